@@ -1,0 +1,1 @@
+//! The one tool loop as a pure machine, its drivers, and function tools.

@@ -1,0 +1,184 @@
+//! Names of runs and workers, and the time they are stamped with.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind};
+
+/// Names one run; later runs sort after earlier ones.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(String);
+
+impl RunId {
+    /// Makes a new name.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(uuid::Uuid::now_v7().simple().to_string())
+    }
+
+    /// Gives the text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for RunId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = Error;
+
+    /// Reads a name: 1 to 64 letters, digits, `-` and `_`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        if fits {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(Error::new(ErrorKind::InvalidRequest, format!("`{text}` is not a run id"))
+            .with_hint("`motet workflow list` shows the ids of all runs"))
+    }
+}
+
+/// Names one worker process or thread that claims tasks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WorkerId(String);
+
+impl WorkerId {
+    /// Makes a new name that carries the process id for people who read tables.
+    #[must_use]
+    pub fn new() -> Self {
+        let unique = uuid::Uuid::now_v7().simple().to_string();
+        Self(format!("{}-{unique}", std::process::id()))
+    }
+
+    /// Reads a name back from a store.
+    #[must_use]
+    pub fn from_stored(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Gives the text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for WorkerId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Milliseconds since 1970-01-01 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Millis(pub i64);
+
+impl Millis {
+    /// Reads the clock.
+    #[must_use]
+    pub fn now() -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// Gives the time this long after.
+    #[must_use]
+    pub fn after(self, duration: std::time::Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// Gives the time from an earlier one to this; zero where it lies later.
+    #[must_use]
+    pub fn since(self, earlier: Millis) -> std::time::Duration {
+        std::time::Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl fmt::Display for Millis {
+    /// Writes RFC 3339 in UTC with milliseconds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0) {
+            Ok(timestamp) => write!(f, "{timestamp:.3}"),
+            Err(_) => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+/// Hashes a value by its canonical JSON: object keys sorted, so that the order of fields does not matter.
+///
+/// # Errors
+/// `Internal` when the value cannot be written as JSON.
+pub fn content_hash(value: &impl Serialize) -> Result<String, Error> {
+    let json = serde_json::to_value(value).map_err(|error| {
+        Error::new(ErrorKind::Internal, "a value cannot be written as JSON").with_source(error)
+    })?;
+    let mut hasher = blake3::Hasher::new();
+    hash_value(&mut hasher, &json);
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+fn hash_value(hasher: &mut blake3::Hasher, value: &serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::Array(items) => {
+            hasher.update(b"[");
+            for item in items {
+                hash_value(hasher, item);
+                hasher.update(b",");
+            }
+            hasher.update(b"]");
+        }
+        Value::Object(fields) => {
+            let mut sorted: Vec<_> = fields.iter().collect();
+            sorted.sort_unstable_by_key(|(name, _)| name.as_str());
+            hasher.update(b"{");
+            for (name, field) in sorted {
+                hasher.update(Value::from(name.as_str()).to_string().as_bytes());
+                hasher.update(b":");
+                hash_value(hasher, field);
+                hasher.update(b",");
+            }
+            hasher.update(b"}");
+        }
+        scalar => {
+            hasher.update(scalar.to_string().as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_fields_does_not_change_the_hash_and_any_value_does() {
+        let one: serde_json::Value = serde_json::from_str(r#"{"a":1,"b":[1,2]}"#).unwrap();
+        let two: serde_json::Value = serde_json::from_str(r#"{"b":[1,2],"a":1}"#).unwrap();
+        let three: serde_json::Value = serde_json::from_str(r#"{"b":[2,1],"a":1}"#).unwrap();
+        assert_eq!(content_hash(&one).unwrap(), content_hash(&two).unwrap());
+        assert_ne!(content_hash(&one).unwrap(), content_hash(&three).unwrap());
+    }
+
+    #[test]
+    fn times_print_as_rfc_3339() {
+        assert_eq!(Millis(1_700_000_000_123).to_string(), "2023-11-14T22:13:20.123Z");
+    }
+}

@@ -1,0 +1,32 @@
+//! Words that all Motet crates share: messages, requests, events, errors, tools, run log, stores, settings.
+//!
+//! Does no I/O: it opens no file, no socket, and no database, and imports no async runtime.
+
+pub mod accumulate;
+pub mod context;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod message;
+pub mod method;
+pub mod model;
+pub mod model_id;
+pub mod request;
+pub mod response;
+pub mod run_log;
+pub mod secret;
+pub mod tool;
+pub mod usage;
+
+pub use context::RunContext;
+pub use error::{Error, ErrorKind, Result, Retry};
+pub use event::{EventStream, StreamEvent};
+pub use id::{Millis, RunId, WorkerId};
+pub use message::{Message, Part, Role};
+pub use model::{Delivery, Model};
+pub use model_id::ModelId;
+pub use request::ChatRequest;
+pub use response::{ChatResponse, FinishReason};
+pub use secret::Secret;
+pub use tool::{Tool, ToolContext, ToolOutput};
+pub use usage::{Cost, Usage};

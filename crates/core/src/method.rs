@@ -1,0 +1,118 @@
+//! What a task of a workflow calls: `llm/chat`, `python/execute`, and whatever else is registered.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+
+use crate::context::RunContext;
+use crate::error::Result;
+use crate::model_id::ModelId;
+use crate::tool::Effect;
+
+/// Something that a task can call by name.
+#[async_trait]
+pub trait Method: Send + Sync {
+    /// Gives the name written in a task's `method`, such as `python/execute`.
+    fn name(&self) -> &'static str;
+
+    /// Gives one line for lists and help.
+    fn doc(&self) -> &'static str;
+
+    /// Gives the parameters it takes; a workflow that writes others is refused before it starts.
+    fn parameters(&self) -> &'static [Parameter];
+
+    /// Tells what happens when it runs twice.
+    fn effect(&self) -> Effect;
+
+    /// Runs it; the result is what `${task}` refers to.
+    ///
+    /// # Errors
+    /// Whatever made the task fail; the error's retry status decides whether the task is tried again.
+    async fn call(&self, context: &RunContext, call: MethodCall) -> Result<Value>;
+}
+
+/// One parameter of a method.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// Name in the task's `params`.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: ParameterKind,
+    /// Whether a task must give it.
+    pub required: bool,
+    /// One line for help and documentation.
+    pub doc: &'static str,
+}
+
+/// What a parameter takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ParameterKind {
+    /// A text.
+    String,
+    /// A whole number.
+    Integer,
+    /// A number.
+    Number,
+    /// True or false.
+    Boolean,
+    /// A list.
+    Array,
+    /// An object.
+    Object,
+    /// Anything.
+    Any,
+}
+
+impl ParameterKind {
+    /// Tells whether a value is of this kind; null is of every kind and means "not given".
+    #[must_use]
+    pub fn accepts(self, value: &Value) -> bool {
+        match self {
+            ParameterKind::String => value.is_string() || value.is_null(),
+            ParameterKind::Integer => value.is_i64() || value.is_u64() || value.is_null(),
+            ParameterKind::Number => value.is_number() || value.is_null(),
+            ParameterKind::Boolean => value.is_boolean() || value.is_null(),
+            ParameterKind::Array => value.is_array() || value.is_null(),
+            ParameterKind::Object => value.is_object() || value.is_null(),
+            ParameterKind::Any => true,
+        }
+    }
+
+    /// Gives the name used in error messages.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ParameterKind::String => "a string",
+            ParameterKind::Integer => "an integer",
+            ParameterKind::Number => "a number",
+            ParameterKind::Boolean => "true or false",
+            ParameterKind::Array => "a list",
+            ParameterKind::Object => "an object",
+            ParameterKind::Any => "anything",
+        }
+    }
+}
+
+/// What one call of a method is given.
+#[derive(Debug, Clone)]
+pub struct MethodCall {
+    /// The task's parameters with every reference replaced.
+    pub params: Map<String, Value>,
+    /// Which files it may touch.
+    pub files: FileScope,
+    /// The model to use where the parameters name none.
+    pub default_model: Option<ModelId>,
+    /// A key that is the same for every attempt at this task.
+    pub idempotency_key: String,
+}
+
+/// Which files a run may read and write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileScope {
+    /// The workflow's directory: relative paths start here, and everything below it is allowed.
+    pub base: PathBuf,
+    /// Further directories that the settings allow.
+    pub allowed: Vec<PathBuf>,
+}

@@ -1,0 +1,368 @@
+//! The run log: an append-only record of every effect of a run.
+//!
+//! It is checkpoint, ledger, and history at once. Stored records carry a version; [`RunLog`] hides where they are kept.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::{Error, ErrorKind, ErrorReport, Result};
+use crate::id::Millis;
+use crate::tool::Effect;
+
+/// One stored entry; every version that was ever written can be read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "version")]
+#[non_exhaustive]
+pub enum Record {
+    /// The first version.
+    #[serde(rename = "1")]
+    V1(RecordV1),
+}
+
+impl Record {
+    /// Makes an entry of the newest version, stamped with the time.
+    #[must_use]
+    pub fn new(step: impl Into<String>, entry: Entry) -> Self {
+        Record::V1(RecordV1 { step: step.into(), at: Millis::now(), entry })
+    }
+
+    /// Gives the step's full name.
+    #[must_use]
+    pub fn step(&self) -> &str {
+        let Record::V1(record) = self;
+        &record.step
+    }
+
+    /// Gives when it was written.
+    #[must_use]
+    pub fn at(&self) -> Millis {
+        let Record::V1(record) = self;
+        record.at
+    }
+
+    /// Gives what happened.
+    #[must_use]
+    pub fn entry(&self) -> &Entry {
+        let Record::V1(record) = self;
+        &record.entry
+    }
+}
+
+/// An entry of version 1.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordV1 {
+    /// Full name of the step, its place in the run.
+    pub step: String,
+    /// When it was written.
+    pub at: Millis,
+    /// What happened.
+    #[serde(flatten)]
+    pub entry: Entry,
+}
+
+/// What happened at a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "entry", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Entry {
+    /// An effect begins; without a later entry its outcome is unknown.
+    Started {
+        /// What kind of effect.
+        kind: StepKind,
+        /// Hash of what was asked, so that a changed definition is noticed.
+        request_hash: String,
+        /// What happens when it runs twice.
+        effect: Effect,
+        /// What it is, for people: a model, a tool, a method.
+        label: String,
+    },
+    /// The effect happened.
+    Finished {
+        /// Its result.
+        result: Value,
+    },
+    /// The effect failed.
+    Failed {
+        /// Why.
+        error: ErrorReport,
+    },
+}
+
+/// What kind of effect a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StepKind {
+    /// A call of a model.
+    Model,
+    /// A call of a tool.
+    Tool,
+    /// A task's method.
+    Method,
+    /// A read of the clock or of chance, or another small choice that must stay the same.
+    Value,
+}
+
+/// Names an effect before it happens.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// Name below the context's step; unique there.
+    pub name: &'a str,
+    /// What kind of effect.
+    pub kind: StepKind,
+    /// Hash of what is asked; see [`crate::id::content_hash`].
+    pub request_hash: &'a str,
+    /// What happens when it runs twice.
+    pub effect: Effect,
+    /// What it is, for people.
+    pub label: &'a str,
+}
+
+/// Where the entries of a run, or of one task of it, are kept.
+#[async_trait]
+pub trait RunLog: Send + Sync {
+    /// Gives what is known of a step.
+    fn lookup(&self, step: &str) -> Option<StepState>;
+
+    /// Adds entries durably and in order.
+    ///
+    /// # Errors
+    /// `Conflict` when somebody else writes this log by now; `Store` when it cannot be written.
+    async fn append(&self, records: Vec<Record>) -> Result<()>;
+
+    /// Gives every entry so far, oldest first.
+    fn records(&self) -> Vec<Record>;
+}
+
+/// What the log knows of a step.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepState {
+    /// Hash of what was asked.
+    pub request_hash: String,
+    /// What happens when it runs twice.
+    pub effect: Effect,
+    /// Its result, if it finished.
+    pub result: Option<Value>,
+    /// True when it failed, so that its outcome is known.
+    pub failed: bool,
+}
+
+/// The entries in memory with an index by step: the whole log of a plain call, and the cache in front of a store.
+#[derive(Debug, Clone, Default)]
+pub struct Entries {
+    records: Vec<Record>,
+    steps: HashMap<String, StepState>,
+}
+
+impl Entries {
+    /// Adds an entry.
+    pub fn push(&mut self, record: Record) {
+        match record.entry() {
+            Entry::Started { request_hash, effect, .. } => {
+                let state = StepState {
+                    request_hash: request_hash.clone(),
+                    effect: *effect,
+                    result: None,
+                    failed: false,
+                };
+                self.steps.insert(record.step().to_owned(), state);
+            }
+            Entry::Finished { result } => {
+                if let Some(state) = self.steps.get_mut(record.step()) {
+                    state.result = Some(result.clone());
+                }
+            }
+            Entry::Failed { .. } => {
+                if let Some(state) = self.steps.get_mut(record.step()) {
+                    state.failed = true;
+                }
+            }
+        }
+        self.records.push(record);
+    }
+
+    /// Gives what is known of a step.
+    #[must_use]
+    pub fn lookup(&self, step: &str) -> Option<StepState> {
+        self.steps.get(step).cloned()
+    }
+
+    /// Gives all entries, oldest first.
+    #[must_use]
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+}
+
+impl FromIterator<Record> for Entries {
+    fn from_iter<I: IntoIterator<Item = Record>>(records: I) -> Self {
+        let mut entries = Entries::default();
+        records.into_iter().for_each(|record| entries.push(record));
+        entries
+    }
+}
+
+/// A log that lives as long as the process.
+#[derive(Debug, Default)]
+pub struct MemoryLog(Mutex<Entries>);
+
+#[async_trait]
+impl RunLog for MemoryLog {
+    fn lookup(&self, step: &str) -> Option<StepState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).lookup(step)
+    }
+
+    async fn append(&self, records: Vec<Record>) -> Result<()> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        records.into_iter().for_each(|record| entries.push(record));
+        Ok(())
+    }
+
+    fn records(&self) -> Vec<Record> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).records().to_vec()
+    }
+}
+
+/// What beginning a step gave.
+pub enum Begun {
+    /// It happened before; this is its result.
+    Recorded(Value),
+    /// It must be performed now, and its outcome reported.
+    Fresh(Pending),
+}
+
+/// The duty to report an effect's outcome. Dropped without a report, the outcome stays unknown.
+#[must_use = "report the outcome, or a resumed run does not know it"]
+pub struct Pending {
+    log: Arc<dyn RunLog>,
+    step: String,
+}
+
+impl Pending {
+    /// Gives the full name of the step.
+    #[must_use]
+    pub fn step(&self) -> &str {
+        &self.step
+    }
+
+    /// Records the result.
+    ///
+    /// # Errors
+    /// `Store` and `Conflict` as [`RunLog::append`]; `Internal` when the result cannot be written as JSON.
+    pub async fn finish(self, result: &impl Serialize) -> Result<()> {
+        let result = serde_json::to_value(result).map_err(|error| {
+            Error::new(ErrorKind::Internal, "a result cannot be recorded").with_source(error)
+        })?;
+        self.log.append(vec![Record::new(self.step, Entry::Finished { result })]).await
+    }
+
+    /// Records the failure.
+    ///
+    /// # Errors
+    /// `Store` and `Conflict` as [`RunLog::append`].
+    pub async fn fail(self, error: &Error) -> Result<()> {
+        self.log.append(vec![Record::new(self.step, Entry::Failed { error: error.report() })]).await
+    }
+}
+
+pub(crate) async fn begin(log: &Arc<dyn RunLog>, key: String, step: &Step<'_>) -> Result<Begun> {
+    if let Some(state) = log.lookup(&key) {
+        if state.request_hash != step.request_hash && (state.result.is_some() || !state.failed) {
+            return Err(Error::new(
+                ErrorKind::Conflict,
+                format!("step `{key}` was recorded for another request"),
+            )
+            .with_hint("the definition changed since the run began; start a new run"));
+        }
+        if let Some(result) = state.result {
+            return Ok(Begun::Recorded(result));
+        }
+        if !state.failed && state.effect == Effect::AtMostOnce {
+            return Err(Error::new(ErrorKind::Conflict, format!("the outcome of step `{key}` is unknown"))
+                .with_context("effect", step.label)
+                .with_hint("it began before a crash and must not run twice; check what it did before starting a new run"));
+        }
+    }
+    let entry = Entry::Started {
+        kind: step.kind,
+        request_hash: step.request_hash.to_owned(),
+        effect: step.effect,
+        label: step.label.to_owned(),
+    };
+    log.append(vec![Record::new(key.clone(), entry)]).await?;
+    Ok(Begun::Fresh(Pending { log: Arc::clone(log), step: key }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::context::RunContext;
+
+    fn step<'a>(name: &'a str, hash: &'a str, effect: Effect) -> Step<'a> {
+        Step { name, kind: StepKind::Tool, request_hash: hash, effect, label: "test" }
+    }
+
+    #[tokio::test]
+    async fn a_finished_step_is_not_performed_again() {
+        let context = RunContext::new();
+        let count = AtomicU32::new(0);
+        for _ in 0..3 {
+            let value: u32 = context
+                .child("task")
+                .step(step("a", "h", Effect::AtMostOnce), || async {
+                    Ok(count.fetch_add(1, Ordering::SeqCst))
+                })
+                .await
+                .unwrap();
+            assert_eq!(value, 0);
+        }
+        assert_eq!(context.log().records().len(), 2);
+        assert_eq!(context.log().records()[0].step(), "task/a");
+    }
+
+    #[tokio::test]
+    async fn a_failed_step_is_performed_again() {
+        let context = RunContext::new();
+        let failing = || async { Err::<u32, _>(Error::new(ErrorKind::ToolFailed, "no")) };
+        assert!(context.step(step("a", "h", Effect::AtMostOnce), failing).await.is_err());
+        assert_eq!(context.step(step("a", "h", Effect::AtMostOnce), || async { Ok(7u32) }).await.unwrap(), 7);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_outcome_is_repeated_only_where_that_is_safe() {
+        for (effect, repeated) in
+            [(Effect::Pure, true), (Effect::Idempotent, true), (Effect::AtMostOnce, false)]
+        {
+            let context = RunContext::new();
+            drop(context.begin(step("a", "h", effect)).await.unwrap());
+            let again = context.step(step("a", "h", effect), || async { Ok(1u32) }).await;
+            assert_eq!(again.is_ok(), repeated, "{effect:?}");
+            if let Err(error) = again {
+                assert_eq!(error.kind(), ErrorKind::Conflict);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_changed_request_is_not_answered_from_the_log() {
+        let context = RunContext::new();
+        context.step(step("a", "h", Effect::Pure), || async { Ok(1u32) }).await.unwrap();
+        let error = context.step(step("a", "other", Effect::Pure), || async { Ok(2u32) }).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Conflict);
+    }
+
+    #[test]
+    fn records_of_every_version_can_be_read() {
+        let golden = include_str!("run_log/golden-v1.jsonl");
+        for line in golden.lines() {
+            let record: Record = serde_json::from_str(line).unwrap();
+            assert_eq!(serde_json::to_string(&record).unwrap(), line);
+        }
+    }
+}
