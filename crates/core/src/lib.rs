@@ -15,8 +15,10 @@ pub mod request;
 pub mod response;
 pub mod run_log;
 pub mod secret;
+pub mod store;
 pub mod tool;
 pub mod usage;
+pub mod workflow;
 
 pub use context::RunContext;
 pub use error::{Error, ErrorKind, Result, Retry};

@@ -1,0 +1,503 @@
+//! The contract of stores: where runs, tasks, results, and journals live.
+//!
+//! Every method is one atomic, durable unit. Queue, journal, and graph counters are views of one store because they must
+//! commit together. Which task becomes ready when is decided by [`crate::schedule`], the same for all stores.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, ErrorKind, ErrorReport, Result};
+use crate::id::{Millis, RunId, WorkerId};
+use crate::run_log::Record;
+use crate::workflow::{OnFailure, Priority, RetryPolicy};
+
+/// The queue of tasks that name none.
+pub const DEFAULT_QUEUE: &str = "default";
+
+/// The only thing that a backend implements.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Stores a run with its tasks; those without dependencies are ready at once.
+    ///
+    /// # Errors
+    /// `Conflict` when the run's id is taken; `InvalidRequest` when a dependency names no task of the run.
+    async fn submit(&self, run: NewRun) -> Result<RunId>;
+
+    /// Gives ready tasks to a worker under a lease, most urgent first, then in the order of readiness.
+    async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>>;
+
+    /// Extends leases; the answers stand in the order of the tokens.
+    async fn renew(&self, tokens: &[LeaseToken], ttl: Duration) -> Result<Vec<LeaseState>>;
+
+    /// Appends to the journal of a leased task by compare-and-append; gives the task's new number of entries.
+    ///
+    /// # Errors
+    /// `Conflict` when the token is not current or the task has not `expect` entries.
+    async fn journal(&self, token: &LeaseToken, expect: u64, records: Vec<Record>) -> Result<u64>;
+
+    /// Ends a lease: stores the outcome, lowers the dependents' counters, and makes the ready ones claimable, all at once.
+    ///
+    /// Repeating it with the same token gives the first answer.
+    ///
+    /// # Errors
+    /// `Conflict` when the token is not current.
+    async fn complete(&self, token: &LeaseToken, outcome: Outcome) -> Result<Applied>;
+
+    /// Takes back leases whose time is over or whose worker is dead; gives what changed.
+    async fn advance(&self) -> Result<Progress>;
+
+    /// Cancels or resumes a run.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run; `Conflict` when its state does not allow it.
+    async fn control(&self, run: &RunId, control: Control) -> Result<()>;
+
+    /// Gives a run with its definition, `None` when there is none.
+    async fn run(&self, run: &RunId) -> Result<Option<Run>>;
+
+    /// Gives the newest runs first.
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>>;
+
+    /// Gives the tasks of a run by number, items of `for_each` included.
+    async fn tasks(&self, run: &RunId) -> Result<Vec<Task>>;
+
+    /// Gives the results of tasks in the order asked; `None` for one that has none.
+    async fn outputs(&self, run: &RunId, tasks: &[u32]) -> Result<Vec<Option<Value>>>;
+
+    /// Gives journal entries of a run with sequence numbers above `after`, in order, at most `limit`.
+    async fn records(&self, run: &RunId, after: u64, limit: u32) -> Result<Vec<Sequenced>>;
+
+    /// Gives the journal entries of one task, in order.
+    async fn task_records(&self, run: &RunId, task: u32) -> Result<Vec<Record>>;
+
+    /// Waits until something changed after `seen`, at most this long, and gives the newest number of changes.
+    ///
+    /// Only a wake-up: it may come early, late, or for another run.
+    async fn changed(&self, seen: u64, at_most: Duration) -> u64;
+
+    /// Tells what this store can do.
+    fn capabilities(&self) -> Capabilities;
+}
+
+/// A shared store.
+pub type SharedStore = Arc<dyn Store>;
+
+/// A run to be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewRun {
+    /// Its id.
+    pub id: RunId,
+    /// Name for people.
+    pub name: String,
+    /// What kind of work: `workflow`, later `agent` and `pattern`.
+    pub kind: String,
+    /// What is executed, stored as it is.
+    pub definition: Value,
+    /// The values given to it.
+    pub inputs: Map<String, Value>,
+    /// Facts that its workers need: directory, model override.
+    pub settings: Map<String, Value>,
+    /// Its tasks; their place is their number.
+    pub tasks: Vec<NewTask>,
+}
+
+/// A task to be stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewTask {
+    /// Unique in the run, such as `summarise` or `summarise[3]`.
+    pub name: String,
+    /// Which workers may take it.
+    pub queue: String,
+    /// Which of several ready tasks starts first.
+    pub priority: Priority,
+    /// Numbers of the tasks it waits for.
+    pub dependencies: Vec<u32>,
+    /// What its failure means.
+    pub on_failure: OnFailure,
+    /// Whether it is tried again.
+    pub retry: RetryPolicy,
+    /// What the worker needs beside the definition, such as the item of `for_each`.
+    pub payload: Value,
+}
+
+/// Asks for tasks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClaimRequest {
+    /// Who asks.
+    pub worker: WorkerId,
+    /// Queues to take from.
+    pub queues: Vec<String>,
+    /// Only tasks of this run.
+    pub run: Option<RunId>,
+    /// At most this many.
+    pub limit: u32,
+    /// How long the lease holds without renewal.
+    pub ttl: Duration,
+}
+
+/// A task in a worker's hands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claim {
+    /// Proves the lease.
+    pub token: LeaseToken,
+    /// The task as it stands.
+    pub task: Task,
+}
+
+/// Proves that a worker holds a task. The random part keeps a store that was rolled back from issuing a token twice.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LeaseToken {
+    /// The run.
+    pub run: RunId,
+    /// Number of the task.
+    pub task: u32,
+    /// Number of the attempt, the first being 1.
+    pub attempt: u32,
+    /// 16 random bytes in hexadecimal.
+    pub nonce: String,
+}
+
+impl LeaseToken {
+    /// Makes a token that was never issued before.
+    #[must_use]
+    pub fn new(run: RunId, task: u32, attempt: u32) -> Self {
+        Self { run, task, attempt, nonce: uuid::Uuid::new_v4().simple().to_string() }
+    }
+
+    /// Makes the error for a token that is not current.
+    #[must_use]
+    pub fn stale(&self) -> Error {
+        Error::new(ErrorKind::Conflict, format!("the lease of task {} is no longer held", self.task))
+            .with_context("run", self.run.as_str())
+            .with_hint("another worker took the task over; this attempt's outcome is not used")
+    }
+}
+
+/// How a lease stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeaseState {
+    /// It holds for the time asked.
+    Held,
+    /// The run is being cancelled: stop the work.
+    Cancelled,
+    /// Somebody else has the task: stop the work.
+    Lost,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The task is done.
+    Done {
+        /// Its result.
+        output: Value,
+    },
+    /// Its `when` was false.
+    Skipped {
+        /// Why, for people.
+        reason: String,
+    },
+    /// It failed; the task's retry policy and the error's advice decide whether it is tried again.
+    Failed {
+        /// Why.
+        error: ErrorReport,
+        /// A number from 0 to 1 that decides the jitter of the delay.
+        chance: f64,
+    },
+    /// It runs once for each of these; when all have ended it is claimed once more to join their results.
+    Expand {
+        /// The items as tasks; their dependencies are ignored.
+        children: Vec<NewTask>,
+    },
+    /// The worker stops; the task is ready again and the attempt does not count.
+    Released,
+}
+
+/// What completing a task did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// The task's new state.
+    pub state: TaskState,
+    /// Number of tasks that became ready.
+    pub ready: u32,
+    /// The run's new state.
+    pub run: RunState,
+}
+
+/// What `advance` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Leases taken back.
+    pub reclaimed: u32,
+    /// Tasks given up after too many crashes.
+    pub dead: u32,
+    /// When the next task's delay or lease ends, for sleeping no longer than that.
+    pub next_due: Option<Millis>,
+}
+
+/// What a person can do to a run.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Control {
+    /// Start nothing new and stop what runs.
+    Cancel,
+    /// Go on with a failed or cancelled run: what is done stays, the rest runs. A run that still goes on stays as it is.
+    Resume,
+    /// Go on with a changed definition: tasks named here keep their results, all others are replaced by the new ones.
+    Redefine {
+        /// The new definition.
+        definition: Value,
+        /// All tasks of the new definition.
+        tasks: Vec<NewTask>,
+        /// Names of the tasks, items included, whose results stay.
+        keep: Vec<String>,
+    },
+}
+
+/// A run as stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Id, name, state, counts, times.
+    #[serde(flatten)]
+    pub summary: RunSummary,
+    /// What is executed.
+    pub definition: Value,
+    /// The values given to it.
+    pub inputs: Map<String, Value>,
+    /// Facts that its workers need.
+    pub settings: Map<String, Value>,
+}
+
+/// A run in brief.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunSummary {
+    /// Its id.
+    pub id: RunId,
+    /// Name for people.
+    pub name: String,
+    /// What kind of work.
+    pub kind: String,
+    /// How it stands.
+    pub state: RunState,
+    /// When it was stored.
+    pub created_at: Millis,
+    /// When it ended.
+    pub ended_at: Option<Millis>,
+    /// How many tasks it has, items of `for_each` included.
+    pub tasks: u32,
+    /// How many are done.
+    pub done: u32,
+    /// How many failed.
+    pub failed: u32,
+    /// How many were skipped.
+    pub skipped: u32,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Tasks run or are ready.
+    Running,
+    /// A task failed: nothing new starts, what runs may finish.
+    Failing,
+    /// It was cancelled: nothing new starts, what runs is told to stop.
+    Cancelling,
+    /// Every task ended well or as its author allowed.
+    Completed,
+    /// A task failed.
+    Failed,
+    /// It was cancelled.
+    Cancelled,
+}
+
+impl RunState {
+    /// Every state; its place is the number that stores keep.
+    pub const ALL: &'static [RunState] = &[
+        RunState::Running,
+        RunState::Failing,
+        RunState::Cancelling,
+        RunState::Completed,
+        RunState::Failed,
+        RunState::Cancelled,
+    ];
+
+    /// Tells whether nothing more happens unless a person resumes it.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        matches!(self, RunState::Completed | RunState::Failed | RunState::Cancelled)
+    }
+
+    /// Gives the name used in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunState::Running => "running",
+            RunState::Failing => "failing",
+            RunState::Cancelling => "cancelling",
+            RunState::Completed => "completed",
+            RunState::Failed => "failed",
+            RunState::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for RunState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskState {
+    /// It waits for other tasks.
+    Blocked,
+    /// A worker may take it.
+    Ready,
+    /// A worker has it.
+    Running,
+    /// It waits for the items of its `for_each`.
+    Waiting,
+    /// It ended well.
+    Done,
+    /// It failed for good.
+    Failed,
+    /// Its condition was false, or a task it depends on did not end well.
+    Skipped,
+}
+
+impl TaskState {
+    /// Every state; its place is the number that stores keep.
+    pub const ALL: &'static [TaskState] = &[
+        TaskState::Blocked,
+        TaskState::Ready,
+        TaskState::Running,
+        TaskState::Waiting,
+        TaskState::Done,
+        TaskState::Failed,
+        TaskState::Skipped,
+    ];
+
+    /// Tells whether it will not run again unless a person resumes the run.
+    #[must_use]
+    pub fn is_ended(self) -> bool {
+        matches!(self, TaskState::Done | TaskState::Failed | TaskState::Skipped)
+    }
+
+    /// Gives the name used in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            TaskState::Blocked => "blocked",
+            TaskState::Ready => "ready",
+            TaskState::Running => "running",
+            TaskState::Waiting => "waiting",
+            TaskState::Done => "done",
+            TaskState::Failed => "failed",
+            TaskState::Skipped => "skipped",
+        }
+    }
+}
+
+impl fmt::Display for TaskState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A task as stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// The run it belongs to.
+    pub run: RunId,
+    /// Its number in the run.
+    pub number: u32,
+    /// Its name in the run.
+    pub name: String,
+    /// Which workers may take it.
+    pub queue: String,
+    /// Which of several ready tasks starts first.
+    pub priority: Priority,
+    /// How it stands.
+    pub state: TaskState,
+    /// Numbers of the tasks it waits for that have not ended.
+    pub remaining: u32,
+    /// Attempts made, the running one included.
+    pub attempt: u32,
+    /// Attempts that ended with the death of their worker.
+    pub crashes: u32,
+    /// Number of the `for_each` task that it is an item of.
+    pub parent: Option<u32>,
+    /// Items of this task that have not ended.
+    pub open_children: u32,
+    /// True when all its items have ended and it is claimed to join their results.
+    pub joining: bool,
+    /// What its failure means.
+    pub on_failure: OnFailure,
+    /// Whether it is tried again.
+    pub retry: RetryPolicy,
+    /// What the worker needs beside the definition.
+    pub payload: Value,
+    /// Why it failed, is tried again, or was skipped.
+    pub error: Option<ErrorReport>,
+    /// Not before this time.
+    pub not_before: Millis,
+    /// When its newest attempt began.
+    pub started_at: Option<Millis>,
+    /// When it ended.
+    pub ended_at: Option<Millis>,
+    /// Number of its journal entries.
+    pub journal: u64,
+}
+
+/// Which runs to list.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RunFilter {
+    /// Only runs in this state.
+    pub state: Option<RunState>,
+    /// Only runs whose name contains this text.
+    pub name: Option<String>,
+    /// At most this many; 0 means all.
+    pub limit: u32,
+}
+
+/// A journal entry with its place in the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sequenced {
+    /// Its place, from 1, without gaps.
+    pub seq: u64,
+    /// Number of the task it belongs to.
+    pub task: u32,
+    /// The entry.
+    pub record: Record,
+}
+
+/// What a store can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Name of the backend.
+    pub name: &'static str,
+    /// What an accepted write survives.
+    pub durability: Durability,
+    /// Whether several processes may use it at once.
+    pub multi_process: bool,
+}
+
+/// What an accepted write survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Durability {
+    /// Nothing: it ends with the process.
+    None,
+    /// The death of the process.
+    Process,
+    /// The loss of power.
+    Fsync,
+}
