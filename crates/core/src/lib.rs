@@ -14,6 +14,7 @@ pub mod model_id;
 pub mod request;
 pub mod response;
 pub mod run_log;
+pub mod schedule;
 pub mod secret;
 pub mod store;
 pub mod tool;

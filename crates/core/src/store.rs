@@ -42,7 +42,7 @@ pub trait Store: Send + Sync {
 
     /// Ends a lease: stores the outcome, lowers the dependents' counters, and makes the ready ones claimable, all at once.
     ///
-    /// Repeating it with the same token gives the first answer.
+    /// Repeating it with the same token changes nothing and gives the state the task has by now.
     ///
     /// # Errors
     /// `Conflict` when the token is not current.
@@ -249,14 +249,14 @@ pub enum Control {
     Cancel,
     /// Go on with a failed or cancelled run: what is done stays, the rest runs. A run that still goes on stays as it is.
     Resume,
-    /// Go on with a changed definition: tasks named here keep their results, all others are replaced by the new ones.
+    /// Go on with a changed definition: unchanged tasks resume, all others start anew.
     Redefine {
         /// The new definition.
         definition: Value,
         /// All tasks of the new definition.
         tasks: Vec<NewTask>,
-        /// Names of the tasks, items included, whose results stay.
-        keep: Vec<String>,
+        /// Names of the tasks that are as before, and so are all they depend on.
+        unchanged: Vec<String>,
     },
 }
 

@@ -1,0 +1,553 @@
+//! Decides which task becomes ready, fails, or is skipped when something ends: pure, and the same for every store.
+//!
+//! A store loads and saves rows through [`Rows`] inside one of its own transactions; nothing here waits or reads a clock.
+
+mod resume;
+
+use serde_json::Value;
+
+pub use resume::{Redefinition, redefine, resume};
+
+use crate::error::{Error, ErrorKind, ErrorReport, Result};
+use crate::id::{Millis, RunId, WorkerId};
+use crate::store::{Applied, LeaseState, LeaseToken, NewTask, Outcome, RunState, TaskState};
+use crate::workflow::{OnFailure, RetryPolicy};
+
+/// A task that lost its worker this often is given up.
+pub const MAX_CRASHES: u32 = 3;
+
+/// What scheduling needs to know of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRow {
+    /// Its id.
+    pub id: RunId,
+    /// How it stands.
+    pub state: RunState,
+    /// Tasks in all.
+    pub tasks: u32,
+    /// Number of the next task that is added.
+    pub next: u32,
+    /// Tasks that have not ended.
+    pub open: u32,
+    /// Tasks in a worker's hands.
+    pub active: u32,
+    /// Tasks done.
+    pub done: u32,
+    /// Tasks failed for good.
+    pub failed: u32,
+    /// Tasks skipped.
+    pub skipped: u32,
+    /// Failures that make the run fail.
+    pub fatal: u32,
+    /// Sequence number of the newest journal entry.
+    pub seq: u64,
+    /// When it ended.
+    pub ended_at: Option<Millis>,
+}
+
+/// What scheduling needs to know of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskRow {
+    /// Its number in the run.
+    pub number: u32,
+    /// How it stands.
+    pub state: TaskState,
+    /// Dependencies that have not ended.
+    pub remaining: u32,
+    /// Attempts made, the running one included.
+    pub attempt: u32,
+    /// Attempts made before a person last resumed the run; they do not count for the retry policy.
+    pub forgiven: u32,
+    /// Attempts since then that ended with the death of their worker.
+    pub crashes: u32,
+    /// Number of the task that it is an item of.
+    pub parent: Option<u32>,
+    /// Items that have not ended.
+    pub open_children: u32,
+    /// Items that failed for good.
+    pub failed_children: u32,
+    /// True when all items have ended and their results are to be joined.
+    pub joining: bool,
+    /// What its failure means.
+    pub on_failure: OnFailure,
+    /// Whether it is tried again.
+    pub retry: RetryPolicy,
+    /// Not before this time.
+    pub not_before: Millis,
+    /// The newest lease; kept when it has ended, to recognise a repeated report.
+    pub token: Option<LeaseToken>,
+    /// Who holds or held the lease.
+    pub worker: Option<WorkerId>,
+    /// When the lease ends.
+    pub lease_until: Millis,
+    /// When its newest attempt began.
+    pub started_at: Option<Millis>,
+    /// When it ended.
+    pub ended_at: Option<Millis>,
+    /// Number of its journal entries that count.
+    pub journal: u64,
+    /// Journal entries up to this sequence number belong to attempts that are not continued.
+    pub journal_after: u64,
+}
+
+impl TaskRow {
+    /// Makes the row of a task that was never tried.
+    #[must_use]
+    pub fn new(number: u32, task: &NewTask, now: Millis) -> Self {
+        let remaining = u32::try_from(task.dependencies.len()).unwrap_or(u32::MAX);
+        Self {
+            number,
+            state: if remaining == 0 { TaskState::Ready } else { TaskState::Blocked },
+            remaining,
+            attempt: 0,
+            forgiven: 0,
+            crashes: 0,
+            parent: None,
+            open_children: 0,
+            failed_children: 0,
+            joining: false,
+            on_failure: task.on_failure,
+            retry: task.retry.clone(),
+            not_before: now,
+            token: None,
+            worker: None,
+            lease_until: Millis::default(),
+            started_at: None,
+            ended_at: None,
+            journal: 0,
+            journal_after: 0,
+        }
+    }
+
+    /// Tells whether a worker may take it now.
+    #[must_use]
+    pub fn is_claimable(&self, run: RunState, now: Millis) -> bool {
+        run == RunState::Running && self.state == TaskState::Ready && self.not_before <= now
+    }
+
+    /// Tells whether this token holds it.
+    #[must_use]
+    pub fn is_held_by(&self, token: &LeaseToken) -> bool {
+        self.state == TaskState::Running && self.token.as_ref() == Some(token)
+    }
+}
+
+/// One run's rows inside one transaction of a store.
+pub trait Rows {
+    /// Gives the run's row.
+    fn run(&mut self) -> &mut RunRow;
+
+    /// Loads a task.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none of this number; `Store` when it cannot be read.
+    fn task(&mut self, number: u32) -> Result<TaskRow>;
+
+    /// Saves a task.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    fn save(&mut self, task: &TaskRow) -> Result<()>;
+
+    /// Gives a task's name.
+    ///
+    /// # Errors
+    /// As [`task`](Self::task).
+    fn name(&mut self, number: u32) -> Result<String>;
+
+    /// Gives the numbers of the tasks that wait for this one.
+    ///
+    /// # Errors
+    /// `Store` when they cannot be read.
+    fn dependents(&mut self, number: u32) -> Result<Vec<u32>>;
+
+    /// Gives the numbers of the tasks that this one waits for.
+    ///
+    /// # Errors
+    /// `Store` when they cannot be read.
+    fn dependencies(&mut self, number: u32) -> Result<Vec<u32>>;
+
+    /// Gives the numbers of all tasks, items included, in ascending order.
+    ///
+    /// # Errors
+    /// `Store` when they cannot be read.
+    fn numbers(&mut self) -> Result<Vec<u32>>;
+
+    /// Adds a task with its row, name, and dependencies.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    fn insert(&mut self, row: &TaskRow, task: &NewTask) -> Result<()>;
+
+    /// Removes a task with its own dependencies and its output; who depends on it still does.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    fn remove(&mut self, number: u32) -> Result<()>;
+
+    /// Sets or clears why a task failed, waits, or was skipped.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    fn set_error(&mut self, number: u32, error: Option<&ErrorReport>) -> Result<()>;
+
+    /// Stores a task's result.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    fn set_output(&mut self, number: u32, output: &Value) -> Result<()>;
+}
+
+/// Makes the row of a new run.
+#[must_use]
+pub fn new_run(id: RunId, tasks: usize) -> RunRow {
+    let tasks = u32::try_from(tasks).unwrap_or(u32::MAX);
+    RunRow {
+        id,
+        state: RunState::Running,
+        tasks,
+        next: tasks,
+        open: tasks,
+        active: 0,
+        done: 0,
+        failed: 0,
+        skipped: 0,
+        fatal: 0,
+        seq: 0,
+        ended_at: None,
+    }
+}
+
+/// Refuses tasks whose dependencies do not make a graph that can run.
+///
+/// # Errors
+/// `InvalidRequest` when there is no task, a dependency names none, or tasks wait for each other.
+pub fn check_graph(tasks: &[NewTask]) -> Result<()> {
+    let invalid = |message: String| Err(Error::new(ErrorKind::InvalidRequest, message));
+    if tasks.is_empty() {
+        return invalid("a run needs at least one task".into());
+    }
+    let mut remaining: Vec<usize> = tasks.iter().map(|task| task.dependencies.len()).collect();
+    let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); tasks.len()];
+    for (number, task) in tasks.iter().enumerate() {
+        for dependency in &task.dependencies {
+            match dependents.get_mut(*dependency as usize) {
+                Some(list) => list.push(number),
+                None => {
+                    return invalid(format!(
+                        "task `{}` depends on task {dependency}, which is not there",
+                        task.name
+                    ));
+                }
+            }
+        }
+    }
+    let mut ready: Vec<usize> =
+        (0..tasks.len()).filter(|number| remaining.get(*number) == Some(&0)).collect();
+    let mut seen = 0;
+    while let Some(number) = ready.pop() {
+        seen += 1;
+        for dependent in dependents.get(number).into_iter().flatten() {
+            if let Some(left) = remaining.get_mut(*dependent) {
+                *left -= 1;
+                if *left == 0 {
+                    ready.push(*dependent);
+                }
+            }
+        }
+    }
+    if seen < tasks.len() { invalid("tasks of the run wait for each other".into()) } else { Ok(()) }
+}
+
+/// Hands a claimable task to a worker.
+pub fn lease(
+    run: &mut RunRow,
+    task: &mut TaskRow,
+    worker: &WorkerId,
+    now: Millis,
+    until: Millis,
+) -> LeaseToken {
+    task.state = TaskState::Running;
+    task.attempt += 1;
+    task.worker = Some(worker.clone());
+    task.lease_until = until;
+    task.started_at = Some(now);
+    run.active += 1;
+    let token = LeaseToken::new(run.id.clone(), task.number, task.attempt);
+    task.token = Some(token.clone());
+    token
+}
+
+/// Extends a lease, or tells why it ended.
+pub fn renew(run: &RunRow, task: &mut TaskRow, token: &LeaseToken, until: Millis) -> LeaseState {
+    if !task.is_held_by(token) {
+        return LeaseState::Lost;
+    }
+    task.lease_until = until;
+    if run.state == RunState::Cancelling { LeaseState::Cancelled } else { LeaseState::Held }
+}
+
+/// Applies the end of an attempt.
+///
+/// # Errors
+/// `Conflict` when the token is not current; the rows' own errors.
+pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: Millis) -> Result<Applied> {
+    let mut task = rows.task(token.task)?;
+    if !task.is_held_by(token) {
+        let repeated = task.token.as_ref() == Some(token);
+        let run = rows.run().state;
+        return if repeated { Ok(Applied { state: task.state, ready: 0, run }) } else { Err(token.stale()) };
+    }
+    rows.run().active -= 1;
+    let mut ready = 0;
+    match outcome {
+        Outcome::Done { output } => {
+            rows.set_output(task.number, &output)?;
+            rows.set_error(task.number, None)?;
+            rows.run().done += 1;
+            ready += end(rows, &mut task, TaskState::Done, now)?;
+        }
+        Outcome::Skipped { .. } => {
+            rows.run().skipped += 1;
+            ready += end(rows, &mut task, TaskState::Skipped, now)?;
+        }
+        Outcome::Failed { error, chance } => ready += attempt_failed(rows, &mut task, error, chance, now)?,
+        Outcome::Expand { children } => ready += expand(rows, &mut task, &children, now)?,
+        Outcome::Released => {
+            task.state = TaskState::Ready;
+            task.attempt -= 1;
+            task.not_before = now;
+            rows.save(&task)?;
+            ready += 1;
+        }
+    }
+    let state = rows.task(token.task)?.state;
+    let run = settle(rows, now);
+    Ok(Applied { state, ready, run })
+}
+
+/// Takes a task back from a worker that is gone; gives the task's new state.
+///
+/// # Errors
+/// The rows' own errors.
+pub fn reclaim(rows: &mut dyn Rows, number: u32, now: Millis) -> Result<TaskState> {
+    let mut task = rows.task(number)?;
+    if task.state != TaskState::Running {
+        return Ok(task.state);
+    }
+    rows.run().active -= 1;
+    task.crashes += 1;
+    if task.crashes >= MAX_CRASHES {
+        let message = format!("its worker died {} times while running it", task.crashes);
+        let report = Error::new(ErrorKind::ToolFailed, message)
+            .with_hint("find out what kills the worker, such as memory, before resuming the run")
+            .report();
+        failed_for_good(rows, &mut task, &report, now)?;
+    } else {
+        task.state = TaskState::Ready;
+        task.not_before = now;
+        rows.save(&task)?;
+    }
+    settle(rows, now);
+    Ok(rows.task(number)?.state)
+}
+
+/// Stops a run: nothing new starts.
+///
+/// # Errors
+/// `Conflict` when it has ended otherwise.
+pub fn cancel(rows: &mut dyn Rows, now: Millis) -> Result<RunState> {
+    let run = rows.run();
+    match run.state {
+        RunState::Completed | RunState::Failed => {
+            Err(Error::new(ErrorKind::Conflict, format!("run `{}` is {} already", run.id, run.state)))
+        }
+        RunState::Cancelled | RunState::Cancelling => Ok(run.state),
+        RunState::Running | RunState::Failing => {
+            run.state = RunState::Cancelling;
+            Ok(settle(rows, now))
+        }
+    }
+}
+
+/// Ends the run when nothing is left to do; gives its state.
+pub(crate) fn settle(rows: &mut dyn Rows, now: Millis) -> RunState {
+    let run = rows.run();
+    let ended = match run.state {
+        RunState::Running if run.open == 0 && run.fatal > 0 => Some(RunState::Failed),
+        RunState::Running if run.open == 0 => Some(RunState::Completed),
+        RunState::Failing if run.active == 0 => Some(RunState::Failed),
+        RunState::Cancelling if run.active == 0 => Some(RunState::Cancelled),
+        _ => None,
+    };
+    if let Some(state) = ended {
+        run.state = state;
+        run.ended_at = Some(now);
+    }
+    run.state
+}
+
+/// Ends a task whose dependents may go on, and gives how many tasks became ready by it.
+fn end(rows: &mut dyn Rows, task: &mut TaskRow, state: TaskState, now: Millis) -> Result<u32> {
+    task.state = state;
+    task.ended_at = Some(now);
+    rows.save(task)?;
+    rows.run().open -= 1;
+    match task.parent {
+        Some(parent) => child_ended(rows, parent, false, now),
+        None => release_dependents(rows, task.number, now),
+    }
+}
+
+fn release_dependents(rows: &mut dyn Rows, number: u32, now: Millis) -> Result<u32> {
+    let mut ready = 0;
+    for number in rows.dependents(number)? {
+        let mut dependent = rows.task(number)?;
+        if dependent.state != TaskState::Blocked {
+            continue;
+        }
+        dependent.remaining -= 1;
+        if dependent.remaining == 0 {
+            dependent.state = TaskState::Ready;
+            dependent.not_before = now;
+            ready += 1;
+        }
+        rows.save(&dependent)?;
+    }
+    Ok(ready)
+}
+
+fn expand(rows: &mut dyn Rows, task: &mut TaskRow, children: &[NewTask], now: Millis) -> Result<u32> {
+    let count = u32::try_from(children.len()).unwrap_or(u32::MAX);
+    let first = rows.run().next;
+    for (number, child) in (first..).zip(children) {
+        let child = NewTask { dependencies: Vec::new(), ..child.clone() };
+        let row = TaskRow { parent: Some(task.number), ..TaskRow::new(number, &child, now) };
+        rows.insert(&row, &child)?;
+    }
+    task.state = if count == 0 { TaskState::Ready } else { TaskState::Waiting };
+    task.joining = count == 0;
+    task.open_children = count;
+    task.failed_children = 0;
+    rows.save(task)?;
+    let run = rows.run();
+    run.tasks += count;
+    run.next += count;
+    run.open += count;
+    Ok(count.max(1))
+}
+
+fn attempt_failed(
+    rows: &mut dyn Rows,
+    task: &mut TaskRow,
+    error: ErrorReport,
+    chance: f64,
+    now: Millis,
+) -> Result<u32> {
+    if discards_journal(error.kind) {
+        task.journal_after = rows.run().seq;
+        task.journal = 0;
+    }
+    let tries = task.attempt.saturating_sub(task.forgiven);
+    if let Some(delay) = task.retry.delay_after(tries, &Error::from(error.clone()), chance) {
+        rows.set_error(task.number, Some(&error))?;
+        task.state = TaskState::Ready;
+        task.not_before = now.after(delay);
+        rows.save(task)?;
+        return Ok(1);
+    }
+    failed_for_good(rows, task, &error, now)
+}
+
+/// Tells whether an attempt failed by what a model answered, so that replaying its answers would fail again.
+fn discards_journal(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidOutput | ErrorKind::ContentFilter | ErrorKind::LimitReached)
+}
+
+fn failed_for_good(rows: &mut dyn Rows, task: &mut TaskRow, error: &ErrorReport, now: Millis) -> Result<u32> {
+    task.state = TaskState::Failed;
+    task.ended_at = Some(now);
+    rows.save(task)?;
+    rows.set_error(task.number, Some(error))?;
+    let run = rows.run();
+    run.open -= 1;
+    run.failed += 1;
+    match (task.parent, task.on_failure) {
+        (Some(parent), OnFailure::Fail) => fail_parent(rows, parent, task.number, error, now),
+        (Some(parent), _) => child_ended(rows, parent, true, now),
+        (None, OnFailure::Continue) => release_dependents(rows, task.number, now),
+        (None, OnFailure::SkipDependents) => {
+            rows.run().fatal += 1;
+            skip_dependents(rows, task.number, now)
+        }
+        (None, OnFailure::Fail) => {
+            let run = rows.run();
+            run.fatal += 1;
+            if run.state == RunState::Running {
+                run.state = RunState::Failing;
+            }
+            Ok(0)
+        }
+    }
+}
+
+/// Fails a `for_each` task at once because one of its items failed.
+fn fail_parent(
+    rows: &mut dyn Rows,
+    parent: u32,
+    child: u32,
+    error: &ErrorReport,
+    now: Millis,
+) -> Result<u32> {
+    let mut task = rows.task(parent)?;
+    task.open_children = task.open_children.saturating_sub(1);
+    task.failed_children += 1;
+    if task.state != TaskState::Waiting {
+        rows.save(&task)?;
+        return Ok(0);
+    }
+    let message = format!("item `{}` failed: {}", rows.name(child)?, error.message);
+    failed_for_good(rows, &mut task, &ErrorReport { message, ..error.clone() }, now)
+}
+
+fn child_ended(rows: &mut dyn Rows, parent: u32, failed: bool, now: Millis) -> Result<u32> {
+    let mut task = rows.task(parent)?;
+    task.open_children = task.open_children.saturating_sub(1);
+    task.failed_children += u32::from(failed);
+    if task.state != TaskState::Waiting || task.open_children > 0 {
+        rows.save(&task)?;
+        return Ok(0);
+    }
+    if task.failed_children > 0 && task.on_failure != OnFailure::Continue {
+        let message = format!("{} of its items failed", task.failed_children);
+        return failed_for_good(rows, &mut task, &Error::new(ErrorKind::ToolFailed, message).report(), now);
+    }
+    task.state = TaskState::Ready;
+    task.joining = true;
+    task.not_before = now;
+    rows.save(&task)?;
+    Ok(1)
+}
+
+fn skip_dependents(rows: &mut dyn Rows, failed: u32, now: Millis) -> Result<u32> {
+    let report = Error::new(ErrorKind::ToolFailed, format!("task `{}` failed", rows.name(failed)?)).report();
+    let mut stack = rows.dependents(failed)?;
+    while let Some(number) = stack.pop() {
+        let mut task = rows.task(number)?;
+        if task.state != TaskState::Blocked {
+            continue;
+        }
+        task.state = TaskState::Skipped;
+        task.ended_at = Some(now);
+        rows.save(&task)?;
+        rows.set_error(number, Some(&report))?;
+        let run = rows.run();
+        run.open -= 1;
+        run.skipped += 1;
+        stack.extend(rows.dependents(number)?);
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests;
