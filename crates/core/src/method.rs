@@ -14,13 +14,13 @@ use crate::tool::Effect;
 #[async_trait]
 pub trait Method: Send + Sync {
     /// Gives the name written in a task's `method`, such as `python/execute`.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Gives one line for lists and help.
-    fn doc(&self) -> &'static str;
+    fn doc(&self) -> &str;
 
     /// Gives the parameters it takes; a workflow that writes others is refused before it starts.
-    fn parameters(&self) -> &'static [Parameter];
+    fn parameters(&self) -> &[Parameter];
 
     /// Tells what happens when it runs twice.
     fn effect(&self) -> Effect;

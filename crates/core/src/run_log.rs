@@ -2,12 +2,16 @@
 //!
 //! It is checkpoint, ledger, and history at once. Stored records carry a version; [`RunLog`] hides where they are kept.
 
+mod stored;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use stored::StoredLog;
 
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::Millis;

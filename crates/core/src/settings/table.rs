@@ -1,0 +1,322 @@
+//! The one table of all options: path, type, default, example, and doc, from which everything else is made.
+//!
+//! A new option is one entry here; the structs, their defaults, and [`OPTIONS`] follow. Reads no source.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use figment::value::Value;
+
+use super::kind::{
+    Count, Directories, Dollars, Hidden, HttpUrl, Kind, Model, ProxyUrl, Span, StoreUrl, Text, Whole,
+};
+use super::row::OptionRow;
+use crate::model_id::ModelId;
+use crate::secret::Secret;
+use crate::usage::Price;
+
+macro_rules! or_default {
+    () => {
+        Default::default()
+    };
+    ($value:expr) => {
+        $value
+    };
+}
+
+/// Makes one row; `$at` and `$all` say where its values are in the settings.
+macro_rules! row {
+    ($path:expr, $kind:ident, $example:literal, [$($doc:literal)+], $at:expr, $all:expr) => {
+        OptionRow {
+            path: $path,
+            kind: <$kind as Kind>::NAME,
+            secret: <$kind as Kind>::SECRET,
+            example: $example,
+            doc: concat!($($doc),+).trim_ascii(),
+            expected: <$kind as Kind>::EXPECTED,
+            repeatable: <$kind as Kind>::REPEATABLE,
+            from_text: <$kind as Kind>::from_text,
+            accepts: |value: &Value| <$kind as Kind>::read(value).is_some(),
+            assign: $at,
+            current: $all,
+        }
+    };
+}
+
+/// Shows a field that holds a value of a kind, or may hold one.
+macro_rules! shown {
+    ($kind:ident, $field:expr) => {
+        Option::<&<$kind as Kind>::Value>::from($field).map(<$kind as Kind>::show)
+    };
+}
+
+/// Makes the row of an option that exists once.
+macro_rules! plain_row {
+    ($path:expr, $kind:ident, $example:literal, [$($doc:literal)+], $($field:ident).+) => {
+        row!(
+            $path, $kind, $example, [$($doc)+],
+            |settings, _, value| {
+                settings.$($field).+ = <$kind as Kind>::read(value)?.into();
+                Some(())
+            },
+            |settings| shown!($kind, &settings.$($field).+).map(|text| (Vec::new(), text)).into_iter().collect()
+        )
+    };
+}
+
+/// Makes the row of an option that every provider has.
+macro_rules! provider_row {
+    ($field:ident, $kind:ident, $example:literal, [$($doc:literal)+]) => {
+        row!(
+            concat!("providers.<name>.", stringify!($field)), $kind, $example, [$($doc)+],
+            |settings, keys, value| {
+                settings.providers.entry(keys.get(1)?.clone()).or_default().$field =
+                    <$kind as Kind>::read(value)?.into();
+                Some(())
+            },
+            |settings| {
+                let shown = settings.providers.iter().filter_map(|(name, provider)| {
+                    shown!($kind, &provider.$field).map(|text| (vec![name.clone()], text))
+                });
+                shown.collect()
+            }
+        )
+    };
+}
+
+/// Makes the row of one part of every price.
+macro_rules! price_row {
+    ($field:ident, $example:literal, $doc:literal) => {
+        row!(
+            concat!("prices.<model>.", stringify!($field)),
+            Dollars,
+            $example,
+            [$doc],
+            |settings, keys, value| {
+                let model: ModelId = keys.get(1)?.parse().ok()?;
+                settings.prices.entry(model).or_insert(Price::FREE).$field = Dollars::read(value)?.into();
+                Some(())
+            },
+            |settings| {
+                let shown = settings.prices.iter().filter_map(|(model, price)| {
+                    shown!(Dollars, &price.$field).map(|text| (vec![model.to_string()], text))
+                });
+                shown.collect()
+            }
+        )
+    };
+}
+
+/// Makes the structs, their defaults, and the rows. An option without a value is not set by default.
+macro_rules! options {
+    (
+        once {
+            $( $(#[doc = $doc:literal])+
+               $field:ident: $type:ty as $kind:ident $(= $value:expr)?, example $example:literal; )*
+        }
+        groups {
+            $(
+                $group:ident: $name:ident {
+                    $(#![doc = $gdoc:literal])+
+                    $( $(#[doc = $fdoc:literal])+
+                       $gfield:ident: $gtype:ty as $gkind:ident $(= $gvalue:expr)?, example $gexample:literal; )*
+                }
+            )*
+        }
+        per_provider {
+            $(#![doc = $pdoc:literal])+
+            $( $(#[doc = $pfdoc:literal])+
+               $pfield:ident: $ptype:ty as $pkind:ident, example $pexample:literal; )*
+            headers {
+                $(#![doc = $hdoc:literal])+
+                example $hexample:literal;
+            }
+        }
+        per_model {
+            $(#![doc = $cdoc:literal])+
+            $( $(#[doc = $cfdoc:literal])+ $cfield:ident, example $cexample:literal; )*
+        }
+    ) => {
+        /// Everything that can be set, merged from all sources. `Debug` shows neither keys nor passwords.
+        #[derive(Clone, PartialEq)]
+        #[non_exhaustive]
+        pub struct Settings {
+            $( $(#[doc = $doc])+ pub $field: $type, )*
+            $( $(#[doc = $gdoc])+ pub $group: $name, )*
+            $(#[doc = $pdoc])+
+            pub providers: BTreeMap<String, Provider>,
+            $(#[doc = $cdoc])+
+            pub prices: BTreeMap<ModelId, Price>,
+        }
+
+        impl Default for Settings {
+            fn default() -> Self {
+                Self {
+                    $( $field: or_default!($($value)?), )*
+                    $( $group: $name::default(), )*
+                    providers: BTreeMap::new(),
+                    prices: BTreeMap::new(),
+                }
+            }
+        }
+
+        $(
+            $(#[doc = $gdoc])+
+            #[derive(Debug, Clone, PartialEq)]
+            #[non_exhaustive]
+            pub struct $name { $( $(#[doc = $fdoc])+ pub $gfield: $gtype, )* }
+
+            impl Default for $name {
+                fn default() -> Self {
+                    Self { $( $gfield: or_default!($($gvalue)?), )* }
+                }
+            }
+        )*
+
+        /// How one provider is reached, where it differs from what is known of it. `Debug` shows no keys.
+        #[derive(Clone, PartialEq, Default)]
+        #[non_exhaustive]
+        pub struct Provider {
+            $( $(#[doc = $pfdoc])+ pub $pfield: $ptype, )*
+            $(#[doc = $hdoc])+
+            pub headers: BTreeMap<String, Secret>,
+        }
+
+        impl fmt::Debug for Provider {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct("Provider")
+                    $( .field(stringify!($pfield), &shown!($pkind, &self.$pfield)) )*
+                    .field("headers", &self.headers)
+                    .finish()
+            }
+        }
+
+        /// Every option, in the order of the reference.
+        pub static OPTIONS: &[OptionRow] = &[
+            $( plain_row!(stringify!($field), $kind, $example, [$($doc)+], $field), )*
+            $( $( plain_row!(
+                concat!(stringify!($group), ".", stringify!($gfield)), $gkind, $gexample, [$($fdoc)+], $group.$gfield
+            ), )* )*
+            $( provider_row!($pfield, $pkind, $pexample, [$($pfdoc)+]), )*
+            row!(
+                "providers.<name>.headers.<header>", Hidden, $hexample, [$($hdoc)+],
+                |settings, keys, value| {
+                    let provider = settings.providers.entry(keys.get(1)?.clone()).or_default();
+                    provider.headers.insert(keys.get(3)?.clone(), Hidden::read(value)?);
+                    Some(())
+                },
+                |settings| {
+                    let shown = settings.providers.iter().flat_map(|(name, provider)| {
+                        let one = |(header, value)| (vec![name.clone(), String::clone(header)], Hidden::show(value));
+                        provider.headers.iter().map(one).collect::<Vec<_>>()
+                    });
+                    shown.collect()
+                }
+            ),
+            $( price_row!($cfield, $cexample, $($cfdoc)+), )*
+        ];
+    };
+}
+
+options! {
+    once {
+        /// Model for calls that name none, as `provider:model`; there is no hidden default.
+        model: Option<ModelId> as Model, example "openai:gpt-4o-mini";
+        /// Where runs and their logs are kept: `sqlite:<path>`, `memory:`, or another store's URL.
+        store: String as StoreUrl = "sqlite:.motet/motet.db".to_owned(), example "memory:";
+        /// What is logged to stderr: a level, or `target=level` pairs divided by commas.
+        log: String as Text = "warn".to_owned(), example "info,motet_providers=debug";
+        /// How many tasks of workflows one process runs at once.
+        max_parallel_tasks: u32 as Count = 8, example "16";
+    }
+    groups {
+        worker: Worker {
+            //! Workers that claim tasks from the store.
+            /// How long a claimed task stays with a worker that gives no sign of life.
+            lease: Duration as Span = Duration::from_secs(30), example "45s";
+        }
+
+        request: Request {
+            //! Time limits of one request to a provider.
+            /// Longest time to connect, name lookup and TLS included.
+            connect_timeout: Duration as Span = Duration::from_secs(10), example "5s";
+            /// Longest time from sending a request to the first byte of its answer.
+            first_byte_timeout: Duration as Span = Duration::from_secs(120), example "5m";
+            /// Longest silence inside an answer that has begun.
+            idle_timeout: Duration as Span = Duration::from_secs(60), example "90s";
+            /// Longest time of one request as a whole.
+            timeout: Duration as Span = Duration::from_secs(600), example "20m";
+        }
+
+        python: Python {
+            //! Python code that tasks run in a child process.
+            /// Command that starts Python.
+            interpreter: String as Text = "python3".to_owned(), example "/usr/bin/python3.12";
+            /// Longest time that the code of one task runs.
+            timeout: Duration as Span = Duration::from_secs(60), example "500ms";
+            /// Memory that the code may use, in megabytes.
+            memory_mb: u32 as Count = 1024, example "256";
+            /// How many processes and threads the code may have.
+            max_processes: u32 as Count = 64, example "16";
+            /// How much the code may print, in kilobytes.
+            max_output_kb: u32 as Count = 1024, example "64";
+        }
+
+        files: Files {
+            //! Files that workflows may touch.
+            /// Directories that workflows may read and write beside their own.
+            allow: Vec<PathBuf> as Directories, example "data,/srv/shared";
+        }
+
+        agent: Agent {
+            //! Limits of agents.
+            /// How many times an agent may call its model in one run.
+            max_iterations: u32 as Count = 10, example "25";
+            /// How many of the tools that a model asks for at once run at the same time.
+            max_parallel_tools: u32 as Count = 8, example "4";
+            /// Longest time that one call of a tool runs.
+            tool_timeout: Duration as Span = Duration::from_secs(60), example "10s";
+        }
+
+        structured: Structured {
+            //! Answers that must have a given shape.
+            /// How many times a model may repair an answer that does not fit its schema.
+            max_repairs: u32 as Whole = 2, example "0";
+        }
+    }
+    per_provider {
+        //! Providers by name: changes to known ones, and new ones that have a `base_url`.
+        /// Address that requests go to, in place of the provider's own.
+        base_url: Option<String> as HttpUrl, example "http://localhost:8000/v1";
+        /// Key that requests carry, in place of the provider's usual variable.
+        api_key: Option<Secret> as Hidden, example "sk-0123456789abcdef";
+        /// Proxy that requests go through.
+        proxy: Option<String> as ProxyUrl, example "http://localhost:3128";
+        /// Wire format that the provider speaks; needed for a new one.
+        dialect: Option<String> as Text, example "openai-chat";
+        headers {
+            //! Headers that every request carries beside the usual ones, by lower-case name.
+            example "Motet";
+        }
+    }
+    per_model {
+        //! Prices of models, in place of the known ones.
+        /// Price of fresh input tokens.
+        input, example "0.15";
+        /// Price of output tokens, reasoning included.
+        output, example "0.6";
+        /// Price of input tokens read from the cache; the input price where it is not given.
+        cached_input, example "0.0375";
+        /// Price of input tokens written to the cache; the input price where it is not given.
+        cache_write, example "0.075";
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values = OPTIONS.iter().flat_map(|row| row.values(self));
+        f.debug_map().entries(values).finish()
+    }
+}
