@@ -1,1 +1,8 @@
-//! Test support.
+//! What the integration tests share: the real command, a provider on loopback, recorded traffic.
+
+pub mod command;
+pub mod corpus;
+pub mod server;
+pub mod skip;
+
+pub use skip::skip;

@@ -1,1 +1,21 @@
-//! The one tool loop as a pure machine, its drivers, and function tools.
+//! The one tool loop as a pure machine, its drivers, recorded model calls, structured output, and function tools.
+//!
+//! Knows nothing of stores, providers, workflows, or settings.
+
+pub mod agent;
+pub mod call;
+pub mod driver;
+mod feed;
+pub mod function;
+mod guard;
+pub mod machine;
+mod schema;
+pub mod structured;
+#[cfg(test)]
+mod test_double;
+
+pub use agent::{Agent, AgentBuilder, Limits};
+pub use driver::{AgentStream, run, stream};
+pub use function::{CallContext, FunctionTool, dynamic, function};
+pub use machine::{AgentResult, Outcome, ToolUse};
+pub use structured::structured;

@@ -1,2 +1,15 @@
 //! The `motet` command.
-fn main() {}
+
+mod command;
+mod context;
+mod exit;
+mod printer;
+mod progress;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let matches = command::cli().get_matches();
+    let printer = printer::Printer::new(&matches);
+    command::dispatch(&matches, &printer).unwrap_or_else(|error| printer.failure(&error)).into()
+}

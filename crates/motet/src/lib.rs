@@ -1,1 +1,44 @@
-//! Motet: one engine for LLM work. Facade and composition root: settings become a wired runtime.
+//! Motet: one engine for LLM work, from a single completion to a durable workflow.
+//!
+//! This crate is the only composition root: it turns settings into a wired [`Runtime`]. Nothing is global, and nothing is
+//! opened before it is needed.
+//!
+//! ```
+//! use motet::{ChatRequest, Message, RunContext, Runtime};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let runtime = Runtime::with_defaults()?;
+//! let request = ChatRequest::new(
+//!     "offline:extract".parse()?,
+//!     vec![Message::user("Who wrote the letter?\n\nThe letter was written by Ada Brook on 3 May 2026.")],
+//! );
+//! let response = runtime.complete(&RunContext::new(), &request).await?;
+//! assert!(response.text().contains("Ada Brook"));
+//! # Ok::<(), motet::Error>(())
+//! # }).unwrap();
+//! ```
+
+pub mod discover;
+mod models;
+pub mod prices;
+pub mod report;
+pub mod runtime;
+pub mod workflow;
+
+pub use motet_agents as agents;
+pub use motet_core as core;
+pub use motet_core::{
+    ChatRequest, ChatResponse, Cost, Delivery, Error, ErrorKind, EventStream, FinishReason, Message, ModelId, Part, Result,
+    Role, RunContext, RunId, Secret, Settings, StreamEvent, Tool, Usage,
+};
+pub use motet_persistence as persistence;
+pub use motet_providers as providers;
+pub use motet_workflows as workflows;
+pub use report::RunReport;
+pub use runtime::Runtime;
+pub use workflow::WorkflowFile;
+
+/// The examples of the README, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+pub struct Readme;

@@ -2,7 +2,9 @@
 //!
 //! Knows nothing of models, workflows, or what the payloads mean.
 
+pub mod backends;
 pub mod memory;
+pub mod sqlite;
 mod wake;
 
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
@@ -11,6 +13,8 @@ use motet_core::schedule::{RunRow, TaskRow};
 use motet_core::store::{Control, LeaseToken, RunSummary, Task};
 use motet_core::workflow::Priority;
 use serde_json::Value;
+
+pub use backends::{BACKENDS, Backend, open};
 
 fn no_such_run(run: &RunId) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no run `{run}` in this store"))
@@ -23,6 +27,11 @@ fn no_such_task(run: &RunId, number: u32) -> Error {
 
 fn run_exists(run: &RunId) -> Error {
     Error::new(ErrorKind::Conflict, format!("there is a run `{run}` already"))
+}
+
+/// A task that a redefinition removed is held by nobody, whatever token one has for it.
+fn stale_if_gone(error: Error, token: &LeaseToken) -> Error {
+    if error.kind() == ErrorKind::NotFound { token.stale() } else { error }
 }
 
 fn unknown_control(control: &Control) -> Error {

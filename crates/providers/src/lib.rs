@@ -1,1 +1,14 @@
 //! Dialects, provider rows, the HTTP driver, built-in models, and the Python task provider.
+//!
+//! Knows nothing of agents, workflows, stores, or settings files.
+
+pub mod dialect;
+pub mod dialects;
+pub mod driver;
+pub mod files;
+pub mod framing;
+pub mod offline;
+pub mod provider;
+pub mod python;
+pub mod rows;
+pub mod scripted;

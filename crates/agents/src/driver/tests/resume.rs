@@ -1,0 +1,131 @@
+//! A run that starts again with the log of an earlier one goes on where that stopped.
+
+use super::*;
+
+/// A tool that counts its calls and lets others begin before it ends.
+fn counted(count: &Arc<AtomicU32>, effect: Effect) -> FunctionTool {
+    let count = Arc::clone(count);
+    function("double", "", move |args: Double, _| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            tokio::task::yield_now().await;
+            if args.n < 0 { Err(Error::new(ErrorKind::ToolFailed, "below zero")) } else { Ok(args.n * 2) }
+        }
+    })
+    .effect(effect)
+}
+
+fn turns() -> [Turn; 3] {
+    [
+        calls(&[("a", "double", "{\"n\":1}"), ("b", "double", "{\"n\":-2}")]).spending(1, 2, 3),
+        calls(&[("c", "double", "{\"n\":3}"), ("d", "nope", "")]).spending(4, 5, 6),
+        says("done").spending(7, 8, 9),
+    ]
+}
+
+async fn log_of(records: &[Record]) -> Arc<MemoryLog> {
+    let log = Arc::new(MemoryLog::default());
+    log.append(records.to_vec()).await.unwrap();
+    log
+}
+
+/// What a run did that was started with these records: its result, its model calls, and its tool calls.
+async fn resumed(records: &[Record], effect: Effect, delivery: Delivery) -> (AgentResult, usize, u32) {
+    let count = Arc::new(AtomicU32::new(0));
+    let agent = agent([counted(&count, effect)]).build().unwrap();
+    let model = TestModel::new(&turns());
+    let context = RunContext::with_log("r1".parse().unwrap(), log_of(records).await);
+    let result = match delivery {
+        Delivery::Plain => run(&context, &agent, model.clone(), "go").await,
+        Delivery::Streamed => stream(&context, &agent, model.clone(), "go").finish().await,
+    };
+    let tools = count.load(Ordering::SeqCst);
+    (result, model.requests().len(), tools)
+}
+
+/// The result and the records of a run that nothing disturbed.
+async fn undisturbed(effect: Effect) -> (AgentResult, Vec<Record>) {
+    let agent = agent([counted(&Arc::default(), effect)]).build().unwrap();
+    let context = RunContext::new();
+    let result = run(&context, &agent, TestModel::new(&turns()), "go").await;
+    assert_eq!((told(&result)[0], told(&result)[1]), ("2", "the tool `double` failed: below zero"));
+    (result, context.log().records())
+}
+
+fn finished(records: &[Record], prefix: &str) -> usize {
+    let ended = |record: &&Record| matches!(record.entry(), Entry::Finished { .. });
+    records.iter().filter(ended).filter(|record| record.step().starts_with(prefix)).count()
+}
+
+fn started(records: &[Record], prefix: &str) -> usize {
+    let began = |record: &&Record| matches!(record.entry(), Entry::Started { .. });
+    records.iter().filter(began).filter(|record| record.step().starts_with(prefix)).count()
+}
+
+#[tokio::test]
+async fn after_a_crash_at_any_point_nothing_recorded_is_done_again() {
+    let (whole, records) = undisturbed(Effect::Pure).await;
+    assert_eq!((records.len(), finished(&records, "model/"), finished(&records, "tool/")), (12, 3, 3));
+    for delivery in [Delivery::Plain, Delivery::Streamed] {
+        for length in 0..=records.len() {
+            let before = &records[..length];
+            let (result, models, tools) = resumed(before, Effect::Pure, delivery).await;
+            assert_eq!(result, whole, "after {length} records");
+            assert_eq!(models, 3 - finished(before, "model/"), "model calls after {length} records");
+            assert_eq!(tools as usize, 3 - finished(before, "tool/"), "tool calls after {length} records");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tool_that_must_not_run_twice_stops_the_resumed_run_when_its_outcome_is_unknown() {
+    let (whole, records) = undisturbed(Effect::AtMostOnce).await;
+    let mut stopped = 0;
+    for length in 0..=records.len() {
+        let before = &records[..length];
+        let (result, models, tools) = resumed(before, Effect::AtMostOnce, Delivery::Plain).await;
+        if started(before, "tool/") == finished(before, "tool/") {
+            assert_eq!(result, whole, "after {length} records");
+        } else {
+            assert_eq!(failure(&result), ErrorKind::Conflict, "after {length} records");
+            assert_eq!((models, tools), (0, 0), "nothing new starts after {length} records");
+            assert_valid(&result);
+            stopped += 1;
+        }
+    }
+    assert_eq!(stopped, 4, "one begun, both begun, one of both ended; then the tool of the second round");
+}
+
+#[tokio::test]
+async fn a_replayed_run_tells_the_same_events_and_says_that_they_are_replayed() {
+    let told_by = |log: Arc<MemoryLog>| async move {
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let listener = Arc::clone(&events);
+        let context = RunContext::with_log("r1".parse().unwrap(), log)
+            .with_events(Arc::new(move |event: &StreamEvent| listener.lock().unwrap().push(event.clone())));
+        let agent = agent([counted(&Arc::default(), Effect::Pure).effect(Effect::Pure)]);
+        let agent = agent.max_parallel_tools(1).build().unwrap();
+        let result = run(&context, &agent, TestModel::new(&turns()), "go").await;
+        assert_eq!(result.outcome, Outcome::Completed);
+        std::mem::take(&mut *events.lock().unwrap())
+    };
+    let log = Arc::new(MemoryLog::default());
+    let fresh = told_by(Arc::clone(&log)).await;
+    let mut again = told_by(log).await;
+    assert_ne!(again, fresh);
+    for event in &mut again {
+        if let StreamEvent::ModelCallEnded { replayed, .. } = event {
+            assert!(std::mem::take(replayed), "a replayed call says so");
+        }
+    }
+    assert_eq!(again, fresh);
+}
+
+#[tokio::test]
+async fn a_changed_agent_is_not_answered_from_an_older_log() {
+    let (_, records) = undisturbed(Effect::Pure).await;
+    let context = RunContext::with_log("r1".parse().unwrap(), log_of(&records).await);
+    let changed = agent([counted(&Arc::default(), Effect::Pure)]).instructions("Be brief.").build().unwrap();
+    let result = run(&context, &changed, TestModel::new(&turns()), "go").await;
+    assert_eq!(failure(&result), ErrorKind::Conflict);
+}

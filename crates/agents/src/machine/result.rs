@@ -1,0 +1,126 @@
+//! What a run of an agent leaves behind, however it ended.
+
+use motet_core::error::ErrorReport;
+use motet_core::message::ToolCall;
+use motet_core::{Cost, Error, ErrorKind, FinishReason, Message, ModelId, Result, Role, Usage};
+use serde::{Deserialize, Serialize};
+
+use super::Stop;
+
+/// The result of a run: how it ended, and all it had by then.
+///
+/// Only [`into_result`](Self::into_result) tells success from failure by type; whoever reads the fields directly looks
+/// at `outcome` first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+#[must_use = "look at the outcome, or call `into_result` to make an error of a run that did not complete"]
+pub struct AgentResult {
+    /// How the run ended.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// The final text; of a run that did not complete, the last text that the model wrote.
+    pub text: String,
+    /// Why the last answer stopped; `None` when there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish_reason: Option<FinishReason>,
+    /// The whole transcript: instructions, input, and what this run added.
+    pub messages: Vec<Message>,
+    /// How many messages at the start of `messages` were there before the run.
+    pub first_new: usize,
+    /// What had arrived of an answer that broke off; it is not part of `messages`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<Message>,
+    /// Every tool call that was answered, in the order asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_history: Vec<ToolUse>,
+    /// Tokens of all model calls together.
+    pub usage: Usage,
+    /// What all model calls cost together; `None` as soon as one price is unknown.
+    pub cost: Option<Cost>,
+    /// How often the model was called, a call that failed included.
+    pub model_calls: u32,
+    /// The model that was asked.
+    pub model: ModelId,
+}
+
+impl AgentResult {
+    /// Gives the result of a run that did what it should, and an error for every other.
+    ///
+    /// # Errors
+    /// `LimitReached`, `Timeout`, `Cancelled`, or the failure that ended the run.
+    pub fn into_result(self) -> Result<Self> {
+        match self.error() {
+            Some(error) => Err(error),
+            None => Ok(self),
+        }
+    }
+
+    /// Gives the error of a run that did not do what it should.
+    #[must_use]
+    pub fn error(&self) -> Option<Error> {
+        match &self.outcome {
+            Outcome::Completed | Outcome::ToolsRequested => None,
+            Outcome::LimitReached => Some(
+                Error::new(
+                    ErrorKind::LimitReached,
+                    format!("the agent made all {} model calls without coming to an end", self.model_calls),
+                )
+                .with_hint("allow more with `max_iterations`, or give it fewer or better described tools"),
+            ),
+            Outcome::DeadlinePassed => Some(Stop::DeadlinePassed.into()),
+            Outcome::Cancelled => Some(Stop::Cancelled.into()),
+            Outcome::Failed(report) => Some(Error::from(report.clone())),
+        }
+    }
+
+    /// Gives the messages that this run added.
+    #[must_use]
+    pub fn new_messages(&self) -> &[Message] {
+        self.messages.get(self.first_new..).unwrap_or_default()
+    }
+
+    /// Gives the tool calls of the last answer that were left to the caller.
+    pub fn requested_calls(&self) -> impl Iterator<Item = &ToolCall> {
+        let last = self.new_messages().last().filter(|message| message.role == Role::Assistant);
+        last.into_iter().flat_map(Message::tool_calls)
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", content = "error", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The model gave its final answer.
+    Completed,
+    /// The model asks for tools, and the agent leaves running them to the caller.
+    ToolsRequested,
+    /// The model wanted to go on after the last call allowed.
+    LimitReached,
+    /// The context's deadline passed.
+    DeadlinePassed,
+    /// The context was cancelled, or a tool ended the run.
+    Cancelled,
+    /// A model call or the run log failed.
+    Failed(ErrorReport),
+}
+
+/// One tool call and its answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ToolUse {
+    /// Number of the model call that asked for it, from 0.
+    pub round: u32,
+    /// Id of the call.
+    pub id: String,
+    /// Name of the tool, as the model wrote it.
+    pub name: String,
+    /// Arguments exactly as the model wrote them.
+    pub arguments: String,
+    /// Text of the answer.
+    pub result: String,
+    /// True when the answer tells of a failure.
+    pub is_error: bool,
+    /// False when the call was refused, and no tool was given it.
+    pub executed: bool,
+}

@@ -1,0 +1,70 @@
+//! JSON schemas, compiled once and asked often, whose findings a model can act on.
+//!
+//! Fetches nothing: a schema that refers to another document is refused.
+
+use jsonschema::{ValidationError, Validator};
+use serde_json::Value;
+
+/// Findings told at once; more of them rarely help a model.
+const MAX_FINDINGS: usize = 5;
+/// Characters of one finding; a finding repeats the value, which may be long.
+const MAX_FINDING_CHARS: usize = 300;
+
+/// A schema ready to check values.
+#[derive(Debug, Clone)]
+pub(crate) struct Schema(Validator);
+
+impl Schema {
+    /// Compiles a schema; the error says what is wrong with it.
+    pub(crate) fn compile(schema: &Value) -> Result<Self, String> {
+        jsonschema::validator_for(schema).map(Self).map_err(|error| error.to_string())
+    }
+
+    /// Checks a value; the error lists what does not fit and where.
+    pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
+        if self.0.is_valid(value) {
+            return Ok(());
+        }
+        let mut findings: Vec<_> = self.0.iter_errors(value).map(|error| finding(&error)).collect();
+        // The text becomes part of the transcript, which must be the same when a run is replayed elsewhere.
+        findings.sort_unstable();
+        findings.dedup();
+        findings.truncate(MAX_FINDINGS);
+        Err(findings.join("; "))
+    }
+}
+
+fn finding(error: &ValidationError<'_>) -> String {
+    let place = error.instance_path().as_str();
+    let place = if place.is_empty() { "the top".to_owned() } else { format!("`{place}`") };
+    let finding: String = error.to_string().chars().take(MAX_FINDING_CHARS).collect();
+    format!("at {place}: {finding}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_finding_names_its_place() {
+        let schema = Schema::compile(&json!({
+            "type": "object",
+            "properties": {"n": {"type": "integer"}},
+            "required": ["n", "m"],
+        }))
+        .unwrap();
+        assert_eq!(schema.check(&json!({"n": 1, "m": 2})), Ok(()));
+        assert_eq!(
+            schema.check(&json!({"n": "x"})).unwrap_err(),
+            "at `/n`: \"x\" is not of type \"integer\"; at the top: \"m\" is a required property"
+        );
+    }
+
+    #[test]
+    fn a_schema_that_is_none_is_refused() {
+        assert!(Schema::compile(&json!({"type": "nonsense"})).is_err());
+        assert!(Schema::compile(&json!({"$ref": "https://example.com/schema.json"})).is_err());
+    }
+}

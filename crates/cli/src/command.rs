@@ -1,0 +1,85 @@
+//! Every command, as rows: one file below this one and one row in [`ROWS`].
+
+mod check;
+mod complete;
+mod completions;
+mod config;
+mod provider;
+mod run;
+mod workflow;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use motet::{Error, ErrorKind, Result};
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::printer::{Output, Printer};
+
+/// One command.
+pub(crate) struct Row {
+    /// Its name on the command line.
+    name: &'static str,
+    /// Its arguments and help.
+    build: fn(Command) -> Command,
+    /// Does it.
+    run: fn(Context, &ArgMatches) -> Result<Exit>,
+}
+
+const ROWS: &[Row] = &[
+    complete::ROW,
+    run::ROW,
+    check::ROW,
+    workflow::ROW,
+    provider::ROW,
+    config::ROW,
+    completions::ROW,
+];
+
+/// Builds the whole command line.
+pub(crate) fn cli() -> Command {
+    let root = Command::new("motet")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Reliable, fast LLM work: from one completion to a durable workflow of many agents")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .arg(
+            Arg::new("output")
+                .long("output")
+                .global(true)
+                .value_parser(value_parser!(Output))
+                .default_value("text")
+                .help("Form of the data on stdout"),
+        )
+        .arg(
+            Arg::new("quiet")
+                .long("quiet")
+                .short('q')
+                .global(true)
+                .action(ArgAction::SetTrue)
+                .help("Prints only data and errors"),
+        )
+        .arg(
+            Arg::new("set")
+                .long("set")
+                .global(true)
+                .value_name("OPTION=VALUE")
+                .action(ArgAction::Append)
+                .help("Sets an option, such as `python.timeout=10s`; `motet config show` lists them"),
+        );
+    ROWS.iter().fold(root, |root, row| root.subcommand((row.build)(Command::new(row.name))))
+}
+
+/// Runs the command that was asked for.
+pub(crate) fn dispatch(matches: &ArgMatches, printer: &Printer) -> Result<Exit> {
+    let Some((name, arguments)) = matches.subcommand() else {
+        return Err(Error::new(ErrorKind::InvalidRequest, "no command was given"));
+    };
+    let row = ROWS.iter().find(|row| row.name == name);
+    let row = row.ok_or_else(|| Error::new(ErrorKind::InvalidRequest, format!("there is no command `{name}`")))?;
+    (row.run)(Context::new(*printer, arguments), arguments)
+}
+
+/// Reads a command's own arguments.
+fn arguments<A: Args + FromArgMatches>(matches: &ArgMatches) -> Result<A> {
+    A::from_arg_matches(matches).map_err(|error| Error::new(ErrorKind::InvalidRequest, error.to_string()))
+}

@@ -1,0 +1,215 @@
+//! `motet complete`: asks a model once.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
+
+use clap::{ArgMatches, Args};
+use futures::StreamExt as _;
+use motet::agents::structured;
+use motet::core::accumulate::Accumulator;
+use motet::core::request::{JsonSchemaOutput, Output, ReasoningEffort, ToolSpec};
+use motet::{
+    ChatRequest, ChatResponse, Error, ErrorKind, Message, ModelId, Part, Result, RunContext, Runtime, StreamEvent,
+};
+use serde_json::{Map, Value, json};
+
+use super::{Row, arguments};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::printer::Printer;
+
+pub(super) const ROW: Row = Row { name: "complete", build: Complete::augment_args, run };
+
+/// Asks a model once and prints its answer
+///
+/// The prompt is the argument, or standard input, or both: then the input follows the argument after an empty line.
+#[derive(Args)]
+struct Complete {
+    /// What to ask
+    prompt: Option<String>,
+    /// Model as `provider:model`; the setting `model` where it is left out
+    #[arg(long, short)]
+    model: Option<ModelId>,
+    /// Instructions that stand above the prompt
+    #[arg(long)]
+    system: Option<String>,
+    /// Address that replaces the provider's own
+    #[arg(long, value_name = "URL")]
+    base_url: Option<String>,
+    /// Receives the answer as a stream and, as text, shows it as it comes
+    #[arg(long)]
+    stream: bool,
+    /// File with a JSON schema that the answer must satisfy
+    #[arg(long, value_name = "FILE")]
+    schema: Option<PathBuf>,
+    /// File with a JSON list of tools that the model may ask for; they are shown, not run
+    #[arg(long, value_name = "FILE")]
+    tools: Option<PathBuf>,
+    /// Randomness, usually 0 to 2
+    #[arg(long)]
+    temperature: Option<f64>,
+    /// Upper limit of output tokens
+    #[arg(long, value_name = "TOKENS")]
+    max_tokens: Option<u32>,
+    /// How hard a reasoning model should think: none, minimal, low, medium, high, or xhigh
+    #[arg(long, value_parser = effort)]
+    reasoning_effort: Option<ReasoningEffort>,
+}
+
+fn effort(text: &str) -> Result<ReasoningEffort, String> {
+    serde_json::from_value(json!(text)).map_err(|_| "use none, minimal, low, medium, high, or xhigh".to_owned())
+}
+
+fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
+    let args: Complete = arguments(matches)?;
+    if let (Some(url), Some(model)) = (&args.base_url, &args.model) {
+        context.set(&format!("providers.{}.base_url", model.provider()), url, "flag --base-url");
+    } else if args.base_url.is_some() {
+        return Err(Error::new(ErrorKind::Configuration, "`--base-url` needs `--model`")
+            .with_hint("name the provider whose address it is, for example `--model custom:my-model`"));
+    }
+    let runtime = context.runtime()?;
+    let request = request(&args, &runtime)?;
+    let printer = context.printer;
+    context.block_on(|cancellation| async move {
+        let run = RunContext::new().with_cancellation(cancellation);
+        let asked_for_json = matches!(request.output, Output::JsonSchema(_));
+        if args.stream {
+            let response = streamed(&runtime, &run, &request, printer).await?;
+            let value = asked_for_json.then(|| structured::value_of(&request, &response)).transpose()?;
+            return print(&response, value, printer, !printer.is_json());
+        }
+        if asked_for_json {
+            let (value, response) = runtime.structured(&run, request).await?;
+            return print(&response, Some(value), printer, false);
+        }
+        print(&runtime.complete(&run, &request).await?, None, printer, false)
+    })
+}
+
+fn request(args: &Complete, runtime: &Runtime) -> Result<ChatRequest> {
+    let model = args.model.clone().map_or_else(|| runtime.default_model(), Ok)?;
+    let mut messages: Vec<Message> = args.system.clone().map(Message::system).into_iter().collect();
+    messages.push(Message::user(prompt(args.prompt.as_deref())?));
+    let mut request = ChatRequest::new(model, messages);
+    request.sampling.temperature = args.temperature;
+    request.max_tokens = args.max_tokens;
+    request.reasoning_effort = args.reasoning_effort;
+    if let Some(path) = &args.schema {
+        let schema = read_json(path)?;
+        let named = schema.get("title").and_then(Value::as_str).unwrap_or("answer");
+        let name: String = named.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(64).collect();
+        request.output = Output::JsonSchema(JsonSchemaOutput { name, schema, strict: true });
+    }
+    if let Some(path) = &args.tools {
+        request.tools = tools(path)?;
+    }
+    Ok(request)
+}
+
+/// Joins the argument and what is piped in.
+fn prompt(argument: Option<&str>) -> Result<String> {
+    let mut parts: Vec<String> = argument.filter(|text| *text != "-").map(str::to_owned).into_iter().collect();
+    let stdin = std::io::stdin();
+    // Without a prompt the input is the prompt; with one, only a pipe that ends is read, which a terminal does not.
+    if argument.is_none_or(|text| text == "-") && !stdin.is_terminal() {
+        let mut text = String::new();
+        stdin.lock().read_to_string(&mut text).map_err(|error| {
+            Error::new(ErrorKind::InvalidRequest, format!("standard input cannot be read as text: {error}"))
+        })?;
+        parts.push(text);
+    }
+    let prompt = parts.join("\n\n");
+    if prompt.trim().is_empty() {
+        return Err(Error::new(ErrorKind::InvalidRequest, "there is no prompt")
+            .with_hint("give it as an argument or on standard input"));
+    }
+    Ok(prompt)
+}
+
+fn read_json(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::new(ErrorKind::InvalidRequest, format!("`{}` cannot be read: {error}", path.display()))
+    })?;
+    serde_json::from_str(&text)
+        .map_err(|error| Error::new(ErrorKind::InvalidRequest, format!("`{}` is not valid JSON: {error}", path.display())))
+}
+
+/// Reads tools, either plain or wrapped as OpenAI's API has them.
+fn tools(path: &Path) -> Result<Vec<ToolSpec>> {
+    let wrong = |reason: String| {
+        Error::new(ErrorKind::InvalidRequest, format!("`{}` holds no list of tools: {reason}", path.display()))
+            .with_hint("write a JSON list of objects with `name`, `description`, and `parameters`")
+    };
+    let Value::Array(tools) = read_json(path)? else { return Err(wrong("it is not a list".to_owned())) };
+    let unwrapped = tools.into_iter().map(|mut tool| match tool.get_mut("function") {
+        Some(function) => function.take(),
+        None => tool,
+    });
+    unwrapped.map(|tool| serde_json::from_value(tool).map_err(|error| wrong(error.to_string()))).collect()
+}
+
+/// Shows the answer as it comes, and folds it.
+async fn streamed(runtime: &Runtime, run: &RunContext, request: &ChatRequest, printer: Printer) -> Result<ChatResponse> {
+    let mut events = runtime.stream(run, request.clone()).await?;
+    let mut answer = Accumulator::new(request.model.clone());
+    while let Some(event) = events.next().await {
+        let event = event?;
+        if let (StreamEvent::TextDelta { text, .. }, false) = (&event, printer.is_json()) {
+            printer.text(text)?;
+        }
+        answer.push(event)?;
+    }
+    answer.finish()
+}
+
+/// Prints the answer; `shown` tells that its text is on the screen already.
+fn print(response: &ChatResponse, value: Option<Value>, printer: Printer, shown: bool) -> Result<Exit> {
+    printer.data(&json_shape(response, value.as_ref()), || {
+        let mut text = if shown { String::new() } else { response.text() };
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        for call in response.message.tool_calls() {
+            text.push_str(&format!("{}({})\n", call.name, call.arguments));
+        }
+        text
+    })?;
+    Ok(Exit::Success)
+}
+
+/// The documented shape of an answer.
+fn json_shape(response: &ChatResponse, value: Option<&Value>) -> Value {
+    let calls = response.message.tool_calls().map(|call| {
+        let parsed = call.parsed_arguments();
+        let mut shape = json!({"id": call.id, "name": call.name, "arguments": parsed.as_ref().ok()});
+        if parsed.is_err() {
+            shape["arguments_raw"] = json!(call.arguments);
+        }
+        shape
+    });
+    let reasoning = response.message.reasoning_text();
+    let refusal = response.message.parts.iter().find_map(|part| if let Part::Refusal { text } = part { Some(text) } else { None });
+    let mut shape: Map<String, Value> = Map::new();
+    let mut set = |name: &str, value: Value| shape.insert(name.to_owned(), value);
+    set("text", json!(response.text()));
+    set("reasoning", if reasoning.is_empty() { Value::Null } else { json!(reasoning) });
+    set("refusal", json!(refusal));
+    set("tool_calls", calls.collect());
+    set("finish_reason", json!(response.finish_reason));
+    set("raw_finish_reason", json!(response.raw_finish_reason));
+    set("usage", json!(response.usage));
+    set("cost", json!(response.cost.map(motet::Cost::dollars)));
+    set("model", json!(response.model));
+    set("served_model", json!(response.served_model));
+    set("provider", json!(response.model.provider()));
+    set("response_id", json!(response.response_id));
+    set("request_id", json!(response.request_id));
+    if let Some(value) = value {
+        set("json", value.clone());
+    }
+    if !response.metadata.is_empty() {
+        set("metadata", Value::Object(response.metadata.clone()));
+    }
+    Value::Object(shape)
+}

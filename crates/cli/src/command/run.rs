@@ -1,0 +1,135 @@
+//! `motet run`: runs a workflow file to its end.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{ArgMatches, Args};
+use motet::core::event::EventSink;
+use motet::core::store::{RunState, TaskState};
+use motet::workflow::FileError;
+use motet::{Error, ErrorKind, ModelId, Result, RunId, RunReport, Runtime};
+use serde_json::{Map, Value, json};
+
+use super::check::{print_problems, problems_value};
+use super::{Row, arguments};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::printer::{Printer, printed};
+use crate::progress::Progress;
+
+pub(super) const ROW: Row = Row { name: "run", build: Run::augment_args, run };
+
+/// Runs a workflow file to its end and prints its outputs
+///
+/// The run is kept in the store: when it fails or is interrupted, `motet workflow resume` goes on where it stopped.
+#[derive(Args)]
+struct Run {
+    /// Workflow file
+    file: PathBuf,
+    /// Model that stands in for the workflow's own default, as `provider:model`
+    #[arg(long, short)]
+    model: Option<ModelId>,
+    /// Gives an input; the value is read as JSON where it is JSON, else as text
+    #[arg(long = "input", short, value_name = "NAME=VALUE")]
+    inputs: Vec<String>,
+}
+
+fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
+    let Run { file, model, inputs } = arguments(matches)?;
+    let inputs = inputs.iter().map(|pair| input(pair)).collect::<Result<Map<_, _>>>()?;
+    let runtime = context.runtime()?;
+    let printer = context.printer;
+    let workflow = match runtime.read_workflow(&file) {
+        Ok(workflow) => workflow,
+        Err(FileError::Unreadable(error)) => return Err(error),
+        Err(FileError::Problems(problems)) => {
+            if !printer.is_json() {
+                print_problems(&file, &problems, printer);
+                return Ok(Exit::InvalidInput);
+            }
+            let error = Error::from(problems.clone());
+            let mut shape = printed(&error);
+            shape["problems"] = problems_value(&problems);
+            printer.data(&json!({"error": shape}), String::new)?;
+            return Ok(Exit::InvalidInput);
+        }
+    };
+    context.block_on(|cancellation| async move {
+        let run = runtime.start(&workflow.spec, inputs, &workflow.run_settings(model)).await?;
+        work(&runtime, &run, printer, &cancellation).await
+    })
+}
+
+fn input(pair: &str) -> Result<(String, Value)> {
+    let (name, text) = pair.split_once('=').ok_or_else(|| {
+        Error::new(ErrorKind::InvalidRequest, format!("`{pair}` is not an input")).with_hint("write it as NAME=VALUE")
+    })?;
+    Ok((name.to_owned(), serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))))
+}
+
+/// Works on a run to its end, shows how it goes on, and prints what it came to.
+pub(super) async fn work(
+    runtime: &Runtime,
+    run: &RunId,
+    printer: Printer,
+    cancellation: &tokio_util::sync::CancellationToken,
+) -> Result<Exit> {
+    let progress = Arc::new(Progress::new(printer.shows_progress()));
+    let events = Arc::clone(&progress) as Arc<dyn EventSink>;
+    let worked = runtime.work(run, Some(events), cancellation).await;
+    progress.finish();
+    match worked {
+        Ok(report) => print(&report, printer),
+        Err(error) if error.kind() == ErrorKind::Cancelled => {
+            Err(error.with_hint(format!("`motet workflow resume {run}` goes on where it stopped")))
+        }
+        Err(error) => Err(error.with_context("run", run.as_str())),
+    }
+}
+
+/// Prints the outputs as data, and how the run went beside them.
+pub(super) fn print(report: &RunReport, printer: Printer) -> Result<Exit> {
+    printer.data(report, || outputs(&report.outputs))?;
+    if !printer.is_json() {
+        for task in report.failures() {
+            let message = task.error.as_ref().map_or("no reason was recorded", |error| error.message.as_str());
+            let hint = task.error.as_ref().and_then(|error| error.hint.as_deref());
+            printer.problem(&format!("task `{}` failed: {message}", task.name), hint);
+        }
+        printer.note(&summary(report));
+        if report.state == RunState::Failed {
+            printer.note(&format!("resume it with `motet workflow resume {}`", report.id));
+        }
+    }
+    Ok(if report.state == RunState::Completed { Exit::Success } else { Exit::Failed })
+}
+
+/// Texts are printed as they are, everything else as JSON, one output a line.
+fn outputs(outputs: &Map<String, Value>) -> String {
+    let line = |(name, value): (&String, &Value)| match value {
+        Value::String(text) => format!("{name}: {text}\n"),
+        other => format!("{name}: {other}\n"),
+    };
+    outputs.iter().map(line).collect()
+}
+
+fn summary(report: &RunReport) -> String {
+    let count = |state| report.tasks.iter().filter(|task| task.state == state).count();
+    let cost = report.cost.map_or("cost unknown".to_owned(), |cost| cost.to_string());
+    let mut line = format!(
+        "run {} {} in {:.1} s: {} of {} tasks done, {} model calls, {} tokens, {cost}",
+        report.id,
+        report.state,
+        report.seconds,
+        count(TaskState::Done),
+        report.tasks.len(),
+        report.model_calls,
+        report.usage.total(),
+    );
+    for (state, name) in [(TaskState::Failed, "failed"), (TaskState::Skipped, "skipped"), (TaskState::Blocked, "blocked")] {
+        if count(state) > 0 {
+            line.push_str(&format!(", {} {name}", count(state)));
+        }
+    }
+    line
+}

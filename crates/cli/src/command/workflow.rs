@@ -1,0 +1,128 @@
+//! `motet workflow`: looks at stored runs, and goes on with them.
+
+use std::path::PathBuf;
+
+use clap::{ArgMatches, Args, Subcommand};
+use comfy_table::{Table, presets};
+use motet::core::store::{RunFilter, RunState, RunSummary, TaskState};
+use motet::workflow::Definition;
+use motet::{Error, Result, RunId, RunReport};
+
+use super::run::{print, work};
+use super::{Row, arguments};
+use crate::context::Context;
+use crate::exit::Exit;
+
+pub(super) const ROW: Row = Row { name: "workflow", build: Workflow::augment_args, run };
+
+/// Looks at stored runs and goes on with them
+#[derive(Args)]
+struct Workflow {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Lists runs, the newest first
+    List {
+        /// Only runs in this state: running, failing, cancelling, completed, failed, or cancelled
+        #[arg(long, value_parser = state)]
+        state: Option<RunState>,
+        /// Only runs whose name contains this text
+        #[arg(long)]
+        name: Option<String>,
+        /// At most this many
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Shows how a run and its tasks stand
+    Status {
+        /// Id of the run
+        run: RunId,
+    },
+    /// Prints the outputs of a completed run
+    Results {
+        /// Id of the run
+        run: RunId,
+    },
+    /// Goes on with a run that failed, was cancelled, or was interrupted; what is done is not done again
+    Resume {
+        /// Id of the run
+        run: RunId,
+        /// Takes the definition from this file; tasks that are the same keep their results
+        #[arg(long, value_name = "FILE")]
+        changed: Option<PathBuf>,
+    },
+}
+
+fn state(text: &str) -> Result<RunState, String> {
+    let known = RunState::ALL.iter().find(|state| state.as_str() == text).copied();
+    known.ok_or_else(|| "use running, failing, cancelling, completed, failed, or cancelled".to_owned())
+}
+
+fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
+    let Workflow { action } = arguments(matches)?;
+    let runtime = context.runtime()?;
+    let printer = context.printer;
+    context.block_on(|cancellation| async move {
+        match action {
+            Action::List { state, name, limit } => {
+                let runs = runtime.store().await?.runs(&RunFilter { state, name, limit }).await?;
+                printer.data(&runs, || table(&runs))?;
+                Ok(Exit::Success)
+            }
+            Action::Status { run } => {
+                let report = runtime.report(&run).await?;
+                printer.data(&report, || status(&report))?;
+                Ok(Exit::Success)
+            }
+            Action::Results { run } => {
+                let report = runtime.report(&run).await?;
+                if report.state == RunState::Completed {
+                    return print(&report, printer);
+                }
+                Err(unfinished(&report))
+            }
+            Action::Resume { run, changed } => {
+                let definition = match changed {
+                    None => Definition::AsStored,
+                    Some(path) => Definition::Changed(Box::new(runtime.read_workflow(&path).map_err(Error::from)?)),
+                };
+                runtime.resume(&run, definition).await?;
+                work(&runtime, &run, printer, &cancellation).await
+            }
+        }
+    })
+}
+
+fn unfinished(report: &RunReport) -> Error {
+    let (id, state) = (&report.id, report.state);
+    Error::new(motet::ErrorKind::Conflict, format!("run `{id}` is {state} and has no results yet"))
+        .with_hint(format!("`motet workflow status {id}` shows its tasks; `motet workflow resume {id}` goes on with it"))
+}
+
+fn table(runs: &[RunSummary]) -> String {
+    if runs.is_empty() {
+        return "no runs\n".to_owned();
+    }
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(["ID", "NAME", "STATE", "TASKS", "STARTED"]);
+    for run in runs {
+        let tasks = format!("{}/{}", run.done, run.tasks);
+        table.add_row([run.id.to_string(), run.name.clone(), run.state.to_string(), tasks, run.created_at.to_string()]);
+    }
+    format!("{table}\n")
+}
+
+fn status(report: &RunReport) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(["TASK", "STATE", "ATTEMPT", "REASON"]);
+    for task in &report.tasks {
+        let never_started = matches!(task.state, TaskState::Blocked | TaskState::Ready) && report.state.is_ended();
+        let state = if never_started { "not started".to_owned() } else { task.state.to_string() };
+        let reason = task.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
+        table.add_row([task.name.clone(), state, task.attempt.to_string(), reason]);
+    }
+    format!("run {} ({}): {}\n{table}\n", report.id, report.name, report.state)
+}

@@ -1,0 +1,115 @@
+//! Decides what goes where: data on stdout, everything else on stderr, and nothing into a pipe that was closed.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use clap::ArgMatches;
+use motet::{Error, ErrorKind};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::exit::Exit;
+
+/// Form of the data on stdout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// One JSON value.
+    Json,
+}
+
+/// Prints.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Printer {
+    output: Output,
+    quiet: bool,
+}
+
+impl Printer {
+    pub(crate) fn new(matches: &ArgMatches) -> Self {
+        Self {
+            output: matches.get_one("output").copied().unwrap_or(Output::Text),
+            quiet: matches.get_flag("quiet"),
+        }
+    }
+
+    /// Tells whether data is wanted as JSON.
+    pub(crate) fn is_json(self) -> bool {
+        self.output == Output::Json
+    }
+
+    /// Tells whether a progress view makes sense.
+    pub(crate) fn shows_progress(self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+
+    /// Prints data: the value as JSON, or the text that stands for it.
+    pub(crate) fn data(self, value: &impl Serialize, text: impl FnOnce() -> String) -> motet::Result<()> {
+        match self.output {
+            Output::Text => self.text(&text()),
+            Output::Json => {
+                let mut line = serde_json::to_string(value)
+                    .map_err(|error| Error::new(ErrorKind::Internal, "a value cannot be written as JSON").with_source(error))?;
+                line.push('\n');
+                self.text(&line)
+            }
+        }
+    }
+
+    /// Prints a piece of text on stdout as it is.
+    pub(crate) fn text(self, text: &str) -> motet::Result<()> {
+        let mut stdout = anstream::stdout().lock();
+        finish_if_closed(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+    }
+
+    /// Tells something on stderr.
+    pub(crate) fn note(self, text: &str) {
+        if !self.quiet {
+            // A closed stderr leaves nobody to tell.
+            let _ = writeln!(anstream::stderr(), "{text}");
+        }
+    }
+
+    /// Tells of a problem and what can be done about it, on stderr.
+    pub(crate) fn problem(self, message: &str, hint: Option<&str>) {
+        let mut stderr = anstream::stderr().lock();
+        let _ = writeln!(stderr, "\u{1b}[1;31merror\u{1b}[0m: {message}");
+        if let Some(hint) = hint {
+            let _ = writeln!(stderr, "\u{1b}[1;36mhint\u{1b}[0m: {hint}");
+        }
+    }
+
+    /// Tells of the error that ends the command: as JSON on stdout where that is wanted, else on stderr.
+    pub(crate) fn failure(self, error: &Error) -> Exit {
+        if self.is_json() {
+            let report = json!({ "error": printed(error) });
+            let _ = self.text(&format!("{report}\n"));
+        } else {
+            self.problem(&error.to_string(), error.hint());
+        }
+        Exit::of(error.kind())
+    }
+}
+
+/// Gives the documented shape of an error.
+pub(crate) fn printed(error: &Error) -> serde_json::Value {
+    let report = error.report();
+    json!({
+        "kind": report.kind,
+        "status": report.status,
+        "message": report.message,
+        "hint": report.hint,
+        "retry_after": report.retry_after,
+        "provider": report.provider,
+        "request_id": report.request_id,
+    })
+}
+
+/// Whoever closes the pipe has read enough: the command ends well at once.
+fn finish_if_closed(written: io::Result<()>) -> motet::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(Exit::Success as i32),
+        Err(error) => Err(Error::new(ErrorKind::Internal, format!("stdout cannot be written: {error}"))),
+        Ok(()) => Ok(()),
+    }
+}

@@ -1,0 +1,182 @@
+//! Finds the model that an id names: added ones, built-in ones, and providers.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::model::{Model, Models};
+use motet_core::settings::{Loaded, Provider as ProviderSettings};
+use motet_core::usage::Price;
+use motet_core::{ModelId, Secret};
+use motet_providers::driver::{Clients, HttpModel};
+use motet_providers::offline::OfflineExtract;
+use motet_providers::provider::{ProviderConfig, ProviderRow, Proxy, Timeouts};
+use motet_providers::rows;
+use motet_providers::scripted::ScriptedModel;
+use serde::Serialize;
+
+use crate::prices;
+
+/// A provider as users see it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProviderInfo {
+    /// Name in model ids.
+    pub name: String,
+    /// One line about it.
+    pub doc: String,
+    /// Wire format that it speaks; `None` for those built in.
+    pub dialect: Option<String>,
+    /// Where it listens; `None` for those built in and where the settings must say.
+    pub base_url: Option<String>,
+    /// Name of the environment variable or setting that holds its key; `None` where it needs none.
+    pub key: Option<String>,
+    /// Whether a call can be made with the settings as they are.
+    pub ready: bool,
+}
+
+/// A model that needs no network, as a row.
+struct BuiltIn {
+    name: &'static str,
+    doc: &'static str,
+    make: fn(&ModelId, &Path) -> Result<Arc<dyn Model>>,
+}
+
+const BUILT_IN: &[BuiltIn] = &[
+    BuiltIn {
+        name: "offline",
+        doc: "Extractive answers without a network; `offline:extract` is no language model.",
+        make: |id, _| Ok(Arc::new(OfflineExtract::new(id)?)),
+    },
+    BuiltIn {
+        name: "scripted",
+        doc: "Answers from a file, for tests: `scripted:FILE.json`.",
+        make: |id, directory| Ok(Arc::new(ScriptedModel::from_file(id, directory)?)),
+    },
+];
+
+/// Every model that was asked for, by id.
+pub(crate) struct Table {
+    providers: HashMap<String, Provider>,
+    prices: HashMap<ModelId, Price>,
+    clients: Clients,
+    directory: PathBuf,
+    made: Mutex<HashMap<ModelId, Arc<dyn Model>>>,
+}
+
+struct Provider {
+    row: &'static ProviderRow,
+    config: ProviderConfig,
+}
+
+impl Table {
+    pub(crate) fn new(loaded: &Loaded, directory: &Path) -> Result<Self> {
+        let settings = &loaded.settings;
+        if let Some(unknown) = settings.providers.keys().find(|name| rows::ALL.iter().all(|row| row.name != **name)) {
+            return Err(rows::find(unknown).err().unwrap_or_else(|| unknown_provider(unknown)));
+        }
+        let providers = rows::ALL.iter().map(|row| {
+            let own = settings.providers.get(row.name).cloned().unwrap_or_default();
+            (row.name.to_owned(), Provider { row, config: config(row, own, loaded) })
+        });
+        Ok(Self {
+            providers: providers.collect(),
+            prices: settings.prices.clone().into_iter().collect(),
+            clients: Clients::default(),
+            directory: directory.to_owned(),
+            made: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn add(&self, id: ModelId, model: Arc<dyn Model>) {
+        self.made().insert(id, model);
+    }
+
+    pub(crate) fn providers(&self) -> Vec<ProviderInfo> {
+        let built_in = BUILT_IN.iter().map(|built_in| ProviderInfo {
+            name: built_in.name.to_owned(),
+            doc: built_in.doc.to_owned(),
+            dialect: None,
+            base_url: None,
+            key: None,
+            ready: true,
+        });
+        let remote = rows::ALL.iter().filter_map(|row| self.providers.get(row.name)).map(|Provider { row, config }| {
+            let base_url = config.base_url.clone().or_else(|| row.base_url.map(str::to_owned));
+            ProviderInfo {
+                name: row.name.to_owned(),
+                doc: row.doc.to_owned(),
+                dialect: Some(row.dialect.to_owned()),
+                ready: base_url.is_some() && (config.api_key.is_some() || !row.key_required),
+                base_url,
+                key: row.key_names.first().map(|name| (*name).to_owned()),
+            }
+        });
+        remote.chain(built_in).collect()
+    }
+
+    /// Makes the error for a call without a model; its hint names what could be used.
+    pub(crate) fn no_model(&self) -> Error {
+        let with_key: Vec<String> = self
+            .providers
+            .values()
+            .filter(|provider| provider.config.api_key.is_some())
+            .map(|provider| format!("`{}`", provider.row.name))
+            .collect();
+        let found = if with_key.is_empty() { "no key was found".to_owned() } else { format!("keys were found for {}", with_key.join(", ")) };
+        Error::new(ErrorKind::Configuration, "no model was named").with_hint(format!(
+            "{found}; give `--model provider:model` or the setting `model`, for example `offline:extract`, which needs no key"
+        ))
+    }
+
+    fn made(&self) -> MutexGuard<'_, HashMap<ModelId, Arc<dyn Model>>> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make(&self, id: &ModelId) -> Result<Arc<dyn Model>> {
+        if let Some(built_in) = BUILT_IN.iter().find(|built_in| built_in.name == id.provider()) {
+            return (built_in.make)(id, &self.directory);
+        }
+        let Some(Provider { row, config }) = self.providers.get(id.provider()) else {
+            return Err(unknown_provider(id.provider()));
+        };
+        let price = self.prices.get(id).copied().or_else(|| prices::listed(id));
+        Ok(Arc::new(HttpModel::new(row, id.clone(), config, &self.clients)?.with_price(price)))
+    }
+}
+
+#[async_trait]
+impl Models for Table {
+    async fn model(&self, id: &ModelId) -> Result<Arc<dyn Model>> {
+        if let Some(model) = self.made().get(id) {
+            return Ok(Arc::clone(model));
+        }
+        let model = self.make(id)?;
+        Ok(Arc::clone(self.made().entry(id.clone()).or_insert(model)))
+    }
+}
+
+fn unknown_provider(name: &str) -> Error {
+    let known: Vec<&str> =
+        rows::ALL.iter().map(|row| row.name).chain(BUILT_IN.iter().map(|built_in| built_in.name)).collect();
+    Error::new(ErrorKind::Configuration, format!("there is no provider `{name}`"))
+        .with_hint(format!("known are {}; `custom` speaks to any compatible server", known.join(", ")))
+}
+
+fn config(row: &ProviderRow, own: ProviderSettings, loaded: &Loaded) -> ProviderConfig {
+    let usual_key = || row.key_names.iter().find_map(|name| loaded.variable(name));
+    let request = &loaded.settings.request;
+    ProviderConfig {
+        base_url: own.base_url,
+        api_key: own.api_key.or_else(usual_key),
+        headers: own.headers.into_iter().map(|(name, value): (String, Secret)| (name, value.expose().to_owned())).collect(),
+        proxy: own.proxy.map_or(Proxy::System, |address| Proxy::Address(Secret::new(address))),
+        timeouts: Timeouts {
+            connect: Some(request.connect_timeout),
+            first_byte: Some(request.first_byte_timeout),
+            idle: Some(request.idle_timeout),
+            total: Some(request.timeout),
+        },
+    }
+}

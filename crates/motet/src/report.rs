@@ -1,0 +1,164 @@
+//! What a run came to: state, outputs, tasks, tokens, and money.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
+use motet_core::id::{Millis, RunId};
+use motet_core::run_log::{Entry, StepKind};
+use motet_core::store::{Run, RunState, SharedStore, Task, TaskState};
+use motet_core::usage::{Cost, Usage};
+use motet_core::workflow::WorkflowSpec;
+use motet_core::ChatResponse;
+use motet_workflows::dag::reference::substitute;
+use motet_workflows::dag::scope::{RunScope, TaskResult};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// How many journal entries are read at a time.
+const PAGE: u32 = 1_000;
+
+/// A run as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RunReport {
+    /// Its id.
+    pub id: RunId,
+    /// Name of the workflow.
+    pub name: String,
+    /// How it stands.
+    pub state: RunState,
+    /// What it gives back; empty unless it is completed.
+    pub outputs: Map<String, Value>,
+    /// Its tasks in order, items of `for_each` after all others.
+    pub tasks: Vec<TaskReport>,
+    /// Model calls that were recorded.
+    pub model_calls: u32,
+    /// Tokens of all model calls.
+    pub usage: Usage,
+    /// Nano-dollars of all model calls; null when a price is unknown.
+    pub cost: Option<Cost>,
+    /// Seconds from its start to its end, or to now.
+    pub seconds: f64,
+}
+
+/// A task as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TaskReport {
+    /// Its name.
+    pub name: String,
+    /// How it stands.
+    pub state: TaskState,
+    /// Attempts made.
+    pub attempt: u32,
+    /// Why it failed or was skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorReport>,
+}
+
+impl RunReport {
+    /// Gives the tasks that failed; items of a failed `for_each` stand for it.
+    pub fn failures(&self) -> impl Iterator<Item = &TaskReport> {
+        self.tasks.iter().filter(|task| task.state == TaskState::Failed)
+    }
+}
+
+pub(crate) fn no_such_run(run: &RunId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no run `{run}` in this store"))
+        .with_hint("`motet workflow list` shows the runs; the setting `store` says which store is read")
+}
+
+/// Reads everything that a report tells.
+pub(crate) async fn report(store: &SharedStore, id: &RunId) -> Result<RunReport> {
+    let run = store.run(id).await?.ok_or_else(|| no_such_run(id))?;
+    let tasks = store.tasks(id).await?;
+    let outputs = if run.summary.state == RunState::Completed { outputs(store, &run, &tasks).await? } else { Map::new() };
+    let ledger = Ledger::read(store, id).await?;
+    let summary = run.summary;
+    Ok(RunReport {
+        outputs,
+        model_calls: ledger.calls,
+        usage: ledger.usage,
+        cost: ledger.cost,
+        seconds: summary.ended_at.unwrap_or_else(Millis::now).since(summary.created_at).as_secs_f64(),
+        tasks: tasks
+            .into_iter()
+            .map(|task| TaskReport { name: task.name, state: task.state, attempt: task.attempt, error: task.error })
+            .collect(),
+        id: summary.id,
+        name: summary.name,
+        state: summary.state,
+    })
+}
+
+async fn outputs(store: &SharedStore, run: &Run, tasks: &[Task]) -> Result<Map<String, Value>> {
+    let spec: WorkflowSpec = serde_json::from_value(run.definition.clone())
+        .map_err(|error| Error::new(ErrorKind::Store, "the stored definition cannot be read").with_source(error))?;
+    let own: Vec<&Task> = tasks.iter().filter(|task| task.parent.is_none()).collect();
+    let numbers: Vec<u32> = own.iter().map(|task| task.number).collect();
+    let results = store.outputs(&run.summary.id, &numbers).await?;
+    if spec.outputs.is_empty() {
+        let named = own.iter().zip(results).map(|(task, result)| (task.name.clone(), result.unwrap_or_default()));
+        return Ok(named.collect());
+    }
+    let scope = RunScope {
+        inputs: &run.inputs,
+        environment: &BTreeMap::new(),
+        names: spec.tasks.iter().filter_map(|task| Some((task.name.as_deref()?, task.id.as_str()))).collect(),
+        tasks: own.iter().zip(results).map(|(task, result)| (task.name.as_str(), task_result(task, result))).collect(),
+        item: None,
+        index: None,
+    };
+    match substitute(&Value::Object(spec.outputs), &scope)? {
+        Value::Object(outputs) => Ok(outputs),
+        _ => Err(Error::new(ErrorKind::Internal, "outputs became something else")),
+    }
+}
+
+fn task_result(task: &Task, result: Option<Value>) -> TaskResult {
+    TaskResult {
+        status: task.state.as_str(),
+        result: result.unwrap_or_default(),
+        error: task.error.as_ref().map(|error| json!(error)),
+    }
+}
+
+/// What the journal says was used and paid.
+struct Ledger {
+    calls: u32,
+    usage: Usage,
+    cost: Option<Cost>,
+}
+
+impl Ledger {
+    async fn read(store: &SharedStore, run: &RunId) -> Result<Self> {
+        let mut ledger = Self { calls: 0, usage: Usage::default(), cost: Some(Cost::ZERO) };
+        let mut kinds: HashMap<(u32, Arc<str>), StepKind> = HashMap::new();
+        let mut after = 0;
+        loop {
+            let page = store.records(run, after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(ledger) };
+            after = last.seq;
+            for entry in page {
+                let step = (entry.task, Arc::from(entry.record.step()));
+                match entry.record.entry() {
+                    Entry::Started { kind, .. } => {
+                        kinds.insert(step, *kind);
+                    }
+                    Entry::Finished { result } if kinds.get(&step) == Some(&StepKind::Model) => ledger.add(result)?,
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, result: &Value) -> Result<()> {
+        let response: ChatResponse = serde_json::from_value(result.clone())
+            .map_err(|error| Error::new(ErrorKind::Store, "a recorded answer cannot be read").with_source(error))?;
+        self.calls += 1;
+        self.usage += response.usage.unwrap_or_default();
+        self.cost = self.cost.zip(response.cost).map(|(sum, cost)| sum + cost);
+        Ok(())
+    }
+}

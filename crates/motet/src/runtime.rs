@@ -1,0 +1,192 @@
+//! The wired engine: settings in, models, methods, and a store out.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use motet_agents::structured::structured_within;
+use motet_agents::{Agent, AgentBuilder, call};
+use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::event::EventStream;
+use motet_core::method::Method;
+use motet_core::model::{Model, Models};
+use motet_core::settings::{Loaded, Settings, Sources};
+use motet_core::store::SharedStore;
+use motet_core::{ChatRequest, ChatResponse, ModelId, RunContext};
+use motet_providers::python::{PythonConfig, PythonExecute};
+use motet_workflows::methods::{self, Methods};
+use serde_json::Value;
+use tokio::sync::OnceCell;
+
+use crate::discover::{Discovered, discover};
+use crate::models::{ProviderInfo, Table};
+
+/// Name of the step that a single call is.
+const STEP: &str = "model";
+
+/// One engine over one set of settings; cheap to clone.
+///
+/// Opens connections and its store when they are first needed. Must be used inside a tokio runtime.
+#[derive(Clone)]
+pub struct Runtime(Arc<Inner>);
+
+struct Inner {
+    loaded: Loaded,
+    directory: PathBuf,
+    models: Arc<Table>,
+    store: OnceCell<SharedStore>,
+}
+
+impl Runtime {
+    /// Wires the settings found for the current directory; see [`discover`].
+    ///
+    /// # Errors
+    /// `Configuration` when a settings file or variable is wrong.
+    pub fn discover() -> Result<Self> {
+        let start = std::env::current_dir().map_err(|error| {
+            Error::new(ErrorKind::Configuration, "the current directory cannot be found").with_source(error)
+        })?;
+        let Discovered { loaded, directory } = discover(&start, Vec::new())?;
+        Self::new(loaded, directory)
+    }
+
+    /// Wires the defaults alone: no file and no environment is read.
+    ///
+    /// # Errors
+    /// None in practice; the defaults are tested.
+    pub fn with_defaults() -> Result<Self> {
+        Self::new(Settings::load(&Sources::default())?, PathBuf::from("."))
+    }
+
+    /// Wires settings; `directory` is where their relative paths start.
+    ///
+    /// # Errors
+    /// `Configuration` when a provider's settings do not fit.
+    pub fn new(loaded: Loaded, directory: PathBuf) -> Result<Self> {
+        let models = Arc::new(Table::new(&loaded, &directory)?);
+        Ok(Self(Arc::new(Inner { loaded, directory, models, store: OnceCell::new() })))
+    }
+
+    /// Uses this store instead of the one that the settings name.
+    ///
+    /// # Errors
+    /// `Conflict` when the store is open already.
+    pub fn with_store(self, store: SharedStore) -> Result<Self> {
+        match self.0.store.set(store) {
+            Ok(()) => Ok(self),
+            Err(_) => Err(Error::new(ErrorKind::Conflict, "the store is open already")),
+        }
+    }
+
+    /// Adds a model under an id of its own; it wins over what the id would name otherwise.
+    pub fn add_model(&self, id: ModelId, model: Arc<dyn Model>) {
+        self.0.models.add(id, model);
+    }
+
+    /// Gives the settings and where each came from.
+    #[must_use]
+    pub fn loaded(&self) -> &Loaded {
+        &self.0.loaded
+    }
+
+    /// Gives the settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.0.loaded.settings
+    }
+
+    /// Gives the directory where the settings' relative paths start.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.0.directory
+    }
+
+    /// Gives all models, as methods and agents look them up.
+    #[must_use]
+    pub fn models(&self) -> Arc<dyn Models> {
+        Arc::clone(&self.0.models) as Arc<dyn Models>
+    }
+
+    /// Gives the model that the settings name as the default.
+    ///
+    /// # Errors
+    /// `Configuration` when there is none: Motet never picks a model by itself.
+    pub fn default_model(&self) -> Result<ModelId> {
+        self.settings().model.clone().ok_or_else(|| self.0.models.no_model())
+    }
+
+    /// Gives every provider that a model can be named of.
+    #[must_use]
+    pub fn providers(&self) -> Vec<ProviderInfo> {
+        self.0.models.providers()
+    }
+
+    /// Gives the store that the settings name, opening it when it is first asked for.
+    ///
+    /// # Errors
+    /// `Configuration` when the URL is wrong; `Store` when it cannot be opened.
+    pub async fn store(&self) -> Result<SharedStore> {
+        let open = || async {
+            let url = self.settings().store.clone();
+            let directory = self.0.directory.clone();
+            let opened = tokio::task::spawn_blocking(move || motet_persistence::open(&url, &directory)).await;
+            opened.map_err(|error| Error::new(ErrorKind::Internal, "opening the store broke off").with_source(error))?
+        };
+        self.0.store.get_or_try_init(open).await.cloned()
+    }
+
+    /// Gives every method that tasks can call.
+    #[must_use]
+    pub fn methods(&self) -> Methods {
+        let settings = self.settings();
+        let python: Arc<dyn Method> = Arc::new(PythonExecute::new(python_config(settings)));
+        methods::built_in(&self.models(), settings.structured.max_repairs).with(python)
+    }
+
+    /// Begins to build an agent under the limits of the settings.
+    #[must_use]
+    pub fn agent(&self, name: impl Into<String>, model: ModelId) -> AgentBuilder {
+        let limits = &self.settings().agent;
+        Agent::builder(name, model)
+            .max_iterations(limits.max_iterations)
+            .max_parallel_tools(limits.max_parallel_tools as usize)
+            .tool_timeout(limits.tool_timeout)
+    }
+
+    /// Asks a model and waits for the whole answer.
+    ///
+    /// # Errors
+    /// Whatever kept the answer from being complete.
+    pub async fn complete(&self, context: &RunContext, request: &ChatRequest) -> Result<ChatResponse> {
+        let model = self.0.models.model(&request.model).await?;
+        call::chat(context, model.as_ref(), request, STEP).await
+    }
+
+    /// Asks a model and gives the answer's events as they come.
+    ///
+    /// # Errors
+    /// `Configuration` when the model cannot be found; every other failure is the stream's last item.
+    pub async fn stream(&self, context: &RunContext, request: ChatRequest) -> Result<EventStream> {
+        let model = self.0.models.model(&request.model).await?;
+        Ok(call::open(context, model, request, STEP))
+    }
+
+    /// Asks a model for JSON by the schema in the request, checks it, and asks again within the settings' bound.
+    ///
+    /// # Errors
+    /// `InvalidOutput` when no answer satisfied the schema, and whatever kept an answer from being complete.
+    pub async fn structured(&self, context: &RunContext, request: ChatRequest) -> Result<(Value, ChatResponse)> {
+        let model = self.0.models.model(&request.model).await?;
+        structured_within(context, model.as_ref(), request, STEP, self.settings().structured.max_repairs).await
+    }
+}
+
+fn python_config(settings: &Settings) -> PythonConfig {
+    let python = &settings.python;
+    let mut config = PythonConfig::default();
+    config.interpreter.clone_from(&python.interpreter);
+    config.timeout = python.timeout;
+    config.memory_bytes = u64::from(python.memory_mb) << 20;
+    config.max_processes = python.max_processes;
+    config.max_output_bytes = (python.max_output_kb as usize) << 10;
+    config
+}

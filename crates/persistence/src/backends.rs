@@ -1,0 +1,152 @@
+//! The backends as rows, and how a store is opened by its URL.
+
+use std::sync::Arc;
+
+use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::store::SharedStore;
+
+use crate::memory::MemoryStore;
+use crate::sqlite::{Options, SqliteStore, Synchronous};
+
+/// One way to keep runs.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Backend {
+    /// What its URLs begin with, before the colon.
+    pub scheme: &'static str,
+    /// What its URLs look like.
+    pub url: &'static str,
+    /// What it is, in one line.
+    pub doc: &'static str,
+    /// Opens the store that the part of the URL after the colon names.
+    pub open: fn(&str) -> Result<SharedStore>,
+}
+
+/// Every backend.
+pub const BACKENDS: &[Backend] = &[
+    Backend {
+        scheme: "sqlite",
+        url: "sqlite:PATH[?synchronous=full|normal]",
+        doc: "A file that survives crashes and that several processes may share; `normal` is faster, but the loss of \
+              power may cost the last writes.",
+        open: open_sqlite,
+    },
+    Backend {
+        scheme: "memory",
+        url: "memory:",
+        doc: "Nothing is kept beyond the end of the process.",
+        open: open_memory,
+    },
+];
+
+/// Opens a store by its URL, such as `sqlite:runs.db`, `sqlite:///var/lib/motet/runs.db`, or `memory:`.
+///
+/// Each call opens a store of its own; two of them share runs where they name the same file.
+///
+/// # Errors
+/// `Configuration` when the URL names no backend or has a part that its backend does not know; `Store` when the store
+/// cannot be opened.
+pub fn open(url: &str) -> Result<SharedStore> {
+    let Some((scheme, rest)) = url.split_once(':') else {
+        return Err(configuration(format!("`{url}` is no URL of a store"))
+            .with_hint(format!("a file is named by `sqlite:{url}`")));
+    };
+    match BACKENDS.iter().find(|backend| backend.scheme == scheme) {
+        Some(backend) => (backend.open)(rest),
+        None => Err(unknown(scheme)),
+    }
+}
+
+fn unknown(scheme: &str) -> Error {
+    let known: Vec<String> = BACKENDS.iter().map(|backend| format!("`{}`", backend.url)).collect();
+    let likeness = |backend: &&Backend| (strsim::jaro_winkler(backend.scheme, scheme) * 1_000.0) as u32;
+    let nearest = BACKENDS.iter().max_by_key(likeness).filter(|backend| likeness(backend) > 700);
+    let meant = nearest.map(|backend| format!("did you mean `{}:`? ", backend.scheme)).unwrap_or_default();
+    configuration(format!("there is no store `{scheme}:`")).with_hint(format!("{meant}known are {}", known.join(", ")))
+}
+
+fn configuration(message: String) -> Error {
+    Error::new(ErrorKind::Configuration, message)
+}
+
+fn open_memory(rest: &str) -> Result<SharedStore> {
+    if !rest.is_empty() {
+        return Err(configuration(format!("a store in memory has no name, but got `{rest}`"))
+            .with_hint("write `memory:`, or `sqlite:PATH` for a store that is kept"));
+    }
+    Ok(Arc::new(MemoryStore::new()))
+}
+
+fn open_sqlite(rest: &str) -> Result<SharedStore> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() {
+        return Err(configuration("the URL of the store names no file".to_owned())
+            .with_hint("write `sqlite:PATH`, such as `sqlite:runs.db` or `sqlite:///var/lib/motet/runs.db`"));
+    }
+    if path == ":memory:" {
+        return Err(configuration("SQLite keeps runs in files only".to_owned())
+            .with_hint("write `memory:` for a store that is not kept"));
+    }
+    let mut options = Options::default();
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        options.synchronous = match part {
+            "synchronous=full" => Synchronous::Full,
+            "synchronous=normal" => Synchronous::Normal,
+            _ => {
+                return Err(configuration(format!("the URL of the store has an unknown part `{part}`"))
+                    .with_hint("known are `synchronous=full` and `synchronous=normal`"));
+            }
+        };
+    }
+    Ok(Arc::new(SqliteStore::open(path, &options)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use motet_core::store::Durability;
+
+    use super::*;
+
+    /// Gives the error of a URL as `message | hint`.
+    fn refused(url: &str) -> String {
+        let error = open(url).err().unwrap_or_else(|| panic!("`{url}` was opened"));
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        format!("{error} | {}", error.hint().unwrap_or_default())
+    }
+
+    #[test]
+    fn every_url_that_names_no_store_is_refused_with_what_to_write() {
+        let known = "known are `sqlite:PATH[?synchronous=full|normal]`, `memory:`";
+        assert_eq!(
+            refused("sqlit:x.db"),
+            format!("there is no store `sqlit:` | did you mean `sqlite:`? {known}")
+        );
+        assert_eq!(refused("zz:x"), format!("there is no store `zz:` | {known}"));
+        assert_eq!(
+            refused("runs.db"),
+            "`runs.db` is no URL of a store | a file is named by `sqlite:runs.db`"
+        );
+        assert!(refused("memory:x").starts_with("a store in memory has no name"));
+        assert!(refused("sqlite:").starts_with("the URL of the store names no file"));
+        assert!(refused("sqlite::memory:").ends_with("write `memory:` for a store that is not kept"));
+        assert!(refused("sqlite:x?sync=full").starts_with("the URL of the store has an unknown part `sync=full`"));
+    }
+
+    #[test]
+    fn every_form_of_a_url_opens_the_file_it_names() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path().to_str().unwrap();
+        for (url, file, durability) in [
+            (format!("sqlite:{base}/a.db"), "a.db", Durability::Fsync),
+            (format!("sqlite://{base}/deep/er/b.db"), "deep/er/b.db", Durability::Fsync),
+            (format!("sqlite:{base}/c.db?synchronous=normal"), "c.db", Durability::Process),
+            (format!("sqlite:{base}/d.db?synchronous=full"), "d.db", Durability::Fsync),
+        ] {
+            let store = open(&url).unwrap();
+            assert!(directory.path().join(file).exists(), "{url}");
+            assert_eq!(store.capabilities().durability, durability, "{url}");
+        }
+        assert_eq!(open("memory:").unwrap().capabilities().name, "memory");
+    }
+}

@@ -1,0 +1,71 @@
+//! The time that a store counts in: it never runs backward, not even when the system's clock does.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use motet_core::id::Millis;
+
+/// Gives the later of the system's time and the newest time seen, which goes on with the monotonic clock.
+///
+/// After a jump backward, leases and delays end when they should instead of when the old time has come again.
+#[derive(Debug)]
+pub(super) struct Clock(Mutex<Anchor>);
+
+#[derive(Debug, Clone, Copy)]
+struct Anchor {
+    time: Millis,
+    at: Instant,
+}
+
+impl Anchor {
+    fn now(self) -> Millis {
+        self.time.after(self.at.elapsed())
+    }
+}
+
+impl Clock {
+    /// Starts with the system's time.
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Anchor { time: Millis::now(), at: Instant::now() }))
+    }
+
+    fn anchor(&self) -> MutexGuard<'_, Anchor> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the clock.
+    pub(super) fn now(&self) -> Millis {
+        self.at_least(Millis::now())
+    }
+
+    /// Learns of a time that another process, or an earlier one, has seen; gives the time now.
+    pub(super) fn at_least(&self, seen: Millis) -> Millis {
+        let mut anchor = self.anchor();
+        if seen > anchor.now() {
+            *anchor = Anchor { time: seen, at: Instant::now() };
+        }
+        anchor.now()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_time_seen_in_the_future_is_kept_and_goes_on() {
+        let clock = Clock::new();
+        let future = Millis::now().after(Duration::from_secs(3600));
+        assert!(clock.at_least(future) >= future);
+        assert!(clock.now() >= future);
+    }
+
+    #[test]
+    fn a_time_seen_in_the_past_changes_nothing() {
+        let clock = Clock::new();
+        let before = clock.now();
+        assert!(clock.at_least(Millis(5)) >= before);
+    }
+}

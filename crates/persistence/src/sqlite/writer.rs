@@ -1,0 +1,286 @@
+//! The one thread that writes: many commands share one transaction, so that they share the cost of making it durable.
+//!
+//! Knows nothing of what the commands do.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
+use motet_core::id::Millis;
+use rusqlite::{Connection, OptionalExtension as _};
+use tokio::sync::mpsc::{self, error::TryRecvError};
+use tokio::sync::oneshot;
+
+use super::Shared;
+use super::failure::OrStore as _;
+
+/// Commands that wait for the thread; who comes later waits for a place.
+const WAITING: usize = 1024;
+
+/// Commands of one transaction.
+const MOST_COMMANDS: usize = 512;
+
+/// How long a transaction takes up commands.
+const LONGEST: Duration = Duration::from_millis(2);
+
+/// Hands commands to the writing thread; ends it when dropped.
+#[derive(Debug)]
+pub(super) struct Writer {
+    sender: Option<mpsc::Sender<Message>>,
+    thread: Option<JoinHandle<()>>,
+    /// True while a look at the other processes' changes is on its way.
+    looking: Arc<AtomicBool>,
+    path: PathBuf,
+}
+
+enum Message {
+    Run(Box<dyn Command>),
+    /// Look whether another process changed the file.
+    Look,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(connection: Connection, shared: Arc<Shared>) -> Result<Self> {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        let looking = Arc::new(AtomicBool::new(false));
+        let path = shared.path.clone();
+        let state = Thread { connection, shared, looking: Arc::clone(&looking), version: 0 };
+        let thread = std::thread::Builder::new()
+            .name("motet-sqlite-write".to_owned())
+            .spawn(move || state.work(receiver))
+            .map_err(|error| {
+                Error::new(ErrorKind::Store, "a thread of the store cannot be started").with_source(error)
+            })?;
+        Ok(Self { sender: Some(sender), thread: Some(thread), looking, path })
+    }
+
+    /// Runs a command in a transaction and gives its result once that is durable. A command that fails changes nothing.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Session<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (sender, receiver) = oneshot::channel();
+        let command = Message::Run(Box::new(Call { work: Some(work), result: None, sender }));
+        let gone = || Error::new(ErrorKind::Store, "the store's writing thread has ended");
+        let channel = self.sender.as_ref().ok_or_else(gone)?;
+        channel.send(command).await.map_err(|_| gone())?;
+        let result = receiver.await.map_err(|_| gone())?;
+        result.map_err(|error| match error.kind() {
+            ErrorKind::Store => error.with_context("file", self.path.display().to_string()),
+            _ => error,
+        })
+    }
+
+    /// Has the thread wake those who wait, should another process have changed the file.
+    pub(super) fn look(&self) {
+        let Some(sender) = &self.sender else { return };
+        if !self.looking.swap(true, Ordering::AcqRel) && sender.try_send(Message::Look).is_err() {
+            self.looking.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // The thread finishes what waits and ends when no sender is left.
+        drop(self.sender.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What a command works with.
+pub(super) struct Session<'a> {
+    /// The connection, inside a transaction.
+    pub(super) connection: &'a Connection,
+    /// The time.
+    pub(super) now: Millis,
+    /// What the store's threads share.
+    pub(super) shared: &'a Shared,
+    /// Whether those who wait for changes are to be woken.
+    wakes: &'a Cell<bool>,
+}
+
+impl Session<'_> {
+    /// Wakes those who wait for changes once the transaction is durable.
+    pub(super) fn wake(&self) {
+        self.wakes.set(true);
+    }
+
+    /// Undoes everything that a command did unless it succeeds.
+    fn in_savepoint<T>(&self, work: impl FnOnce(&Session<'_>) -> Result<T>) -> Result<T> {
+        let run = |sql| self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(())).or_store();
+        run("SAVEPOINT command")?;
+        let result = work(self);
+        // A full disk ends the whole transaction, and the savepoint with it.
+        if result.is_err() && !self.connection.is_autocommit() {
+            run("ROLLBACK TO command")?;
+        }
+        if !self.connection.is_autocommit() {
+            run("RELEASE command")?;
+        }
+        result
+    }
+}
+
+/// A command of any type.
+trait Command: Send {
+    fn execute(&mut self, session: &Session<'_>);
+
+    /// Tells the caller the result, or why the transaction was lost.
+    fn answer(self: Box<Self>, lost: Option<&ErrorReport>);
+}
+
+struct Call<T, F> {
+    work: Option<F>,
+    result: Option<Result<T>>,
+    sender: oneshot::Sender<Result<T>>,
+}
+
+impl<T: Send, F: FnOnce(&Session<'_>) -> Result<T> + Send> Command for Call<T, F> {
+    fn execute(&mut self, session: &Session<'_>) {
+        self.result = self.work.take().map(|work| session.in_savepoint(work));
+    }
+
+    fn answer(self: Box<Self>, lost: Option<&ErrorReport>) {
+        let result = match (self.result, lost) {
+            (Some(Err(error)), _) => Err(error),
+            (_, Some(lost)) => Err(Error::from(lost.clone())),
+            (Some(Ok(value)), None) => Ok(value),
+            (None, None) => Err(Error::new(ErrorKind::Internal, "a command of the store was not run")),
+        };
+        // Nobody is told when the caller waits no longer.
+        let _ = self.sender.send(result);
+    }
+}
+
+struct Thread {
+    connection: Connection,
+    shared: Arc<Shared>,
+    looking: Arc<AtomicBool>,
+    /// Counts the changes of other connections.
+    version: i64,
+}
+
+impl Thread {
+    fn work(mut self, mut receiver: mpsc::Receiver<Message>) {
+        self.version = self.read_version().unwrap_or(0);
+        while let Some(message) = receiver.blocking_recv() {
+            match message {
+                Message::Look => self.look(),
+                Message::Run(first) => self.batch(first, &mut receiver),
+            }
+        }
+        // Gives pages back that removed tasks have left; failing to changes nothing but the size.
+        let _ = self.connection.execute_batch("PRAGMA incremental_vacuum(1000)");
+    }
+
+    fn look(&mut self) {
+        self.looking.store(false, Ordering::Release);
+        // A failing read tells nothing; the next command meets the same error and reports it.
+        let Ok(version) = self.read_version() else { return };
+        if std::mem::replace(&mut self.version, version) != version {
+            self.shared.wake.notify();
+        }
+    }
+
+    fn read_version(&self) -> rusqlite::Result<i64> {
+        self.connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))
+    }
+
+    /// Runs a command and those that wait behind it in one transaction.
+    fn batch(&mut self, first: Box<dyn Command>, receiver: &mut mpsc::Receiver<Message>) {
+        let (began, mut commands, mut next) = (Instant::now(), Vec::new(), Some(first));
+        let (mut looks, wakes) = (false, Cell::new(false));
+        let changes = self.connection.total_changes();
+        let mut lost = self.begin().err();
+        while let Some(mut command) = next.take() {
+            if lost.is_none() {
+                command.execute(&self.session(&wakes));
+            }
+            commands.push(command);
+            if lost.is_some() || self.connection.is_autocommit() {
+                break;
+            }
+            while next.is_none() && commands.len() < MOST_COMMANDS && began.elapsed() < LONGEST {
+                match receiver.try_recv() {
+                    Ok(Message::Run(command)) => next = Some(command),
+                    Ok(Message::Look) => looks = true,
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                }
+            }
+        }
+        let changed = self.connection.total_changes() != changes;
+        if lost.is_none() {
+            lost = self.commit(changed).err();
+        }
+        if wakes.get() && lost.is_none() {
+            self.shared.wake.notify();
+        }
+        let lost = lost.map(|error| error.report());
+        commands.into_iter().for_each(|command| command.answer(lost.as_ref()));
+        if looks {
+            self.look();
+        }
+    }
+
+    fn session<'a>(&'a self, wakes: &'a Cell<bool>) -> Session<'a> {
+        Session { connection: &self.connection, now: self.shared.clock.now(), shared: &self.shared, wakes }
+    }
+
+    fn begin(&self) -> Result<()> {
+        self.run("BEGIN IMMEDIATE")?;
+        let mut statement = self.connection.prepare_cached("SELECT v FROM meta WHERE k = 'clock'").or_store()?;
+        let seen = statement.query_row((), |row| row.get(0)).optional();
+        match seen.or_store() {
+            Ok(seen) => {
+                self.shared.clock.at_least(Millis(seen.unwrap_or_default()));
+                Ok(())
+            }
+            Err(error) => {
+                self.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    fn commit(&self, changed: bool) -> Result<()> {
+        if self.connection.is_autocommit() {
+            return Err(Error::new(ErrorKind::Store, "the transaction was rolled back")
+                .with_hint("another command of the same moment failed; its error says why"));
+        }
+        let committed = self.write_clock(changed).and_then(|()| self.run("COMMIT"));
+        if committed.is_err() {
+            self.roll_back();
+        }
+        committed
+    }
+
+    fn write_clock(&self, changed: bool) -> Result<()> {
+        if !changed {
+            return Ok(());
+        }
+        const SQL: &str = "INSERT OR REPLACE INTO meta (k, v) VALUES ('clock', ?1)";
+        let mut statement = self.connection.prepare_cached(SQL).or_store()?;
+        statement.execute([self.shared.clock.now().0]).or_store()?;
+        Ok(())
+    }
+
+    fn roll_back(&self) {
+        if !self.connection.is_autocommit() {
+            // What is left of a lost transaction ends with the connection at the latest.
+            let _ = self.run("ROLLBACK");
+        }
+    }
+
+    fn run(&self, sql: &str) -> Result<()> {
+        self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(())).or_store()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! Refusals and what is made of them.
+
+use super::*;
+use crate::rows;
+
+fn origin() -> Origin {
+    Origin::new(rows::find("openai").unwrap(), "openai:gpt-4o".parse().unwrap())
+}
+
+fn kind(status: u16, code: &str, message: &str) -> (ErrorKind, Retry) {
+    let complaint = Complaint {
+        status: (status > 0).then_some(status),
+        message: message.to_owned(),
+        code: (!code.is_empty()).then(|| code.to_owned()),
+        ..Complaint::default()
+    };
+    let error = error_from(complaint, None, &origin());
+    (error.kind(), error.retry())
+}
+
+#[test]
+fn status_code_and_text_decide_in_this_order() {
+    use ErrorKind as K;
+    for (status, code, message, expected) in [
+        (400, "", "This model's maximum context length is 8192 tokens", K::TokenLimit),
+        (400, "context_length_exceeded", "too long", K::TokenLimit),
+        (400, "string_above_max_length", "string too long; the maximum context length is", K::InvalidRequest),
+        (400, "", "The input token count (9) exceeds the maximum number of tokens", K::TokenLimit),
+        (413, "", "", K::TokenLimit),
+        (413, "request_too_large", "Request exceeds the maximum size", K::InvalidRequest),
+        (401, "", "maximum context length", K::Authentication),
+        (400, "", "API key not valid. Please pass a valid API key.", K::Authentication),
+        (402, "", "Insufficient Balance", K::QuotaExceeded),
+        (403, "forbidden", "Forbidden", K::Permission),
+        (404, "", "nothing here", K::NotFound),
+        (400, "", "The supported API model names are a or b, but you passed c.", K::NotFound),
+        (429, "", "slow down", K::RateLimit),
+        (429, "insufficient_quota", "You exceeded your current quota", K::QuotaExceeded),
+        (429, "rate_limit_exceeded", "Request too large for gpt-4 on tokens per min", K::TokenLimit),
+        (400, "", "the user wrote: 429, and that is fine", K::InvalidRequest),
+        (400, "content_policy_violation", "no", K::ContentFilter),
+        (400, "", "Invalid prompt: flagged as potentially violating our usage policy", K::ContentFilter),
+        (400, "tool_use_failed", "Failed to call a function", K::InvalidOutput),
+        (500, "", "boom", K::Overloaded),
+        (500, "", "the request exceeds the available context size", K::TokenLimit),
+        (501, "", "not implemented", K::Unsupported),
+        (503, "", "", K::Overloaded),
+        (504, "", "", K::Timeout),
+        (302, "", "", K::InvalidRequest),
+        (0, "", "Rate limit reached", K::RateLimit),
+        (0, "", "something broke", K::Overloaded),
+    ] {
+        assert_eq!(kind(status, code, message).0, expected, "{status} {code} {message}");
+    }
+}
+
+#[test]
+fn only_what_may_pass_later_is_tried_again() {
+    assert_eq!(kind(429, "", "slow down").1, Retry::Backoff);
+    assert_eq!(kind(429, "insufficient_quota", "").1, Retry::Never);
+    assert_eq!(kind(429, "", "Request too large for model").1, Retry::Never);
+    assert_eq!(kind(409, "", "locked").1, Retry::Backoff);
+    assert_eq!(kind(400, "tool_use_failed", "").1, Retry::Backoff);
+    assert_eq!(kind(400, "", "bad").1, Retry::Never);
+}
+
+fn retry_of(status: u16, headers: &[(&str, &str)]) -> Retry {
+    let headers: Vec<(String, String)> =
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let answer = ErrorAnswer { status, headers: &headers, body: b"" };
+    error_from(Complaint { status: Some(status), ..Complaint::default() }, Some(&answer), &origin()).retry()
+}
+
+#[test]
+fn the_time_to_wait_is_read_in_every_form() {
+    let after = |milliseconds| Retry::After(Duration::from_millis(milliseconds));
+    assert_eq!(retry_of(429, &[("retry-after", "2")]), after(2_000));
+    assert_eq!(retry_of(429, &[("retry-after", "0")]), after(0));
+    assert_eq!(retry_of(429, &[("retry-after", "7"), ("retry-after-ms", "250")]), after(250));
+    let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
+    assert_eq!(retry_of(503, &[date, ("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT")]), after(30_000));
+    assert_eq!(retry_of(503, &[date, ("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")]), after(0));
+    assert_eq!(retry_of(429, &[("retry-after", "soon")]), Retry::Backoff);
+    assert_eq!(retry_of(400, &[("retry-after", "2")]), Retry::Never);
+    assert_eq!(retry_of(503, &[("x-should-retry", "false"), ("retry-after", "2")]), Retry::Never);
+    assert_eq!(retry_of(400, &[("x-should-retry", "true"), ("retry-after", "2")]), after(2_000));
+}
+
+#[test]
+fn hints_name_what_to_change() {
+    let hint = |status: u16| {
+        let answer = ErrorAnswer { status, headers: &[], body: b"" };
+        let complaint = Complaint { status: Some(status), ..Complaint::default() };
+        let error = error_from(complaint, Some(&answer), &origin());
+        (error.message().to_owned(), error.hint().unwrap().to_owned())
+    };
+    assert_eq!(hint(401).0, "`openai` answered with status 401 and no message");
+    assert_eq!(hint(401).1, "set `OPENAI_API_KEY` to a valid key of `openai`");
+    assert_eq!(hint(404).1, "check the name of model `gpt-4o` and the base URL");
+    assert!(hint(302).1.contains("base URL"));
+}
+
+#[test]
+fn long_texts_are_cut_between_characters() {
+    assert_eq!(shortened("héllo", 2), "h…");
+    assert_eq!(shortened("héllo", 6), "héllo");
+}

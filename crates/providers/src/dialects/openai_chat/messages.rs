@@ -1,0 +1,416 @@
+//! Messages as they go over the wire, borrowed from the request wherever they can be.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use motet_core::message::{Media, MediaSource, Reasoning, ToolCall, ToolResult};
+use motet_core::{ChatRequest, Error, ErrorKind, Message, Part, Result, Role};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde_json::{Map, Value};
+
+use super::call_ids;
+use crate::dialect::{Profile, ReasoningEcho};
+
+/// One message on the wire.
+pub(super) struct WireMessage<'a> {
+    role: &'static str,
+    content: Content<'a>,
+    calls: Vec<WireCall<'a>>,
+    answers: Option<Cow<'a, str>>,
+    reasoning: Option<(&'static str, String)>,
+    /// Fields that the provider sent with its reasoning and wants back.
+    opaque: Option<&'a Map<String, Value>>,
+}
+
+struct WireCall<'a> {
+    id: Cow<'a, str>,
+    call: &'a ToolCall,
+    free_form: bool,
+}
+
+enum Content<'a> {
+    Null,
+    Text(Cow<'a, str>),
+    Parts(Vec<ContentPart<'a>>),
+}
+
+enum ContentPart<'a> {
+    Text(Cow<'a, str>),
+    Image(&'a Media),
+    File(&'a Media),
+}
+
+/// Writes the conversation; `instruction` is added to what stands above it.
+pub(super) fn encode<'a>(
+    request: &'a ChatRequest,
+    profile: &'a Profile,
+    instruction: Option<String>,
+) -> Result<Vec<WireMessage<'a>>> {
+    let mut writing = Writing {
+        profile,
+        provider: request.model.provider(),
+        messages: Vec::with_capacity(request.messages.len() + 1),
+        attached: Vec::new(),
+    };
+    if let Some(instruction) = instruction {
+        writing.system(Cow::Owned(instruction));
+    }
+    for message in &request.messages {
+        if message.role != Role::Tool {
+            writing.flush_attached();
+        }
+        match message.role {
+            Role::System => writing.system(visible_text(message)),
+            Role::User => writing.user(message)?,
+            Role::Assistant => writing.assistant(message)?,
+            Role::Tool => writing.tool(message)?,
+        }
+    }
+    writing.flush_attached();
+    Ok(writing.messages)
+}
+
+struct Writing<'a> {
+    profile: &'a Profile,
+    provider: &'a str,
+    messages: Vec<WireMessage<'a>>,
+    /// Images and documents of tool results, which follow all results as one message of the user.
+    attached: Vec<ContentPart<'a>>,
+}
+
+impl<'a> Writing<'a> {
+    fn push(&mut self, role: &'static str, content: Content<'a>) -> &mut Self {
+        self.messages.push(WireMessage {
+            role,
+            content,
+            calls: Vec::new(),
+            answers: None,
+            reasoning: None,
+            opaque: None,
+        });
+        self
+    }
+
+    fn system(&mut self, text: Cow<'a, str>) {
+        let role = self.profile.system_role.as_str();
+        if self.profile.merge_system
+            && let Some(WireMessage { role: first, content: Content::Text(known), .. }) =
+                self.messages.first_mut()
+            && *first == role
+        {
+            let known = known.to_mut();
+            known.push_str("\n\n");
+            known.push_str(&text);
+            return;
+        }
+        self.push(role, Content::Text(text));
+        if self.profile.merge_system {
+            self.messages.rotate_right(1);
+        }
+    }
+
+    fn user(&mut self, message: &'a Message) -> Result<()> {
+        let mut parts = Vec::with_capacity(message.parts.len());
+        for part in &message.parts {
+            match part {
+                Part::ToolResult(result) => self.tool_result(result)?,
+                Part::Text { text, .. } => parts.push(ContentPart::Text(Cow::Borrowed(text))),
+                Part::Image(media) => parts.push(self.image(media)?),
+                Part::Document(media) => parts.push(self.document(media)?),
+                other => return Err(out_of_place(other, "user")),
+            }
+        }
+        self.flush_attached();
+        let content = match parts.pop() {
+            None => return Ok(()),
+            Some(ContentPart::Text(text)) if parts.is_empty() => Content::Text(text),
+            Some(last) => {
+                parts.push(last);
+                Content::Parts(parts)
+            }
+        };
+        self.push("user", content);
+        Ok(())
+    }
+
+    fn assistant(&mut self, message: &'a Message) -> Result<()> {
+        let (mut calls, mut texts) = (Vec::new(), Vec::new());
+        let (mut reasoning, mut opaque) = (String::new(), None);
+        for part in &message.parts {
+            match part {
+                Part::Text { text, .. } | Part::Refusal { text } => texts.push(text.as_str()),
+                Part::ToolCall(call) => calls.push(self.call(call)),
+                Part::Reasoning(Reasoning { text, opaque: payload }) => {
+                    reasoning.push_str(text);
+                    let own = payload.as_ref().filter(|payload| payload.provider == self.provider);
+                    opaque = own.and_then(|payload| payload.payload.as_object()).or(opaque);
+                }
+                other => return Err(out_of_place(other, "assistant")),
+            }
+        }
+        let echo = match self.profile.reasoning_echo {
+            ReasoningEcho::Always(field) => Some(field),
+            ReasoningEcho::WithToolCalls(field) if !calls.is_empty() => Some(field),
+            ReasoningEcho::Never | ReasoningEcho::WithToolCalls(_) => None,
+        };
+        let reasoning = echo.filter(|_| !reasoning.is_empty()).map(|field| (field, reasoning));
+        let text = joined(&texts);
+        if text.is_empty() && calls.is_empty() && reasoning.is_none() && opaque.is_none() {
+            return Ok(());
+        }
+        let content = if text.is_empty() && !calls.is_empty() && self.profile.null_content {
+            Content::Null
+        } else {
+            Content::Text(text)
+        };
+        self.push("assistant", content);
+        if let Some(last) = self.messages.last_mut() {
+            (last.calls, last.reasoning, last.opaque) = (calls, reasoning, opaque);
+        }
+        Ok(())
+    }
+
+    fn call(&self, call: &'a ToolCall) -> WireCall<'a> {
+        let own = call.opaque.as_ref().filter(|opaque| opaque.provider == self.provider);
+        let free_form =
+            own.and_then(|opaque| opaque.payload.get("type")).is_some_and(|kind| kind == "custom");
+        WireCall { id: call_ids::on_wire(&call.id, &self.profile.call_ids), call, free_form }
+    }
+
+    fn tool(&mut self, message: &'a Message) -> Result<()> {
+        for part in &message.parts {
+            match part {
+                Part::ToolResult(result) => self.tool_result(result)?,
+                other => return Err(out_of_place(other, "tool")),
+            }
+        }
+        Ok(())
+    }
+
+    fn tool_result(&mut self, result: &'a ToolResult) -> Result<()> {
+        let (mut texts, mut media) = (Vec::new(), Vec::new());
+        for part in &result.content {
+            match part {
+                Part::Text { text, .. } => texts.push(text.as_str()),
+                Part::Image(image) => media.push(self.image(image)?),
+                Part::Document(document) => media.push(self.document(document)?),
+                other => return Err(out_of_place(other, "tool")),
+            }
+        }
+        let text = match joined(&texts) {
+            text if text.is_empty() && !media.is_empty() => {
+                Cow::Borrowed("The result follows in the next message.")
+            }
+            text => text,
+        };
+        if !media.is_empty() {
+            let lead = format!("Result of the call of tool `{}` with id `{}`:", result.name, result.id);
+            self.attached.push(ContentPart::Text(Cow::Owned(lead)));
+            self.attached.append(&mut media);
+        }
+        let id = call_ids::on_wire(&result.id, &self.profile.call_ids);
+        self.push("tool", Content::Text(text));
+        if let Some(last) = self.messages.last_mut() {
+            last.answers = Some(id);
+        }
+        Ok(())
+    }
+
+    fn flush_attached(&mut self) {
+        if !self.attached.is_empty() {
+            let parts = std::mem::take(&mut self.attached);
+            self.push("user", Content::Parts(parts));
+        }
+    }
+
+    fn image(&self, media: &'a Media) -> Result<ContentPart<'a>> {
+        if !self.profile.images {
+            return Err(unsupported("images", "take a model that reads images, or leave them out"));
+        }
+        if matches!(media.source, MediaSource::Base64(_)) && media.media_type.is_none() {
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                "an image given by its bytes has no media type",
+            )
+            .with_hint("set its media type, for example `image/png`"));
+        }
+        Ok(ContentPart::Image(media))
+    }
+
+    fn document(&self, media: &'a Media) -> Result<ContentPart<'a>> {
+        let is_text = media.media_type.as_deref().is_some_and(|kind| kind.starts_with("text/"));
+        match &media.source {
+            MediaSource::Base64(bytes) if is_text => text_document(media, bytes),
+            _ if !self.profile.documents => {
+                Err(unsupported("documents", "take a model that reads documents, or send their text"))
+            }
+            MediaSource::Url(_) if !self.profile.document_urls => {
+                Err(unsupported("documents by address", "send the document's bytes instead"))
+            }
+            _ => Ok(ContentPart::File(media)),
+        }
+    }
+}
+
+/// Sends a document of plain text as text, which every model reads.
+fn text_document<'a>(media: &Media, bytes: &str) -> Result<ContentPart<'a>> {
+    let decoded = STANDARD.decode(bytes).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let Some(text) = decoded else {
+        return Err(Error::new(ErrorKind::InvalidRequest, "a text document is not base64 of UTF-8 text")
+            .with_hint("give its bytes in standard base64 with padding"));
+    };
+    let name = media.name.as_deref().unwrap_or("document");
+    Ok(ContentPart::Text(Cow::Owned(format!("<document name=\"{name}\">\n{text}\n</document>"))))
+}
+
+fn unsupported(what: &str, hint: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, format!("the model does not accept {what}")).with_hint(hint)
+}
+
+fn out_of_place(part: &Part, role: &str) -> Error {
+    let name = match part {
+        Part::Text { .. } => "text",
+        Part::Image(_) => "an image",
+        Part::Document(_) => "a document",
+        Part::ToolCall(_) => "a tool call",
+        Part::ToolResult(_) => "a tool result",
+        Part::Reasoning(_) => "reasoning",
+        Part::Refusal { .. } => "a refusal",
+        _ => "a part",
+    };
+    Error::new(ErrorKind::InvalidRequest, format!("{name} cannot stand in a message of role `{role}`"))
+        .with_hint("move it to a message of the role that it belongs to")
+}
+
+fn visible_text(message: &Message) -> Cow<'_, str> {
+    let texts: Vec<&str> = message.parts.iter().filter_map(Part::as_text).collect();
+    joined(&texts)
+}
+
+fn joined<'a>(texts: &[&'a str]) -> Cow<'a, str> {
+    match texts {
+        [] => Cow::Borrowed(""),
+        [one] => Cow::Borrowed(one),
+        several => Cow::Owned(several.concat()),
+    }
+}
+
+impl Serialize for WireMessage<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("role", self.role)?;
+        map.serialize_entry("content", &self.content)?;
+        if let Some((field, text)) = &self.reasoning {
+            map.serialize_entry(field, text)?;
+        }
+        for (name, value) in self.opaque.into_iter().flatten() {
+            map.serialize_entry(name, value)?;
+        }
+        if !self.calls.is_empty() {
+            map.serialize_entry("tool_calls", &self.calls)?;
+        }
+        if let Some(id) = &self.answers {
+            map.serialize_entry("tool_call_id", id)?;
+        }
+        map.end()
+    }
+}
+
+impl Serialize for WireCall<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let call = self.call;
+        let mut map = serializer.serialize_map(Some(3))?;
+        map.serialize_entry("id", &self.id)?;
+        if self.free_form {
+            map.serialize_entry("type", "custom")?;
+            map.serialize_entry("custom", &Pair([("name", &call.name), ("input", &call.arguments)]))?;
+        } else {
+            let empty = call.arguments.trim().is_empty();
+            let arguments = if empty { "{}" } else { call.arguments.as_str() };
+            map.serialize_entry("type", "function")?;
+            map.serialize_entry("function", &Pair([("name", &call.name), ("arguments", arguments)]))?;
+        }
+        map.end()
+    }
+}
+
+/// A small object of texts.
+struct Pair<'a, const N: usize>([(&'static str, &'a str); N]);
+
+impl<const N: usize> Serialize for Pair<'_, N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0)
+    }
+}
+
+impl Serialize for Content<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Content::Null => serializer.serialize_unit(),
+            Content::Text(text) => serializer.serialize_str(text),
+            Content::Parts(parts) => {
+                let mut seq = serializer.serialize_seq(Some(parts.len()))?;
+                for part in parts {
+                    seq.serialize_element(part)?;
+                }
+                seq.end()
+            }
+        }
+    }
+}
+
+impl Serialize for ContentPart<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        match self {
+            ContentPart::Text(text) => {
+                map.serialize_entry("type", "text")?;
+                map.serialize_entry("text", text)?;
+            }
+            ContentPart::Image(media) => {
+                map.serialize_entry("type", "image_url")?;
+                map.serialize_entry("image_url", &ImageUrl(media))?;
+            }
+            ContentPart::File(media) => {
+                map.serialize_entry("type", "file")?;
+                map.serialize_entry("file", &File(media))?;
+            }
+        }
+        map.end()
+    }
+}
+
+struct ImageUrl<'a>(&'a Media);
+
+impl Serialize for ImageUrl<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([("url", Address(self.0))])
+    }
+}
+
+struct File<'a>(&'a Media);
+
+impl Serialize for File<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("filename", self.0.name.as_deref().unwrap_or("document.pdf"))?;
+        map.serialize_entry("file_data", &Address(self.0))?;
+        map.end()
+    }
+}
+
+/// The address of some bytes, or the bytes as a data URL.
+struct Address<'a>(&'a Media);
+
+impl Serialize for Address<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match &self.0.source {
+            MediaSource::Url(url) => serializer.serialize_str(url),
+            MediaSource::Base64(data) => {
+                let media_type = self.0.media_type.as_deref().unwrap_or("application/pdf");
+                serializer.collect_str(&format_args!("data:{media_type};base64,{data}"))
+            }
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Turns answers into events; a plain answer takes the same way as a streamed one, in one piece.
+
+mod calls;
+mod reasoning;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use motet_core::{Error, ErrorKind, FinishReason, Result, StreamEvent, Usage};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::wire::{Answer, Choice, Content, ContentPart, Message};
+use super::{call_ids, error, parse, usage};
+use crate::dialect::{Decoder, Origin};
+use crate::framing::Frame;
+
+/// Place of the reasoning in the message.
+const REASONING: u32 = 0;
+/// Place of the text.
+const TEXT: u32 = 1;
+/// Place of the refusal.
+const REFUSAL: u32 = 2;
+/// Place of the first tool call.
+const FIRST_CALL: u32 = 3;
+
+/// Reads a plain answer.
+pub(super) fn plain(body: &[u8], origin: &Origin) -> Result<Vec<StreamEvent>> {
+    let mut answer: Answer<'_> = parse(body, "the answer")?;
+    let mut out = Vec::with_capacity(6);
+    let mut reading = Reading::default();
+    if let Some(error) = answer.error.and_then(|raw| failure(raw, origin)) {
+        return Err(error);
+    }
+    let mut choices = answer.choices.take().unwrap_or_default();
+    let first = choices.iter().position(|choice| choice.index.unwrap_or(0) == 0).unwrap_or(0);
+    if choices.is_empty() {
+        return Err(Error::new(ErrorKind::InvalidOutput, "the answer has no choices"));
+    }
+    let mut choice = choices.swap_remove(first);
+    reading.begin(&mut answer, origin, &mut out);
+    let message = choice.message.take();
+    if message.is_none() && choice.error.is_none() {
+        return Err(Error::new(ErrorKind::InvalidOutput, "the answer has no message"));
+    }
+    match reading.choice(message, choice, origin, &mut out) {
+        Some(error) => Err(error),
+        None => {
+            reading.close(origin, &mut out);
+            Ok(out)
+        }
+    }
+}
+
+/// Reads one streamed answer.
+pub(super) struct StreamDecoder {
+    origin: Arc<Origin>,
+    reading: Reading,
+    ended: bool,
+}
+
+impl StreamDecoder {
+    pub(super) fn new(origin: Arc<Origin>) -> Self {
+        Self { origin, reading: Reading::default(), ended: false }
+    }
+}
+
+impl Decoder for StreamDecoder {
+    fn frame(&mut self, frame: Frame<'_>, out: &mut Vec<StreamEvent>) -> Result<()> {
+        if self.ended {
+            return Ok(());
+        }
+        if frame.data.trim_ascii() == b"[DONE]" {
+            self.ended = true;
+            self.reading.close(&self.origin, out);
+            return Ok(());
+        }
+        let mut answer: Answer<'_> = match parse(frame.data, "a piece of the streamed answer") {
+            Err(_) if is_foreign(frame.event) => return Ok(()),
+            result => result?,
+        };
+        let origin = &*self.origin;
+        self.reading.begin(&mut answer, origin, out);
+        let mut failed = None;
+        for mut choice in answer.choices.take().unwrap_or_default() {
+            if choice.index.unwrap_or(0) == 0 {
+                let piece = choice.delta.take();
+                failed = self.reading.choice(piece, choice, origin, out).or(failed);
+            }
+        }
+        let beside = answer.error.or(answer.x_groq.and_then(|extension| extension.error));
+        let failed = beside.and_then(|raw| failure(raw, origin)).or(failed);
+        let failed = match frame.event {
+            Some("error") if failed.is_none() => {
+                error::of_value(parse(frame.data, "an error event")?, origin)
+            }
+            _ => failed,
+        };
+        match failed {
+            Some(error) => {
+                self.reading.report_usage(out);
+                Err(error)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn ended(&self) -> bool {
+        self.ended
+    }
+
+    fn finish(&mut self, out: &mut Vec<StreamEvent>) -> Result<()> {
+        if self.ended {
+            return Ok(());
+        }
+        self.ended = true;
+        if self.reading.finish_reason.is_some() {
+            self.reading.close(&self.origin, out);
+            return Ok(());
+        }
+        self.reading.calls.flush(out);
+        self.reading.report_usage(out);
+        Err(Error::new(ErrorKind::Truncated, "the streamed answer broke off before its end"))
+    }
+}
+
+/// Tells whether an event's name says that it is no piece of the answer.
+fn is_foreign(event: Option<&str>) -> bool {
+    event.is_some_and(|name| name != "message" && name != "error" && name != "data")
+}
+
+/// Reads the error that stands beside an answer; `None` when it is a harmless filler.
+fn failure(raw: &RawValue, origin: &Origin) -> Option<Error> {
+    serde_json::from_str::<Value>(raw.get()).ok().and_then(|value| error::of_value(value, origin))
+}
+
+/// What is known of an answer so far.
+#[derive(Default)]
+struct Reading {
+    /// Tells this answer's minted ids from another's.
+    seed: Option<u64>,
+    has_id: bool,
+    has_model: bool,
+    has_refusal: bool,
+    calls: calls::Calls,
+    hidden: reasoning::Hidden,
+    facts: Vec<(&'static str, Value)>,
+    usage: Option<Usage>,
+    finish_reason: Option<String>,
+}
+
+impl Reading {
+    /// Takes what stands beside the choices.
+    fn begin(&mut self, answer: &mut Answer<'_>, origin: &Origin, out: &mut Vec<StreamEvent>) {
+        if !self.has_id || !self.has_model {
+            self.announce(answer, out);
+        }
+        let beside = answer.x_groq.as_ref().and_then(|extension| extension.usage);
+        if let Some(raw) = answer.usage.or(beside) {
+            self.usage = usage::read(raw, &origin.profile).or(self.usage);
+        }
+        if let Some(raw) = answer.citations {
+            self.fact("citations", raw, Joining::Replace);
+        }
+    }
+
+    fn announce(&mut self, answer: &mut Answer<'_>, out: &mut Vec<StreamEvent>) {
+        if self.seed.is_none() {
+            let id = answer.id.as_ref().map_or("", |id| &id.0);
+            let created = answer.created.map_or("", RawValue::get);
+            self.seed =
+                Some(call_ids::fold(call_ids::fold(call_ids::FOLD_START, id.as_bytes()), created.as_bytes()));
+            self.calls.seed = self.seed.unwrap_or_default();
+        }
+        let id = if self.has_id { None } else { answer.id.take().and_then(|id| id.filled()) };
+        let model = if self.has_model { None } else { answer.model.take().and_then(|model| model.filled()) };
+        self.has_id |= id.is_some();
+        self.has_model |= model.is_some();
+        if id.is_some() || model.is_some() {
+            out.push(StreamEvent::ResponseStarted {
+                response_id: id.map(Cow::into_owned),
+                request_id: None,
+                served_model: model.map(Cow::into_owned),
+            });
+        }
+    }
+
+    /// Takes the candidate and its message; gives the error that it tells of.
+    fn choice(
+        &mut self,
+        message: Option<Message<'_>>,
+        choice: Choice<'_>,
+        origin: &Origin,
+        out: &mut Vec<StreamEvent>,
+    ) -> Option<Error> {
+        if let Some(message) = message {
+            self.message(message, out);
+        }
+        if let Some(reason) = choice.finish_reason.and_then(|reason| reason.filled()) {
+            self.finish_reason = Some(reason.into_owned());
+        }
+        if let Some(native) = choice.native_finish_reason.and_then(|native| native.filled()) {
+            self.set_fact("native_finish_reason", Value::String(native.into_owned()), Joining::Replace);
+        }
+        choice.error.and_then(|raw| failure(raw, origin))
+    }
+
+    fn message(&mut self, message: Message<'_>, out: &mut Vec<StreamEvent>) {
+        let shown = message.reasoning_content.and_then(|text| text.filled());
+        let shown = shown.or_else(|| message.reasoning.and_then(|text| text.filled()));
+        if let Some(raw) = message.reasoning_details {
+            let told = self.hidden.add_details(raw);
+            push_reasoning(shown.unwrap_or(Cow::Owned(told)), out);
+        } else if let Some(text) = shown {
+            push_reasoning(text, out);
+        }
+        self.hidden.add_field("reasoning_opaque", message.reasoning_opaque);
+        self.hidden.add_field("reasoning_encrypted", message.reasoning_encrypted);
+        push_content(message.content, out);
+        if let Some(text) = message.refusal.and_then(|text| text.filled()) {
+            self.has_refusal = true;
+            out.push(StreamEvent::RefusalDelta { part: REFUSAL, text: text.into_owned() });
+        }
+        for call in message.tool_calls.unwrap_or_default() {
+            self.calls.add(call, out);
+        }
+        for (name, raw) in [("annotations", message.annotations), ("images", message.images)] {
+            if let Some(raw) = raw {
+                self.fact(name, raw, Joining::Append);
+            }
+        }
+    }
+
+    fn fact(&mut self, name: &'static str, raw: &RawValue, joining: Joining) {
+        if let Ok(value) = serde_json::from_str::<Value>(raw.get())
+            && value.as_array().is_none_or(|list| !list.is_empty())
+        {
+            self.set_fact(name, value, joining);
+        }
+    }
+
+    fn set_fact(&mut self, name: &'static str, value: Value, joining: Joining) {
+        match self.facts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, Value::Array(list))) if joining == Joining::Append => match value {
+                Value::Array(more) => list.extend(more),
+                other => list.push(other),
+            },
+            Some((_, known)) => *known = value,
+            None => self.facts.push((name, value)),
+        }
+    }
+
+    fn report_usage(&self, out: &mut Vec<StreamEvent>) {
+        out.extend(self.usage.map(|usage| StreamEvent::Usage { usage }));
+    }
+
+    /// Gives what was held back until the end.
+    fn close(&mut self, origin: &Origin, out: &mut Vec<StreamEvent>) {
+        self.calls.close(origin, out);
+        if let Some(opaque) = self.hidden.take(origin) {
+            out.push(StreamEvent::PartOpaque { part: REASONING, opaque });
+        }
+        let facts = std::mem::take(&mut self.facts).into_iter();
+        out.extend(facts.map(|(name, value)| StreamEvent::Metadata { name: name.to_owned(), value }));
+        self.report_usage(out);
+        let raw = self.finish_reason.take();
+        out.push(StreamEvent::Finished { reason: self.reason(raw.as_deref()), raw });
+    }
+
+    fn reason(&self, raw: Option<&str>) -> FinishReason {
+        let called = !self.calls.is_empty();
+        match raw {
+            None if called => FinishReason::ToolCalls,
+            None => FinishReason::Unknown,
+            Some(
+                "stop" | "eos" | "eos_token" | "stop_sequence" | "end_turn" | "end" | "complete"
+                | "completed",
+            ) => {
+                if called {
+                    FinishReason::ToolCalls
+                } else if self.has_refusal {
+                    FinishReason::ContentFilter
+                } else {
+                    FinishReason::Stop
+                }
+            }
+            Some("length" | "max_tokens" | "model_length") => FinishReason::Length,
+            Some("tool_calls" | "function_call" | "tool_use") => FinishReason::ToolCalls,
+            Some("content_filter" | "refusal") => FinishReason::ContentFilter,
+            Some(_) => FinishReason::Other,
+        }
+    }
+}
+
+/// What becomes of a fact that is told again.
+#[derive(Clone, Copy, PartialEq)]
+enum Joining {
+    Replace,
+    Append,
+}
+
+fn push_content(content: Content<'_>, out: &mut Vec<StreamEvent>) {
+    match content {
+        Content::Nothing => {}
+        Content::Text(text) => push_text(text, out),
+        Content::Parts(parts) => {
+            for part in parts {
+                push_part(part, out);
+            }
+        }
+    }
+}
+
+fn push_part(part: ContentPart<'_>, out: &mut Vec<StreamEvent>) {
+    match &*part.part_type.0 {
+        "text" | "output_text" => push_text(part.text.unwrap_or_default().0, out),
+        "thinking" => match part.thinking {
+            Content::Nothing => {}
+            Content::Text(text) => push_reasoning(text, out),
+            Content::Parts(parts) => {
+                for part in parts.into_iter().filter(|part| part.part_type.0 == "text") {
+                    push_reasoning(part.text.unwrap_or_default().0, out);
+                }
+            }
+        },
+        _ => {}
+    }
+}
+
+fn push_text(text: Cow<'_, str>, out: &mut Vec<StreamEvent>) {
+    if !text.is_empty() {
+        out.push(StreamEvent::TextDelta { part: TEXT, text: text.into_owned() });
+    }
+}
+
+fn push_reasoning(text: Cow<'_, str>, out: &mut Vec<StreamEvent>) {
+    if !text.is_empty() {
+        out.push(StreamEvent::ReasoningDelta { part: REASONING, text: text.into_owned() });
+    }
+}

@@ -1,0 +1,267 @@
+//! The request body: options that the profile allows, and the caller's own fields last.
+
+use motet_core::request::{JsonSchemaOutput, Output, ReasoningEffort, ToolChoice, ToolSpec};
+use motet_core::{ChatRequest, Delivery, Error, ErrorKind, Result};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::{Map, Value, json};
+
+use super::messages::{self, WireMessage};
+use super::strict;
+use crate::dialect::{JsonOutput, Profile, SamplingRule};
+
+/// Writes the body, and tells what was left out or changed.
+pub(super) fn encode(
+    request: &ChatRequest,
+    profile: &Profile,
+    delivery: Delivery,
+) -> Result<(Vec<u8>, Vec<String>)> {
+    check_tools(request, profile)?;
+    let mut warnings = Vec::new();
+    let mut instruction = None;
+    let format = match &request.output {
+        Output::JsonSchema(output) => {
+            if profile.json_output != JsonOutput::Schema {
+                instruction = Some(schema_instruction(output));
+            }
+            response_format(output, profile, &mut warnings)
+        }
+        _ => None,
+    };
+    let body = Body {
+        request,
+        profile,
+        messages: messages::encode(request, profile, instruction)?,
+        format,
+        effort: effort(request, profile, &mut warnings),
+        sampling: sampling_allowed(request, profile, &mut warnings),
+        streamed: delivery == Delivery::Streamed,
+    };
+    if request.parallel_tool_calls.is_some() && !profile.parallel_tool_calls {
+        warnings.push("the model does not accept `parallel_tool_calls`; left out".to_owned());
+    }
+    if !request.stop.is_empty() && !profile.stop {
+        warnings.push("the model does not accept stop texts; they were left out".to_owned());
+    }
+    let text = serde_json::to_vec(&body).map_err(|error| {
+        Error::new(ErrorKind::Internal, "the request cannot be written as JSON").with_source(error)
+    })?;
+    Ok((text, warnings))
+}
+
+fn check_tools(request: &ChatRequest, profile: &Profile) -> Result<()> {
+    if !profile.tools && !request.tools.is_empty() {
+        return Err(Error::new(ErrorKind::Unsupported, "the model does not accept tools")
+            .with_hint("take a model that calls tools, or leave them out"));
+    }
+    let invalid = |message: String| Err(Error::new(ErrorKind::InvalidRequest, message));
+    match &request.tool_choice {
+        ToolChoice::Required if request.tools.is_empty() => {
+            invalid("a tool call is required, but there are no tools".to_owned())
+        }
+        ToolChoice::Tool(name) if !request.tools.iter().any(|tool| tool.name == *name) => {
+            invalid(format!("tool `{name}` must be called, but it is not among the tools"))
+        }
+        ToolChoice::Tool(name) if !profile.named_tool_choice => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("the model cannot be made to call one tool, here `{name}`"),
+        )
+        .with_hint("offer only that tool and require a call")),
+        _ => Ok(()),
+    }
+}
+
+fn response_format(
+    output: &JsonSchemaOutput,
+    profile: &Profile,
+    warnings: &mut Vec<String>,
+) -> Option<Value> {
+    match profile.json_output {
+        JsonOutput::Schema => {
+            let obstacle = if output.strict { strict::obstacle(&output.schema) } else { None };
+            if let Some(obstacle) = &obstacle {
+                warnings.push(format!(
+                    "schema `{}` cannot be enforced by the provider because {obstacle}; the answer is only checked",
+                    output.name
+                ));
+            }
+            Some(json!({
+                "type": "json_schema",
+                "json_schema": {
+                    "name": output.name, "schema": output.schema, "strict": output.strict && obstacle.is_none(),
+                },
+            }))
+        }
+        JsonOutput::Object => Some(json!({"type": "json_object"})),
+        JsonOutput::Instructions => None,
+    }
+}
+
+fn schema_instruction(output: &JsonSchemaOutput) -> String {
+    format!(
+        "Answer with one JSON value that satisfies this JSON schema, and with nothing else:\n{}",
+        output.schema
+    )
+}
+
+fn effort(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) -> Option<ReasoningEffort> {
+    let wished = request.reasoning_effort?;
+    let sent = profile.nearest_effort(wished);
+    let wished_name = wished.as_str();
+    match sent {
+        Some(sent) if sent != wished => warnings.push(format!(
+            "the model does not accept reasoning effort `{wished_name}`; `{}` was sent instead",
+            sent.as_str()
+        )),
+        None if wished != ReasoningEffort::None => {
+            warnings.push(format!("the model does not reason; effort `{wished_name}` was left out"));
+        }
+        _ => {}
+    }
+    sent
+}
+
+fn sampling_allowed(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) -> bool {
+    let sampling = &request.sampling;
+    let reasons = request.reasoning_effort.is_some_and(|effort| effort != ReasoningEffort::None);
+    let allowed = match profile.sampling {
+        SamplingRule::Always => true,
+        SamplingRule::Never => false,
+        SamplingRule::WithoutReasoning => !reasons,
+    };
+    let asked = [
+        ("temperature", sampling.temperature.is_some()),
+        ("top_p", sampling.top_p.is_some()),
+        ("frequency_penalty", sampling.frequency_penalty.is_some()),
+        ("presence_penalty", sampling.presence_penalty.is_some()),
+    ];
+    let asked = asked.into_iter().filter(|(_, set)| *set && !allowed);
+    let top_k = [("top_k", sampling.top_k.is_some() && (!allowed || !profile.top_k))];
+    let dropped: Vec<&str> =
+        asked.chain(top_k.into_iter().filter(|(_, set)| *set)).map(|(name, _)| name).collect();
+    if !dropped.is_empty() {
+        warnings.push(format!("the model does not accept `{}`; left out", dropped.join("`, `")));
+    }
+    allowed
+}
+
+struct Body<'a> {
+    request: &'a ChatRequest,
+    profile: &'a Profile,
+    messages: Vec<WireMessage<'a>>,
+    format: Option<Value>,
+    effort: Option<ReasoningEffort>,
+    sampling: bool,
+    streamed: bool,
+}
+
+impl Serialize for Body<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let request = self.request;
+        let mut fields = Fields { map: serializer.serialize_map(None)?, extra: &request.extra };
+        fields.put("model", request.model.model())?;
+        fields.put("messages", &self.messages)?;
+        self.put_tools(&mut fields)?;
+        fields.put_some("response_format", self.format.as_ref())?;
+        self.put_sampling(&mut fields)?;
+        fields.put_some("reasoning_effort", self.effort.map(ReasoningEffort::as_str))?;
+        fields.put_some(self.profile.max_tokens_field.as_str(), request.max_tokens)?;
+        fields.put_some("stop", Some(&request.stop).filter(|stop| self.profile.stop && !stop.is_empty()))?;
+        if self.streamed {
+            fields.put("stream", &true)?;
+            let options = StreamOptions { include_usage: true };
+            fields.put_some("stream_options", self.profile.stream_usage_option.then_some(options))?;
+        }
+        for (name, value) in &request.extra {
+            fields.map.serialize_entry(name, value)?;
+        }
+        fields.map.end()
+    }
+}
+
+impl Body<'_> {
+    fn put_tools<M: SerializeMap>(&self, fields: &mut Fields<'_, M>) -> Result<(), M::Error> {
+        let request = self.request;
+        if request.tools.is_empty() {
+            return Ok(());
+        }
+        fields.put("tools", &Tools(&request.tools))?;
+        let named = |name: &str| json!({"type": "function", "function": {"name": name}});
+        let choice = match &request.tool_choice {
+            ToolChoice::Auto => None,
+            ToolChoice::None => Some(Value::from("none")),
+            ToolChoice::Required => Some(Value::from(self.profile.required_word)),
+            ToolChoice::Tool(name) => Some(named(name)),
+        };
+        fields.put_some("tool_choice", choice)?;
+        let parallel = request.parallel_tool_calls.filter(|_| self.profile.parallel_tool_calls);
+        fields.put_some("parallel_tool_calls", parallel)
+    }
+
+    fn put_sampling<M: SerializeMap>(&self, fields: &mut Fields<'_, M>) -> Result<(), M::Error> {
+        let sampling = &self.request.sampling;
+        fields.put_some("seed", sampling.seed)?;
+        if !self.sampling {
+            return Ok(());
+        }
+        fields.put_some("temperature", sampling.temperature)?;
+        fields.put_some("top_p", sampling.top_p)?;
+        fields.put_some("top_k", sampling.top_k.filter(|_| self.profile.top_k))?;
+        fields.put_some("frequency_penalty", sampling.frequency_penalty)?;
+        fields.put_some("presence_penalty", sampling.presence_penalty)
+    }
+}
+
+#[derive(Serialize)]
+struct StreamOptions {
+    include_usage: bool,
+}
+
+/// The body's fields, without those that the caller sets.
+struct Fields<'a, M> {
+    map: M,
+    extra: &'a Map<String, Value>,
+}
+
+impl<M: SerializeMap> Fields<'_, M> {
+    fn put<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), M::Error> {
+        if self.extra.contains_key(name) { Ok(()) } else { self.map.serialize_entry(name, value) }
+    }
+
+    fn put_some<T: Serialize>(&mut self, name: &'static str, value: Option<T>) -> Result<(), M::Error> {
+        value.map_or(Ok(()), |value| self.put(name, &value))
+    }
+}
+
+struct Tools<'a>(&'a [ToolSpec]);
+
+impl Serialize for Tools<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(Tool))
+    }
+}
+
+struct Tool<'a>(&'a ToolSpec);
+
+impl Serialize for Tool<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("type", "function")?;
+        map.serialize_entry("function", &Function(self.0))?;
+        map.end()
+    }
+}
+
+struct Function<'a>(&'a ToolSpec);
+
+impl Serialize for Function<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.0.name)?;
+        if !self.0.description.is_empty() {
+            map.serialize_entry("description", &self.0.description)?;
+        }
+        map.serialize_entry("parameters", &self.0.parameters)?;
+        map.end()
+    }
+}

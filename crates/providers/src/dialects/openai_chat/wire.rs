@@ -1,0 +1,258 @@
+//! The shape of answers, read leniently and without copying: one shape for plain answers and streamed pieces.
+//!
+//! What is rarely there or takes many forms stays raw JSON text and is read where it is needed.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
+use serde_json::value::RawValue;
+
+/// A plain answer or one piece of a streamed one.
+#[derive(Deserialize)]
+pub(super) struct Answer<'a> {
+    #[serde(borrow, default)]
+    pub(super) id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) model: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) created: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) choices: Option<Vec<Choice<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) x_groq: Option<Extension<'a>>,
+    #[serde(borrow, default)]
+    pub(super) citations: Option<&'a RawValue>,
+}
+
+/// Where some servers put what others put beside the choices.
+#[derive(Deserialize)]
+pub(super) struct Extension<'a> {
+    #[serde(borrow, default)]
+    pub(super) usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) error: Option<&'a RawValue>,
+}
+
+/// One candidate; only the first is asked for.
+#[derive(Deserialize)]
+pub(super) struct Choice<'a> {
+    #[serde(default)]
+    pub(super) index: Option<i64>,
+    /// The whole message.
+    #[serde(borrow, default)]
+    pub(super) message: Option<Message<'a>>,
+    /// A piece of the message; some servers repeat all that came before under `message`.
+    #[serde(borrow, default)]
+    pub(super) delta: Option<Message<'a>>,
+    #[serde(borrow, default)]
+    pub(super) finish_reason: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) native_finish_reason: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) error: Option<&'a RawValue>,
+}
+
+/// A message or a piece of one.
+#[derive(Deserialize)]
+pub(super) struct Message<'a> {
+    #[serde(borrow, default)]
+    pub(super) content: Content<'a>,
+    #[serde(borrow, default)]
+    pub(super) reasoning_content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) reasoning: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) reasoning_details: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) reasoning_opaque: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) reasoning_encrypted: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) refusal: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) tool_calls: Option<Vec<Call<'a>>>,
+    #[serde(borrow, default)]
+    pub(super) annotations: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) images: Option<&'a RawValue>,
+}
+
+/// A tool call or a piece of one.
+#[derive(Deserialize)]
+pub(super) struct Call<'a> {
+    #[serde(default)]
+    pub(super) index: Option<i64>,
+    #[serde(borrow, default)]
+    pub(super) id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) function: Option<Function<'a>>,
+    #[serde(borrow, default)]
+    pub(super) custom: Option<Custom<'a>>,
+}
+
+/// What a tool call calls.
+#[derive(Deserialize, Default)]
+pub(super) struct Function<'a> {
+    #[serde(borrow, default)]
+    pub(super) name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) arguments: Option<&'a RawValue>,
+}
+
+/// A call of a free-form tool.
+#[derive(Deserialize)]
+pub(super) struct Custom<'a> {
+    #[serde(borrow, default)]
+    pub(super) name: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) input: Option<Text<'a>>,
+}
+
+/// A text that lies where it was read if nothing in it is escaped; a number counts as its digits, a list as nothing.
+#[derive(Debug, Default)]
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
+
+impl<'a> Text<'a> {
+    /// Gives the text unless it is empty.
+    pub(super) fn filled(self) -> Option<Cow<'a, str>> {
+        (!self.0.is_empty()).then_some(self.0)
+    }
+}
+
+/// What a message shows: a text, or parts of several types.
+#[derive(Default)]
+pub(super) enum Content<'a> {
+    #[default]
+    Nothing,
+    Text(Cow<'a, str>),
+    Parts(Vec<ContentPart<'a>>),
+}
+
+/// A typed part of a message's content.
+#[derive(Deserialize)]
+pub(super) struct ContentPart<'a> {
+    #[serde(borrow, default, rename = "type")]
+    pub(super) part_type: Text<'a>,
+    #[serde(borrow, default)]
+    pub(super) text: Option<Text<'a>>,
+    /// Thinking in parts of its own, or as a text.
+    #[serde(borrow, default)]
+    pub(super) thinking: Content<'a>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(value.to_string())))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(value.to_string())))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(value.to_string())))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Text<'de>, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Text::default())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text<'de>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Text::default())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ContentVisitor)
+    }
+}
+
+struct ContentVisitor;
+
+impl<'de> Visitor<'de> for ContentVisitor {
+    type Value = Content<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, parts, or null")
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Content<'de>, E> {
+        Ok(Content::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Content<'de>, E> {
+        Ok(Content::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Content<'de>, E> {
+        Ok(Content::Nothing)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Content<'de>, A::Error> {
+        let mut parts = Vec::new();
+        while let Some(Piece(part)) = seq.next_element::<Piece<'de>>()? {
+            parts.push(part);
+        }
+        Ok(Content::Parts(parts))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Content<'de>, A::Error> {
+        Ok(Content::Parts(vec![ContentPart::deserialize(MapAccessDeserializer::new(map))?]))
+    }
+}
+
+/// One entry of a list of parts: a part, or a bare text.
+struct Piece<'a>(ContentPart<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Piece<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Piece(match Content::deserialize(deserializer)? {
+            Content::Parts(mut parts) => parts.pop().unwrap_or_else(|| text_part(Cow::Borrowed(""))),
+            Content::Text(text) => text_part(text),
+            Content::Nothing => text_part(Cow::Borrowed("")),
+        }))
+    }
+}
+
+fn text_part(text: Cow<'_, str>) -> ContentPart<'_> {
+    ContentPart { part_type: Text(Cow::Borrowed("text")), text: Some(Text(text)), thinking: Content::Nothing }
+}

@@ -1,0 +1,110 @@
+//! Time limits and cancellation of one call.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use motet_core::{Error, ErrorKind, Result, RunContext};
+use reqwest::Response;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::failure;
+use crate::provider::Timeouts;
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Phase {
+    /// The answer's beginning.
+    FirstByte,
+    /// The answer's next piece.
+    Idle,
+}
+
+/// Knows when one call must end.
+#[derive(Debug)]
+pub(super) struct Clock {
+    cancellation: CancellationToken,
+    timeouts: Timeouts,
+    /// When the whole call must end, and how the limit is called.
+    end: Option<(Instant, String)>,
+}
+
+impl Clock {
+    /// Starts the clock of a call.
+    pub(super) fn new(context: &RunContext, timeouts: Timeouts) -> Self {
+        let run = context.remaining().map(|left| (left, "the run's deadline passed".to_owned()));
+        let call = timeouts.total.map(|limit| (limit, format!("the whole call took longer than {limit:?}")));
+        let first = run.into_iter().chain(call).min_by_key(|(left, _)| *left);
+        let end = first.and_then(|(left, why)| Some((Instant::now().checked_add(left)?, why)));
+        Self { cancellation: context.cancellation().clone(), timeouts, end }
+    }
+
+    /// Waits for something as long as the call may go on.
+    ///
+    /// # Errors
+    /// `Cancelled`, or a `Timeout` that says which limit passed.
+    pub(super) async fn within<F: Future>(&self, phase: Phase, future: F) -> Result<F::Output> {
+        let limit = match phase {
+            Phase::FirstByte => self.timeouts.first_byte,
+            Phase::Idle => self.timeouts.idle,
+        };
+        let at = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let end = self.end.as_ref().map(|(end, _)| *end);
+        let Some(wake) = at.into_iter().chain(end).min() else {
+            return tokio::select! {
+                biased;
+                output = future => Ok(output),
+                () = self.cancellation.cancelled() => Err(cancelled()),
+            };
+        };
+        tokio::select! {
+            biased;
+            output = future => Ok(output),
+            () = self.cancellation.cancelled() => Err(cancelled()),
+            () = tokio::time::sleep_until(wake) => Err(self.too_late(phase, limit, at)),
+        }
+    }
+
+    /// Reads a whole body of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// `Truncated` when it breaks off, `InvalidOutput` when it is too large, `Timeout`, or `Cancelled`.
+    pub(super) async fn body(&self, mut response: Response, limit: usize) -> Result<Bytes> {
+        let mut first = Bytes::new();
+        let mut whole = BytesMut::new();
+        while let Some(piece) = self.within(Phase::Idle, response.chunk()).await?.map_err(failure::of_body)? {
+            if first.len() + whole.len() + piece.len() > limit {
+                return Err(Error::new(
+                    ErrorKind::InvalidOutput,
+                    format!("the answer is larger than {limit} bytes"),
+                ));
+            }
+            if first.is_empty() && whole.is_empty() {
+                first = piece;
+                continue;
+            }
+            if whole.is_empty() {
+                whole.extend_from_slice(&std::mem::take(&mut first));
+            }
+            whole.extend_from_slice(&piece);
+        }
+        Ok(if whole.is_empty() { first } else { whole.freeze() })
+    }
+
+    fn too_late(&self, phase: Phase, limit: Option<Duration>, at: Option<Instant>) -> Error {
+        let message = match (&self.end, limit) {
+            (Some((end, why)), _) if at.is_none_or(|at| *end <= at) => why.clone(),
+            (_, Some(limit)) if phase == Phase::FirstByte => {
+                format!("the answer did not begin within {limit:?}")
+            }
+            (_, Some(limit)) => format!("nothing more of the answer came for {limit:?}"),
+            (_, None) => "the time for the call is over".to_owned(),
+        };
+        Error::new(ErrorKind::Timeout, message)
+    }
+}
+
+fn cancelled() -> Error {
+    Error::new(ErrorKind::Cancelled, "the call was cancelled")
+}

@@ -1,0 +1,199 @@
+//! The events of an answer while its bytes still arrive.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _};
+use motet_core::usage::Price;
+use motet_core::{Error, ErrorKind, EventStream, Result, StreamEvent, Usage};
+
+use super::clock::{Clock, Phase};
+use super::failure::Answered;
+use super::reading::{self, StreamReader};
+use crate::dialect::{Dialect, Origin};
+
+/// Largest body that is read whole although a stream was asked for.
+const WHOLE_LIMIT: usize = 64 << 20;
+/// Longest time that a connection is read to its end after the answer's, so that it can be used again.
+const DRAIN_LIMIT: Duration = Duration::from_secs(1);
+
+/// Turns the pieces of a body into events.
+pub(super) struct Decoding {
+    dialect: &'static dyn Dialect,
+    origin: Arc<Origin>,
+    form: Form,
+    price: Option<Price>,
+    usage: Option<Usage>,
+}
+
+enum Form {
+    /// Nothing has arrived that would tell.
+    Unknown,
+    Stream(StreamReader),
+    /// One JSON text, although a stream was asked for.
+    Whole(Vec<u8>),
+}
+
+impl Decoding {
+    /// Starts an answer.
+    pub(super) fn new(dialect: &'static dyn Dialect, origin: &Arc<Origin>, price: Option<Price>) -> Self {
+        Self { dialect, origin: Arc::clone(origin), form: Form::Unknown, price, usage: None }
+    }
+
+    fn feed(&mut self, piece: &[u8], out: &mut Vec<StreamEvent>) -> Result<()> {
+        if matches!(self.form, Form::Unknown) {
+            if piece.trim_ascii().is_empty() {
+                return Ok(());
+            }
+            self.form = if reading::is_whole(piece) {
+                Form::Whole(Vec::new())
+            } else {
+                Form::Stream(StreamReader::new(self.dialect, &self.origin))
+            };
+        }
+        match &mut self.form {
+            Form::Unknown => Ok(()),
+            Form::Stream(reader) => {
+                let known = out.len();
+                let result = reader.feed(piece, out);
+                self.note_usage(out.get(known..).unwrap_or_default());
+                result
+            }
+            Form::Whole(body) if body.len() + piece.len() > WHOLE_LIMIT => Err(Error::new(
+                ErrorKind::InvalidOutput,
+                format!("the answer is larger than {WHOLE_LIMIT} bytes"),
+            )),
+            Form::Whole(body) => {
+                body.extend_from_slice(piece);
+                Ok(())
+            }
+        }
+    }
+
+    fn ended(&self) -> bool {
+        if let Form::Stream(reader) = &self.form { reader.ended() } else { false }
+    }
+
+    fn finish(&mut self, out: &mut Vec<StreamEvent>) -> Result<()> {
+        let known = out.len();
+        let result = match &mut self.form {
+            Form::Unknown => {
+                Err(Error::new(ErrorKind::Truncated, "the streamed answer ended before it began"))
+            }
+            Form::Stream(reader) => reader.finish(out),
+            Form::Whole(body) => self
+                .dialect
+                .decode(body, &self.origin)
+                .map(|mut events| out.append(&mut events))
+                .map_err(|error| reading::foreign_page(body).unwrap_or(error)),
+        };
+        self.note_usage(out.get(known..).unwrap_or_default());
+        result
+    }
+
+    fn note_usage(&mut self, events: &[StreamEvent]) {
+        self.usage = last_usage(events).or(self.usage);
+    }
+
+    /// Gives the cost once nothing more can come.
+    fn cost(&self) -> Option<StreamEvent> {
+        cost(self.usage, self.price)
+    }
+}
+
+/// Adds the cost to the events of a whole answer.
+pub(super) fn add_cost(events: &mut Vec<StreamEvent>, price: Option<Price>) {
+    events.extend(cost(last_usage(events), price));
+}
+
+fn cost(usage: Option<Usage>, price: Option<Price>) -> Option<StreamEvent> {
+    let (usage, price) = (usage?, price?);
+    Some(StreamEvent::Cost { cost: Some(price.cost(&usage)) })
+}
+
+fn last_usage(events: &[StreamEvent]) -> Option<Usage> {
+    let usage =
+        |event: &StreamEvent| if let StreamEvent::Usage { usage } = event { Some(*usage) } else { None };
+    events.iter().rev().find_map(usage)
+}
+
+/// Gives the events of an answer after those known already.
+pub(super) fn events<S: Stream<Item = Result<Bytes>> + Send + 'static>(
+    body: S,
+    decoding: Decoding,
+    clock: Clock,
+    mut known: Vec<StreamEvent>,
+    answered: Answered,
+) -> EventStream {
+    known.reverse();
+    let live = Live { body: Some(Box::pin(body)), decoding, clock, ready: known, failure: None, answered };
+    Box::pin(futures::stream::unfold(Box::new(live), |mut live| async move {
+        live.next().await.map(|event| (event, live))
+    }))
+}
+
+struct Live<S> {
+    /// Gone once nothing more is read; dropping it closes the connection.
+    body: Option<std::pin::Pin<Box<S>>>,
+    decoding: Decoding,
+    clock: Clock,
+    /// Events that were not handed out yet, the next one last.
+    ready: Vec<StreamEvent>,
+    failure: Option<Error>,
+    answered: Answered,
+}
+
+impl<S: Stream<Item = Result<Bytes>> + Send + 'static> Live<S> {
+    async fn next(&mut self) -> Option<Result<StreamEvent>> {
+        loop {
+            if let Some(event) = self.ready.pop() {
+                return Some(Ok(event));
+            }
+            if let Some(error) = self.failure.take() {
+                return Some(Err(error));
+            }
+            self.read().await?;
+        }
+    }
+
+    /// Reads the next piece; `None` when nothing more is to come.
+    async fn read(&mut self) -> Option<()> {
+        let body = self.body.as_mut()?;
+        let piece = self.clock.within(Phase::Idle, body.next()).await;
+        let outcome = match piece {
+            Ok(Some(Ok(piece))) => {
+                self.decoding.feed(&piece, &mut self.ready).map(|()| self.decoding.ended())
+            }
+            Ok(None) => self.decoding.finish(&mut self.ready).map(|()| true),
+            Ok(Some(Err(broken))) => match self.decoding.finish(&mut self.ready) {
+                Err(error) if error.kind() == ErrorKind::Truncated => Err(broken),
+                other => other.map(|()| true),
+            },
+            Err(stopped) => Err(stopped),
+        };
+        if !matches!(outcome, Ok(false)) {
+            self.ready.extend(self.decoding.cost());
+            if let Some(body) = self.body.take().filter(|_| outcome.is_ok()) {
+                drain(body);
+            }
+        }
+        self.failure = outcome.err().map(|error| self.answered.complete(error));
+        self.ready.reverse();
+        Some(())
+    }
+}
+
+/// Reads what follows the genuine end, so that the connection can serve the next call.
+fn drain<S: Stream + Send + 'static>(mut body: std::pin::Pin<Box<S>>) {
+    use futures::FutureExt as _;
+    match body.next().now_or_never() {
+        Some(None) => {}
+        _ => {
+            tokio::spawn(tokio::time::timeout(
+                DRAIN_LIMIT,
+                async move { while body.next().await.is_some() {} },
+            ));
+        }
+    }
+}

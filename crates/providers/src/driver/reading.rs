@@ -1,0 +1,81 @@
+//! Reads a streamed answer out of bytes: framing, decoding, and the policy for frames that are unknown, corrupt, or cut.
+//!
+//! Does no I/O. Events of unknown names are the decoder's to ignore; a corrupt frame ends the answer, and one that the
+//! end of the bytes cut is a truncation, not corruption.
+
+use std::sync::Arc;
+
+use motet_core::{Error, ErrorKind, Result, StreamEvent};
+
+use crate::dialect::{Decoder, Dialect, Origin, shortened};
+use crate::framing::FrameReader;
+
+/// Largest frame of a streamed answer, in bytes.
+const FRAME_LIMIT: usize = 16 << 20;
+
+/// Reads one streamed answer, whatever pieces its bytes come in.
+pub struct StreamReader {
+    frames: Box<dyn FrameReader>,
+    decoder: Box<dyn Decoder>,
+}
+
+impl StreamReader {
+    /// Starts an answer.
+    #[must_use]
+    pub fn new(dialect: &dyn Dialect, origin: &Arc<Origin>) -> Self {
+        Self { frames: dialect.framing().reader(FRAME_LIMIT), decoder: dialect.decoder(origin) }
+    }
+
+    /// Takes more bytes and appends the events that they complete, also when it fails.
+    ///
+    /// # Errors
+    /// `InvalidOutput` when a frame is corrupt or too large, or the error that a frame tells of.
+    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<StreamEvent>) -> Result<()> {
+        let Self { frames, decoder } = self;
+        frames.feed(bytes, &mut |frame| decoder.frame(frame, out))
+    }
+
+    /// Tells whether the genuine end was seen and nothing that follows matters.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.decoder.ended()
+    }
+
+    /// Takes the end of the bytes and appends what was held back, also when it fails.
+    ///
+    /// # Errors
+    /// `Truncated` when the answer was not complete, or the error that the last frame tells of.
+    pub fn finish(&mut self, out: &mut Vec<StreamEvent>) -> Result<()> {
+        let Self { frames, decoder } = self;
+        match frames.finish(&mut |frame| decoder.frame(frame, out)) {
+            Err(error) if error.kind() == ErrorKind::InvalidOutput => decoder.finish(out),
+            Err(error) => Err(error),
+            Ok(()) => decoder.finish(out),
+        }
+    }
+}
+
+/// Tells whether a body that should be JSON is an event stream.
+pub(super) fn is_event_stream(body: &[u8]) -> bool {
+    let start = body.trim_ascii_start();
+    let start = start.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(start);
+    [&b"data:"[..], b"event:", b"id:", b"retry:", b":"].iter().any(|field| start.starts_with(field))
+}
+
+/// Tells whether the beginning of a body that should be an event stream is JSON or a web page, to be read whole.
+pub(super) fn is_whole(start: &[u8]) -> bool {
+    matches!(start.trim_ascii_start().first(), Some(b'{' | b'[' | b'<'))
+}
+
+/// Makes the error for a web page that came where an answer was due; `None` when it is none.
+pub(super) fn foreign_page(body: &[u8]) -> Option<Error> {
+    let start = body.trim_ascii_start();
+    start.starts_with(b"<").then(|| {
+        let text = String::from_utf8_lossy(start.get(..800).unwrap_or(start)).into_owned();
+        Error::new(
+            ErrorKind::InvalidOutput,
+            format!("a web page came instead of an answer: `{}`", shortened(&text, 200)),
+        )
+        .with_hint("check the base URL, and whether a proxy or login page stands between")
+    })
+}

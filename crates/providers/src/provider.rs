@@ -1,0 +1,139 @@
+//! What a provider row says, and how a provider is configured.
+//!
+//! Opens no connection and reads no environment: whoever composes the program fills a [`ProviderConfig`].
+
+use std::fmt;
+use std::time::Duration;
+
+use motet_core::Secret;
+
+use crate::dialect::Profile;
+
+/// A provider, as a row of data.
+#[derive(Debug, Clone, Copy)]
+pub struct ProviderRow {
+    /// Name in model ids.
+    pub name: &'static str,
+    /// One line about the provider.
+    pub doc: &'static str,
+    /// Name of the wire format that it speaks.
+    pub dialect: &'static str,
+    /// Where it listens; `None` where the user must say.
+    pub base_url: Option<&'static str>,
+    /// Environment variables that hold the key, the usual one first.
+    pub key_names: &'static [&'static str],
+    /// A call without a key cannot succeed.
+    pub key_required: bool,
+    /// What its models can do unless a rule below says otherwise.
+    pub profile: Profile,
+    /// Models that differ.
+    pub models: &'static [ModelRule],
+    /// What to do when it does not know a model; `{model}` stands for the model's name.
+    pub unknown_model_hint: Option<&'static str>,
+    /// What to do when it cannot be reached.
+    pub unreachable_hint: Option<&'static str>,
+}
+
+/// What is known about models whose names begin alike.
+#[derive(Debug, Clone, Copy)]
+pub struct ModelRule {
+    /// Beginning of the names; the longest rule that fits counts.
+    pub prefix: &'static str,
+    /// Month whose documentation this describes, as `YYYY-MM`.
+    pub as_of: &'static str,
+    /// What these models can do.
+    pub profile: Profile,
+}
+
+impl ProviderRow {
+    /// Gives what is known about a model, by the longest rule that fits its name.
+    #[must_use]
+    pub fn profile_of(&self, model: &str) -> Profile {
+        let rules = self.models.iter().filter(|rule| model.starts_with(rule.prefix));
+        rules.max_by_key(|rule| rule.prefix.len()).map_or(self.profile, |rule| rule.profile)
+    }
+}
+
+/// How one provider is reached.
+#[derive(Clone, Default)]
+pub struct ProviderConfig {
+    /// Address that replaces the row's, such as `http://localhost:8000/v1`.
+    pub base_url: Option<String>,
+    /// Key to send.
+    pub api_key: Option<Secret>,
+    /// Headers added to every request; they win over Motet's own.
+    pub headers: Vec<(String, String)>,
+    /// Which proxy to go through.
+    pub proxy: Proxy,
+    /// How long to wait for what.
+    pub timeouts: Timeouts,
+}
+
+impl fmt::Debug for ProviderConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("ProviderConfig")
+            .field("base_url", &self.base_url.as_ref().map(|_| "…"))
+            .field("api_key", &self.api_key)
+            .field("headers", &names)
+            .field("proxy", &self.proxy)
+            .field("timeouts", &self.timeouts)
+            .finish()
+    }
+}
+
+/// Which proxy to go through.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub enum Proxy {
+    /// The one that the system or the usual environment variables name, if any.
+    #[default]
+    System,
+    /// None, whatever the system says.
+    Off,
+    /// This address; it may hold a password and is never shown.
+    Address(Secret),
+}
+
+/// How long to wait for what; `None` waits as long as the run allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until the connection stands.
+    pub connect: Option<Duration>,
+    /// From sending until the answer begins; a plain answer begins when the model is done.
+    pub first_byte: Option<Duration>,
+    /// Between two pieces of an answer.
+    pub idle: Option<Duration>,
+    /// For the whole call.
+    pub total: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    /// Ten seconds to connect, ten minutes until the answer begins, five minutes between pieces, no limit in total.
+    fn default() -> Self {
+        Self {
+            connect: Some(Duration::from_secs(10)),
+            first_byte: Some(Duration::from_mins(10)),
+            idle: Some(Duration::from_mins(5)),
+            total: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_shows_no_secret() {
+        let config = ProviderConfig {
+            base_url: Some("http://me:hunter2@host/v1".into()),
+            api_key: Some(Secret::new("sk-abcdefghijklmnop")),
+            headers: vec![("x-token".into(), "hunter2".into())],
+            proxy: Proxy::Address(Secret::new("http://me:hunter2@proxy")),
+            ..ProviderConfig::default()
+        };
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("abcdef"), "{shown}");
+        assert!(shown.contains("x-token"));
+    }
+}

@@ -1,0 +1,195 @@
+//! `python/execute`: runs a task in a child CPython under limits.
+//!
+//! Every call gets a process of its own, which nothing that the code starts outlives: not a success, a failure, a
+//! timeout, a dropped future, nor a killed engine. The limits bound mistakes, they are no jail: the code has the rights
+//! of the user. Knows nothing of workflows, references, or settings files.
+
+mod capture;
+mod child;
+mod processes;
+mod report;
+mod request;
+
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use motet_core::method::{Method, MethodCall, Parameter, ParameterKind};
+use motet_core::tool::Effect;
+use motet_core::{Error, ErrorKind, Result, RunContext};
+use serde_json::Value;
+
+use child::Running;
+use request::Request;
+
+/// The method's name.
+pub const NAME: &str = "python/execute";
+
+/// What a child inherits of the environment, for it to start and to find the user's files; never a key.
+const INHERITED: &[&str] = &[
+    "PATH",
+    "HOME",
+    "TZ",
+    "TMPDIR",
+    #[cfg(windows)]
+    "SYSTEMROOT",
+    #[cfg(windows)]
+    "PATHEXT",
+    #[cfg(windows)]
+    "TEMP",
+    #[cfg(windows)]
+    "TMP",
+    #[cfg(windows)]
+    "USERPROFILE",
+];
+
+const PARAMETERS: &[Parameter] = &[
+    Parameter {
+        name: "code",
+        kind: ParameterKind::String,
+        required: false,
+        doc: "Python source to run; what it leaves in the variable `result` is the answer",
+    },
+    Parameter {
+        name: "file",
+        kind: ParameterKind::String,
+        required: false,
+        doc: "Python file to run instead of `code`; it may import the modules beside it",
+    },
+    Parameter {
+        name: "context",
+        kind: ParameterKind::Object,
+        required: false,
+        doc: "values for the code: the variable `context`, and each key that is a name also as a variable",
+    },
+    Parameter {
+        name: "timeout",
+        kind: ParameterKind::Number,
+        required: false,
+        doc: "seconds after which the code is stopped",
+    },
+    Parameter {
+        name: "memory_mb",
+        kind: ParameterKind::Integer,
+        required: false,
+        doc: "mebibytes of memory that the code may use",
+    },
+];
+
+/// How children are run and what they may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PythonConfig {
+    /// Name or path of a CPython 3.9 or later.
+    pub interpreter: String,
+    /// Longest time of a call that names none.
+    pub timeout: Duration,
+    /// Memory of a call that names none, in bytes: for each process, and for all processes of the call together.
+    pub memory_bytes: u64,
+    /// Most processes that a call may have at one time; counted on Linux only.
+    pub max_processes: u32,
+    /// Most bytes kept of standard output, and of standard error; what follows is dropped with a notice.
+    pub max_output_bytes: usize,
+    /// Largest result as JSON, in bytes.
+    pub max_result_bytes: u64,
+}
+
+impl Default for PythonConfig {
+    /// `python3`, 60 s, 1 GiB, 64 processes, 1 MiB of each output, and 16 MiB of result.
+    fn default() -> Self {
+        Self {
+            interpreter: "python3".to_owned(),
+            timeout: Duration::from_mins(1),
+            memory_bytes: 1 << 30,
+            max_processes: 64,
+            max_output_bytes: 1 << 20,
+            max_result_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Runs Python code or a Python file in a child process.
+///
+/// The result is `{"result", "output", "stderr", "success", "execution_time"}`: what the code left in the variable
+/// `result` as JSON (null where it left nothing, tuples as lists), what it printed, true, and seconds.
+///
+/// The code runs as the module `__main__` in the workflow's directory. `context` is a dict of the given values; a key
+/// that is an identifier is a variable too, unless it is a keyword, `context`, `result`, or begins with two underscores.
+/// Values arrive as data and are never part of the source. `sys.exit()` ends the code early and keeps `result`. Processes
+/// that the code leaves running are killed when it ends. On Unix all of them run at a lower priority than the engine.
+///
+/// A retry can help after a timeout, a kill from outside, `sys.exit(75)`, and exceptions that do not tell of a mistake
+/// in the code or its values, such as `ConnectionError`.
+#[derive(Debug, Clone)]
+pub struct PythonExecute {
+    config: PythonConfig,
+    environment: Vec<(OsString, OsString)>,
+}
+
+impl PythonExecute {
+    /// Makes the method; of the environment, children see only what finding programs and files takes.
+    #[must_use]
+    pub fn new(config: PythonConfig) -> Self {
+        Self::with_environment(config, std::env::vars_os())
+    }
+
+    fn with_environment(
+        config: PythonConfig,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Self {
+        let utf8 = ["LANG", "LC_ALL"].map(|name| (OsString::from(name), OsString::from("C.UTF-8")));
+        let inherited =
+            environment.into_iter().filter(|(name, _)| INHERITED.iter().any(|allowed| name == allowed));
+        Self { config, environment: inherited.chain(utf8).collect() }
+    }
+
+    async fn run(&self, context: &RunContext, call: MethodCall) -> Result<Value> {
+        context.check()?;
+        let started = Instant::now();
+        let request = Request::read(call.params, &self.config)?;
+        let limits = request.limits;
+        let task = blocking(move || request.prepare(&call.files)).await?;
+        let end = Running::start(&self.config.interpreter, &self.environment, &task)?
+            .finish(context, &limits, &task.message)
+            .await;
+        let outcome = {
+            let limit = limits.max_result_bytes;
+            blocking(move || Ok(report::read_outcome(task.out.as_file(), limit))).await?
+        };
+        report::conclude(end, outcome, &limits, started.elapsed())
+    }
+}
+
+#[async_trait]
+impl Method for PythonExecute {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn doc(&self) -> &'static str {
+        "runs Python code or a Python file in a process of its own, with limits of time and memory"
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        PARAMETERS
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::AtMostOnce
+    }
+
+    async fn call(&self, context: &RunContext, call: MethodCall) -> Result<Value> {
+        self.run(context, call).await.map_err(|error| error.with_operation(NAME))
+    }
+}
+
+/// Runs what blocks on the file system where it holds up no other task.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        Error::new(ErrorKind::Internal, "the work of a Python task broke off").with_source(error)
+    })?
+}
+
+#[cfg(test)]
+#[cfg(target_os = "linux")]
+mod tests;

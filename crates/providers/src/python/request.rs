@@ -1,0 +1,208 @@
+//! Turns the parameters of a call into the message that the child reads.
+//!
+//! Checks every parameter; knows nothing of processes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use motet_core::method::FileScope;
+use motet_core::{Error, ErrorKind, Result};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use tempfile::NamedTempFile;
+
+use super::processes::Strangers;
+use super::{PARAMETERS, PythonConfig};
+use crate::files;
+
+const MEBIBYTE: u64 = 1 << 20;
+/// An interpreter alone takes about a third of it.
+const LEAST_MEMORY: u64 = 32 * MEBIBYTE;
+/// Four tebibytes: no machine has more, and sums of it fit their types.
+const MOST_MEMORY: u64 = 1 << 42;
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// A checked call.
+#[derive(Debug)]
+pub(super) struct Request {
+    source: Source,
+    context: Map<String, Value>,
+    pub(super) limits: Limits,
+}
+
+#[derive(Debug)]
+enum Source {
+    Code(String),
+    File(String),
+}
+
+/// What one call may use.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) timeout: Duration,
+    pub(super) memory_bytes: u64,
+    pub(super) max_processes: u32,
+    pub(super) max_output_bytes: usize,
+    pub(super) max_result_bytes: u64,
+}
+
+/// A call that is ready to start.
+pub(super) struct Task {
+    /// What the child reads from its standard input.
+    pub(super) message: Vec<u8>,
+    /// The workflow's directory.
+    pub(super) directory: PathBuf,
+    /// Where the child writes its outcome; the child itself takes its name away, so that nothing can leave it behind.
+    pub(super) out: NamedTempFile,
+    /// What the child and everything below it carry in their environment.
+    pub(super) marker: String,
+    /// Processes that ran before the child.
+    pub(super) strangers: Strangers,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<&'a str>,
+    context: &'a Map<String, Value>,
+    memory: u64,
+    max_result: u64,
+    out: &'a str,
+}
+
+impl Request {
+    pub(super) fn read(mut params: Map<String, Value>, config: &PythonConfig) -> Result<Self> {
+        for (name, value) in &params {
+            check(name, value)?;
+        }
+        let source = match (text(&mut params, "code"), text(&mut params, "file")) {
+            (Some(code), None) => Source::Code(code),
+            (None, Some(file)) => Source::File(file),
+            (None, None) => {
+                return Err(invalid("neither `code` nor `file` is given")
+                    .with_hint("give the source as `code` or the path of a Python file as `file`"));
+            }
+            (Some(_), Some(_)) => {
+                return Err(invalid("both `code` and `file` are given").with_hint("keep one of them"));
+            }
+        };
+        let context = match params.remove("context") {
+            Some(Value::Object(context)) => context,
+            _ => Map::new(),
+        };
+        let timeout = timeout(params.get("timeout").and_then(Value::as_f64), config.timeout)?;
+        let memory_bytes =
+            memory(params.get("memory_mb").filter(|value| !value.is_null()), config.memory_bytes)?;
+        let limits = Limits {
+            timeout,
+            memory_bytes,
+            max_processes: config.max_processes,
+            max_output_bytes: config.max_output_bytes,
+            max_result_bytes: config.max_result_bytes,
+        };
+        Ok(Self { source, context, limits })
+    }
+
+    /// Resolves the file and makes what the child needs; blocks on the file system.
+    pub(super) fn prepare(&self, scope: &FileScope) -> Result<Task> {
+        let directory = files::roots(scope)?.base().to_owned();
+        let file = match &self.source {
+            Source::File(path) => Some(utf8(files::resolve(scope, path)?)?),
+            Source::Code(_) => None,
+        };
+        let out = tempfile::Builder::new()
+            .prefix("motet-")
+            .rand_bytes(24)
+            .tempfile()
+            .map_err(|error| files::failure("make a file in", &std::env::temp_dir(), error))?;
+        let marker = out.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let code = match &self.source {
+            Source::Code(code) => Some(code.as_str()),
+            Source::File(_) => None,
+        };
+        let body = serde_json::to_vec(&Message {
+            code,
+            file: file.as_deref(),
+            context: &self.context,
+            memory: self.limits.memory_bytes,
+            max_result: self.limits.max_result_bytes,
+            out: &utf8(out.path().to_owned())?,
+        })
+        .map_err(|error| invalid("the context cannot be written as JSON").with_source(error))?;
+        let mut message = format!("{:020}", body.len()).into_bytes();
+        message.extend(body);
+        Ok(Task { message, directory, out, marker, strangers: Strangers::now() })
+    }
+}
+
+fn check(name: &str, value: &Value) -> Result<()> {
+    let Some(parameter) = PARAMETERS.iter().find(|parameter| parameter.name == name) else {
+        let known: Vec<String> = PARAMETERS.iter().map(|parameter| format!("`{}`", parameter.name)).collect();
+        return Err(invalid(&format!("there is no parameter `{name}`"))
+            .with_hint(format!("the parameters are {}", known.join(", "))));
+    };
+    if parameter.kind.accepts(value) {
+        return Ok(());
+    }
+    Err(invalid(&format!("`{name}` must be {}, not `{}`", parameter.kind.as_str(), short(value)))
+        .with_hint(parameter.doc))
+}
+
+fn text(params: &mut Map<String, Value>, name: &str) -> Option<String> {
+    match params.remove(name) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    }
+}
+
+fn timeout(seconds: Option<f64>, default: Duration) -> Result<Duration> {
+    let Some(seconds) = seconds else { return Ok(default) };
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|timeout| !timeout.is_zero() && *timeout <= LONGEST)
+        .ok_or_else(|| {
+            invalid(&format!("`timeout` is `{seconds}`"))
+                .with_hint(format!("give seconds above 0 and up to {}", LONGEST.as_secs()))
+        })
+}
+
+fn memory(mebibytes: Option<&Value>, default: u64) -> Result<u64> {
+    let bytes = match mebibytes {
+        Some(value) => value.as_u64().and_then(|mebibytes| mebibytes.checked_mul(MEBIBYTE)),
+        None => Some(default),
+    };
+    bytes.filter(|bytes| (LEAST_MEMORY..=MOST_MEMORY).contains(bytes)).ok_or_else(|| {
+        let (kind, what) = match mebibytes {
+            Some(value) => (ErrorKind::InvalidRequest, format!("`memory_mb` is `{value}`")),
+            None => {
+                (ErrorKind::Configuration, format!("the setting for Python's memory is `{default}` bytes"))
+            }
+        };
+        Error::new(kind, what).with_hint(format!(
+            "give from {} to {} mebibytes",
+            LEAST_MEMORY / MEBIBYTE,
+            MOST_MEMORY / MEBIBYTE
+        ))
+    })
+}
+
+fn utf8(path: PathBuf) -> Result<String> {
+    path.into_os_string().into_string().map_err(|path| {
+        invalid(&format!("the path `{}` is not UTF-8", path.display()))
+            .with_hint("rename the file or its directory")
+    })
+}
+
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+fn invalid(message: &str) -> Error {
+    Error::new(ErrorKind::InvalidRequest, message)
+}

@@ -1,0 +1,68 @@
+//! OpenAI.
+
+use motet_core::request::ReasoningEffort::{High, Low, Medium, Minimal, None, Xhigh};
+
+use crate::dialect::{MaxTokensField, Profile, SamplingRule, SystemRole};
+use crate::provider::{ModelRule, ProviderRow};
+
+const AS_OF: &str = "2025-12";
+
+/// Models that do not reason.
+const CHAT: Profile = Profile {
+    max_tokens_field: MaxTokensField::MaxCompletionTokens,
+    top_k: false,
+    efforts: &[],
+    ..Profile::COMMON
+};
+
+/// The `o` models, which take no sampling options and always reason.
+const REASONING: Profile = Profile {
+    system_role: SystemRole::Developer,
+    sampling: SamplingRule::Never,
+    stop: false,
+    efforts: &[Low, Medium, High],
+    parallel_tool_calls: false,
+    ..CHAT
+};
+
+const GPT_5: Profile =
+    Profile { efforts: &[Minimal, Low, Medium, High], parallel_tool_calls: true, ..REASONING };
+
+/// Models that reason only when an effort is asked for.
+const GPT_5_1: Profile =
+    Profile { sampling: SamplingRule::WithoutReasoning, efforts: &[None, Low, Medium, High], ..GPT_5 };
+
+const GPT_5_2: Profile = Profile { efforts: &[None, Low, Medium, High, Xhigh], ..GPT_5_1 };
+
+/// The first `o` models, which know no instructions above the user's.
+const O1_FIRST: Profile =
+    Profile { system_role: SystemRole::User, efforts: &[], tools: false, images: false, ..REASONING };
+
+const fn rule(prefix: &'static str, profile: Profile) -> ModelRule {
+    ModelRule { prefix, as_of: AS_OF, profile }
+}
+
+pub(super) const ROW: ProviderRow = ProviderRow {
+    name: "openai",
+    doc: "OpenAI's models.",
+    dialect: "openai-chat",
+    base_url: Some("https://api.openai.com/v1"),
+    key_names: &["OPENAI_API_KEY"],
+    key_required: true,
+    profile: CHAT,
+    models: &[
+        rule("o1", REASONING),
+        rule("o1-mini", O1_FIRST),
+        rule("o1-preview", O1_FIRST),
+        rule("o3", REASONING),
+        rule("o4", REASONING),
+        rule("gpt-5", GPT_5),
+        rule("gpt-5-chat", CHAT),
+        rule("gpt-5.1", GPT_5_1),
+        rule("gpt-5.1-chat", CHAT),
+        rule("gpt-5.2", GPT_5_2),
+        rule("gpt-5.2-chat", CHAT),
+    ],
+    unknown_model_hint: Option::None,
+    unreachable_hint: Option::None,
+};

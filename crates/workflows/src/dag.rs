@@ -1,0 +1,9 @@
+//! Task graphs: reading them, checking them, and running them.
+
+pub mod machine;
+pub mod plan;
+pub mod read;
+pub mod reference;
+pub mod scope;
+pub mod worker;
+pub mod yaml;

@@ -1,0 +1,88 @@
+//! Reads workflow files into specifications, with every problem and its place.
+//!
+//! Text or a JSON value in, specification out: nothing here opens a file, and methods are known only by their names and
+//! parameters.
+
+mod batch;
+mod describe;
+mod fields;
+mod for_each;
+mod graph;
+mod params;
+mod policy;
+mod problem;
+mod references;
+mod report;
+mod task;
+#[cfg(test)]
+mod tests;
+mod value;
+mod workflow;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use motet_core::method::{Method, Parameter};
+use motet_core::workflow::WorkflowSpec;
+use serde_json::Value;
+
+pub use problem::{Problem, Problems};
+
+use self::report::Report;
+use super::yaml;
+
+/// How many tasks a workflow may have.
+pub const MAX_TASKS: usize = 100_000;
+
+/// What workflows are checked against: the methods that exist, with their parameters.
+#[derive(Debug, Clone, Default)]
+pub struct Rules<'a> {
+    methods: BTreeMap<&'a str, &'a [Parameter]>,
+}
+
+impl<'a> Rules<'a> {
+    /// Makes the rules of a runtime's methods.
+    #[must_use]
+    pub fn new(methods: &'a [Arc<dyn Method>]) -> Self {
+        Self::from_tables(methods.iter().map(|method| (method.name(), method.parameters())))
+    }
+
+    /// Makes the rules of methods that are given by name and parameters.
+    pub fn from_tables(tables: impl IntoIterator<Item = (&'a str, &'a [Parameter])>) -> Self {
+        Self { methods: tables.into_iter().collect() }
+    }
+
+    /// Gives the name by which a method is known, and its parameters; `protocol` completes a name without a `/`.
+    fn method(&self, name: &str, protocol: Option<&str>) -> Option<(&'a str, &'a [Parameter])> {
+        let known = |name: &str| self.methods.get_key_value(name).map(|(name, table)| (*name, *table));
+        let family = protocol.map(|protocol| protocol.split('/').next().unwrap_or(protocol));
+        known(name).or_else(|| known(&format!("{}/{name}", family?)))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'a str> + Clone + '_ {
+        self.methods.keys().copied()
+    }
+}
+
+/// Reads a workflow file: YAML 1.2 or JSON in UTF-8, at most [`yaml::MAX_BYTES`] long.
+///
+/// # Errors
+/// Everything that is wrong with it, by place. What is wrong with the text as such, such as a bracket that is not closed,
+/// hides what comes after it.
+pub fn read(bytes: &[u8], rules: &Rules<'_>) -> Result<WorkflowSpec, Problems> {
+    let document = yaml::parse_bytes(bytes).map_err(|fault| Report::of_text(vec![fault]).problems())?;
+    let mut report = Report::of_text(document.faults);
+    let spec = workflow::read(&document.root, rules, &mut report);
+    report.result(spec)
+}
+
+/// Reads a workflow that is a value already, such as a Python dictionary; problems tell paths instead of lines.
+///
+/// # Errors
+/// Everything that is wrong with it, in the order of the value.
+pub fn read_value(value: &Value, rules: &Rules<'_>) -> Result<WorkflowSpec, Problems> {
+    let (root, paths, faults) = value::tree(value);
+    let mut report = Report::of_value(paths, faults);
+    let spec = workflow::read(&root, rules, &mut report);
+    report.result(spec)
+}

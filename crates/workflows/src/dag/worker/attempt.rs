@@ -1,0 +1,273 @@
+//! One attempt at one claimed task, from its parameters to its outcome in the store.
+
+use std::collections::{BTreeMap, HashMap};
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::event::StreamEvent;
+use motet_core::id::content_hash;
+use motet_core::method::{FileScope, MethodCall};
+use motet_core::run_log::StoredLog;
+use motet_core::store::{Claim, Outcome, Task, TaskState};
+use motet_core::tool::Effect;
+use motet_core::workflow::{TaskSpec, WorkflowSpec};
+use motet_core::{RunContext, RunId};
+use motet_providers::files;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::Shared;
+use crate::dag::machine::{self, Action};
+use crate::dag::plan::RunSettings;
+use crate::dag::scope::{RunScope, TaskResult};
+
+/// What all tasks of a run share; read once.
+pub(super) struct Definition {
+    pub(super) spec: WorkflowSpec,
+    run: RunId,
+    settings: RunSettings,
+    inputs: Map<String, Value>,
+    environment: BTreeMap<String, String>,
+    /// Specification and number of each task of the workflow, by id.
+    tasks: HashMap<String, (TaskSpec, u32)>,
+}
+
+impl Definition {
+    pub(super) async fn load(shared: &Shared, run: &RunId) -> Result<Self> {
+        let stored = shared.store.run(run).await?.ok_or_else(|| no_such_run(run))?;
+        let spec: WorkflowSpec = from_json(stored.definition, "definition")?;
+        let settings: RunSettings = from_json(Value::Object(stored.settings), "settings")?;
+        let numbers: HashMap<String, u32> = shared
+            .store
+            .tasks(run)
+            .await?
+            .into_iter()
+            .filter(|task| task.parent.is_none())
+            .map(|task| (task.name, task.number))
+            .collect();
+        let tasks = spec.tasks.iter().filter_map(|task| {
+            numbers.get(&task.id).map(|number| (task.id.clone(), (task.clone(), *number)))
+        });
+        let environment =
+            spec.env.iter().filter_map(|name| Some((name.clone(), (shared.config.environment)(name)?)));
+        Ok(Self {
+            run: run.clone(),
+            tasks: tasks.collect(),
+            environment: environment.collect(),
+            settings,
+            inputs: stored.inputs,
+            spec,
+        })
+    }
+
+    fn task(&self, task: &Task) -> Result<&TaskSpec> {
+        let id = match task.parent {
+            Some(_) => task.name.rsplit_once('[').map_or(task.name.as_str(), |(id, _)| id),
+            None => task.name.as_str(),
+        };
+        self.tasks
+            .get(id)
+            .map(|(spec, _)| spec)
+            .ok_or_else(|| Error::new(ErrorKind::Store, format!("the stored definition has no task `{id}`")))
+    }
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(value: Value, what: &str) -> Result<T> {
+    serde_json::from_value(value).map_err(|error| {
+        Error::new(ErrorKind::Store, format!("the stored {what} cannot be read"))
+            .with_hint("it may come from another version of Motet")
+            .with_source(error)
+    })
+}
+
+pub(super) fn no_such_run(run: &RunId) -> Error {
+    Error::new(ErrorKind::NotFound, format!("there is no run `{run}`"))
+        .with_hint("`motet workflow list` shows the runs")
+}
+
+/// Runs a claimed task and reports how it ended.
+///
+/// # Errors
+/// `Conflict` when the lease was lost meanwhile; `Store` when the outcome cannot be stored.
+pub(super) async fn run(
+    shared: &Shared,
+    definition: &Definition,
+    claim: Claim,
+    cancellation: &CancellationToken,
+) -> Result<()> {
+    let name = claim.task.name.clone();
+    let changed = |state: &str, reason: Option<String>| StreamEvent::TaskChanged {
+        task: name.clone(),
+        state: state.to_owned(),
+        attempt: claim.task.attempt,
+        reason,
+    };
+    emit(shared, &changed("running", None));
+    let attempted = AssertUnwindSafe(attempt(shared, definition, &claim, cancellation)).catch_unwind().await;
+    let attempted =
+        attempted.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the task's method panicked")));
+    let (outcome, reason) = match attempted {
+        Ok(Outcome::Skipped { reason }) => (Outcome::Skipped { reason: reason.clone() }, Some(reason)),
+        Ok(outcome) => (outcome, None),
+        Err(_) if cancellation.is_cancelled() => (Outcome::Released, None),
+        Err(error) => {
+            (Outcome::Failed { error: error.report(), chance: rand::random() }, Some(error.to_string()))
+        }
+    };
+    let applied = shared.store.complete(&claim.token, outcome).await?;
+    emit(shared, &changed(applied.state.as_str(), reason));
+    Ok(())
+}
+
+fn emit(shared: &Shared, event: &StreamEvent) {
+    if let Some(events) = &shared.events {
+        events.emit(event);
+    }
+}
+
+async fn attempt(
+    shared: &Shared,
+    definition: &Definition,
+    claim: &Claim,
+    cancellation: &CancellationToken,
+) -> Result<Outcome> {
+    let (spec, task) = (definition.task(&claim.task)?, &claim.task);
+    let scope = scope(shared, definition, spec, task).await?;
+    match machine::begin(spec, task, &scope)? {
+        Action::Complete(outcome) => Ok(outcome),
+        Action::Join => join(shared, task).await,
+        Action::ListFiles(patterns) => {
+            machine::spread(spec, task, list_files(files_of(shared, definition), patterns).await?)
+        }
+        Action::Call(params) => call(shared, definition, claim, (spec, params), cancellation).await,
+    }
+}
+
+/// Reads the results that the task refers to.
+async fn scope<'a>(
+    shared: &Shared,
+    definition: &'a Definition,
+    spec: &TaskSpec,
+    task: &'a Task,
+) -> Result<RunScope<'a>> {
+    let wanted: Vec<(&str, u32)> = spec
+        .dependencies
+        .iter()
+        .filter_map(|id| definition.tasks.get_key_value(id).map(|(id, (_, number))| (id.as_str(), *number)))
+        .collect();
+    let numbers: Vec<u32> = wanted.iter().map(|(_, number)| *number).collect();
+    let outputs =
+        if numbers.is_empty() { Vec::new() } else { shared.store.outputs(&definition.run, &numbers).await? };
+    // Only a task that did not end well has no result, so its state is looked up only then.
+    let states = if outputs.iter().any(Option::is_none) {
+        shared.store.tasks(&definition.run).await?
+    } else {
+        Vec::new()
+    };
+    let mut tasks = HashMap::new();
+    for ((id, number), output) in wanted.into_iter().zip(outputs) {
+        let ended = states.iter().find(|state| state.number == number && output.is_none());
+        let result = TaskResult {
+            status: ended.map_or(TaskState::Done, |state| state.state).as_str(),
+            error: ended.and_then(|state| state.error.as_ref()).map(|error| json!(error)),
+            result: output.unwrap_or(Value::Null),
+        };
+        tasks.insert(id, result);
+    }
+    Ok(RunScope {
+        inputs: &definition.inputs,
+        environment: &definition.environment,
+        names: definition
+            .spec
+            .tasks
+            .iter()
+            .filter_map(|task| Some((task.name.as_deref()?, task.id.as_str())))
+            .collect(),
+        tasks,
+        item: task.payload.get("item"),
+        index: task.payload.get("index"),
+    })
+}
+
+/// Collects the results of a task's items in their order; a failed or skipped item gives null.
+async fn join(shared: &Shared, task: &Task) -> Result<Outcome> {
+    let tasks = shared.store.tasks(&task.run).await?;
+    let numbers: Vec<u32> =
+        tasks.iter().filter(|child| child.parent == Some(task.number)).map(|child| child.number).collect();
+    let outputs = shared.store.outputs(&task.run, &numbers).await?;
+    Ok(Outcome::Done { output: outputs.into_iter().map(Option::unwrap_or_default).collect() })
+}
+
+fn files_of(shared: &Shared, definition: &Definition) -> FileScope {
+    FileScope {
+        base: PathBuf::from(&definition.settings.directory),
+        allowed: shared.config.allowed_directories.clone(),
+    }
+}
+
+async fn list_files(scope: FileScope, patterns: Vec<String>) -> Result<Vec<Value>> {
+    let listed = tokio::task::spawn_blocking(move || {
+        let found = files::glob(&scope, &patterns)?;
+        Ok(found.into_iter().map(|path| file_item(&scope, &path)).collect())
+    });
+    listed
+        .await
+        .map_err(|error| Error::new(ErrorKind::Internal, "listing files broke off").with_source(error))?
+}
+
+fn file_item(scope: &FileScope, path: &std::path::Path) -> Value {
+    let base = scope.base.canonicalize().unwrap_or_else(|_| scope.base.clone());
+    let text = |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
+    json!({
+        "path": path.strip_prefix(base).unwrap_or(path).to_string_lossy(),
+        "name": text(path.file_name()),
+        "stem": text(path.file_stem()),
+    })
+}
+
+async fn call(
+    shared: &Shared,
+    definition: &Definition,
+    claim: &Claim,
+    (spec, params): (&TaskSpec, Map<String, Value>),
+    cancellation: &CancellationToken,
+) -> Result<Outcome> {
+    let (task, method) = (&claim.task, shared.methods.get(&spec.method)?);
+    if task.crashes > 0 && method.effect() == Effect::AtMostOnce {
+        return Err(Error::new(
+            ErrorKind::Conflict,
+            format!("the outcome of task `{}` is unknown", task.name),
+        )
+        .with_hint(
+            "its worker died while it ran, and it must not run twice; check what it did before resuming",
+        ));
+    }
+    let log = StoredLog::open(Arc::clone(&shared.store), claim.token.clone(), task.journal).await?;
+    let mut context = RunContext::with_log(definition.run.clone(), Arc::new(log))
+        .with_cancellation(cancellation.clone())
+        .child(&task.name);
+    if let Some(events) = &shared.events {
+        context = context.with_events(Arc::clone(events));
+    }
+    if let Some(timeout) = spec.timeout {
+        context = context.with_timeout(timeout);
+    }
+    let models = [&definition.settings.model, &definition.spec.model, &shared.config.default_model];
+    let call = MethodCall {
+        params,
+        files: files_of(shared, definition),
+        default_model: models.into_iter().flatten().next().cloned(),
+        idempotency_key: content_hash(&(&definition.run, &task.name))?,
+    };
+    let running = method.call(&context, call);
+    let output = match spec.timeout {
+        None => running.await,
+        Some(timeout) => tokio::time::timeout(timeout, running).await.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Timeout, format!("it took longer than its timeout of {timeout:?}")))
+        }),
+    };
+    Ok(Outcome::Done { output: output? })
+}

@@ -1,0 +1,221 @@
+//! `llm/chat`: asks a model.
+//!
+//! Knows no provider; every model call is a step of the run log, so a resumed task does not pay for it again.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use motet_agents::call;
+use motet_agents::structured::structured_within;
+use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::message::{Message, Role};
+use motet_core::method::{FileScope, Method, MethodCall, Parameter, ParameterKind};
+use motet_core::model::Models;
+use motet_core::request::{ChatRequest, JsonSchemaOutput, Output, ReasoningEffort, Sampling};
+use motet_core::response::ChatResponse;
+use motet_core::tool::Effect;
+use motet_core::{ModelId, RunContext};
+use motet_providers::files;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+/// The largest text file that is put into a prompt: 4 MiB.
+pub const MAX_FILE_BYTES: u64 = 4 << 20;
+
+/// Name of the model call's step below the task's own.
+const STEP: &str = "model";
+
+/// Asks a model with messages, files, and an optional schema of the answer.
+pub struct LlmChat {
+    models: Arc<dyn Models>,
+    max_repairs: u32,
+}
+
+impl LlmChat {
+    /// Makes the method over the models of a runtime; a structured answer is asked for again at most `max_repairs` times.
+    #[must_use]
+    pub fn new(models: Arc<dyn Models>, max_repairs: u32) -> Self {
+        Self { models, max_repairs }
+    }
+}
+
+const PARAMETERS: &[Parameter] = &[
+    parameter(
+        "model",
+        ParameterKind::String,
+        "model to ask, as `provider:model`; the workflow's model where it is left out",
+    ),
+    parameter("messages", ParameterKind::Array, "the conversation: objects with `role` and `content`"),
+    parameter("prompt", ParameterKind::String, "one user message, instead of or after `messages`"),
+    parameter("system", ParameterKind::String, "instructions that stand before the conversation"),
+    parameter("file_path", ParameterKind::String, "text file that is added to the last user message"),
+    parameter("files", ParameterKind::Array, "text files that are added to the last user message, in order"),
+    parameter(
+        "schema",
+        ParameterKind::Object,
+        "JSON schema that the answer must satisfy; the value is the field `json`",
+    ),
+    parameter("temperature", ParameterKind::Number, "randomness, usually 0 to 2"),
+    parameter("top_p", ParameterKind::Number, "nucleus sampling, 0 to 1"),
+    parameter("seed", ParameterKind::Integer, "seed for repeatable answers, where the provider supports it"),
+    parameter("max_tokens", ParameterKind::Integer, "upper limit of output tokens"),
+    parameter("stop", ParameterKind::Array, "texts that end the answer"),
+    parameter("reasoning_effort", ParameterKind::String, "none, minimal, low, medium, high, or xhigh"),
+];
+
+const fn parameter(name: &'static str, kind: ParameterKind, doc: &'static str) -> Parameter {
+    Parameter { name, kind, required: false, doc }
+}
+
+/// The parameters as they are written in a workflow.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Params {
+    model: Option<ModelId>,
+    messages: Vec<WrittenMessage>,
+    prompt: Option<String>,
+    system: Option<String>,
+    file_path: Option<String>,
+    files: Vec<String>,
+    schema: Option<Value>,
+    temperature: Option<f64>,
+    top_p: Option<f64>,
+    seed: Option<i64>,
+    max_tokens: Option<u32>,
+    stop: Vec<String>,
+    reasoning_effort: Option<ReasoningEffort>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenMessage {
+    role: Role,
+    content: Value,
+}
+
+#[async_trait]
+impl Method for LlmChat {
+    fn name(&self) -> &'static str {
+        "llm/chat"
+    }
+
+    fn doc(&self) -> &'static str {
+        "Asks a model"
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        PARAMETERS
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Pure
+    }
+
+    async fn call(&self, context: &RunContext, call: MethodCall) -> Result<Value> {
+        let given: Map<String, Value> =
+            call.params.into_iter().filter(|(_, value)| !value.is_null()).collect();
+        let params: Params = serde_json::from_value(Value::Object(given)).map_err(|error| {
+            Error::new(ErrorKind::InvalidRequest, format!("the parameters do not fit: {error}"))
+        })?;
+        let files: Vec<String> = params.file_path.iter().chain(&params.files).cloned().collect();
+        let request = request(params, call.default_model, &call.files).await?;
+        let model = self.models.model(&request.model).await?;
+        if matches!(request.output, Output::Text) {
+            let response = call::chat(context, model.as_ref(), &request, STEP).await?;
+            return Ok(result(&response, &files, None));
+        }
+        let (value, response) =
+            structured_within(context, model.as_ref(), request, STEP, self.max_repairs).await?;
+        Ok(result(&response, &files, Some(value)))
+    }
+}
+
+async fn request(params: Params, default_model: Option<ModelId>, scope: &FileScope) -> Result<ChatRequest> {
+    let model = params.model.or(default_model).ok_or_else(no_model)?;
+    let mut messages = Vec::new();
+    messages.extend(params.system.map(Message::system));
+    for written in params.messages {
+        messages.push(Message::text(written.role, content_text(written.content)));
+    }
+    messages.extend(params.prompt.map(Message::user));
+    for path in params.file_path.into_iter().chain(params.files) {
+        add_file(&mut messages, path, scope).await?;
+    }
+    if messages.iter().all(|message| message.role == Role::System) {
+        return Err(Error::new(ErrorKind::InvalidRequest, "there is nothing to ask")
+            .with_hint("give `messages`, `prompt`, or `file_path`"));
+    }
+    let mut request = ChatRequest::new(model, messages);
+    let mut sampling = Sampling::default();
+    (sampling.temperature, sampling.top_p, sampling.seed) = (params.temperature, params.top_p, params.seed);
+    request.sampling = sampling;
+    request.max_tokens = params.max_tokens;
+    request.stop = params.stop;
+    request.reasoning_effort = params.reasoning_effort;
+    if let Some(schema) = params.schema {
+        request.output =
+            Output::JsonSchema(JsonSchemaOutput { name: "answer".to_owned(), schema, strict: true });
+    }
+    Ok(request)
+}
+
+fn no_model() -> Error {
+    Error::new(
+        ErrorKind::Configuration,
+        "the task names no model, and neither does the workflow nor the settings",
+    )
+    .with_hint("write `model:` in the workflow, or give `--model`, for example `--model offline:extract`")
+}
+
+/// A message's content is a text, or anything that is shown to the model as JSON.
+fn content_text(content: Value) -> String {
+    match content {
+        Value::String(text) => text,
+        other => other.to_string(),
+    }
+}
+
+async fn add_file(messages: &mut Vec<Message>, path: String, scope: &FileScope) -> Result<()> {
+    let (scope, file) = (scope.clone(), path.clone());
+    let text =
+        tokio::task::spawn_blocking(move || files::read_text(&scope, &file, MAX_FILE_BYTES)).await.map_err(
+            |error| Error::new(ErrorKind::Internal, "reading a file broke off").with_source(error),
+        )??;
+    let material = format!("File content from {path}:\n{text}");
+    match messages.last_mut() {
+        Some(last) if last.role == Role::User => {
+            let asked = last.visible_text();
+            *last = Message::user(format!("{asked}\n\n{material}"));
+        }
+        _ => messages.push(Message::user(material)),
+    }
+    Ok(())
+}
+
+/// The shape of the result: `response` and `content` hold the text, `json` the structured answer, `files` what was read.
+fn result(response: &ChatResponse, files: &[String], value: Option<Value>) -> Value {
+    let text = response.text();
+    let usage = response.usage.unwrap_or_default();
+    let mut result = json!({
+        "response": text,
+        "content": text,
+        "role": "assistant",
+        "model": response.model,
+        "provider": response.model.provider(),
+        "finish_reason": response.finish_reason,
+        "usage": response.usage,
+        "tokens_used": usage.total(),
+        "cost": response.cost.map(motet_core::Cost::dollars),
+        "files": files,
+    });
+    if let Some(fields) = result.as_object_mut() {
+        let reasoning = response.message.reasoning_text();
+        if !reasoning.is_empty() {
+            fields.insert("reasoning".to_owned(), json!(reasoning));
+        }
+        if let Some(value) = value {
+            fields.insert("json".to_owned(), value);
+        }
+    }
+    result
+}

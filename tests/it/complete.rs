@@ -1,0 +1,158 @@
+//! `motet complete` against a provider on loopback: the documented JSON shapes, streams, failures.
+
+use motet_tests::command::{Done, Place};
+use motet_tests::server::{Reply, Request, Server};
+use serde_json::{Value, json};
+
+fn answer(message: &Value, finish: &str) -> Value {
+    json!({
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "x-2026",
+        "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+        "usage": {"prompt_tokens": 12, "completion_tokens": 5, "total_tokens": 17,
+                  "prompt_tokens_details": {"cached_tokens": 4}},
+    })
+}
+
+fn chunks(deltas: &[Value], finish: &str) -> Vec<Value> {
+    let chunk = |choices: Value| json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "x-2026", "choices": choices});
+    let mut chunks: Vec<Value> =
+        deltas.iter().map(|delta| chunk(json!([{"index": 0, "delta": delta, "finish_reason": null}]))).collect();
+    chunks.push(chunk(json!([{"index": 0, "delta": {}, "finish_reason": finish}])));
+    let mut last = chunk(json!([]));
+    last["usage"] = answer(&Value::Null, finish)["usage"].clone();
+    chunks.push(last);
+    chunks
+}
+
+/// Runs `motet complete` with these arguments against a server that always gives this reply.
+fn complete(reply: Reply, arguments: &[&str]) -> (Done, Vec<Request>) {
+    let server = Server::start(move |_, _| reply.clone()).unwrap();
+    let place = Place::new().unwrap();
+    place.write("s.json", r#"{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}"#).unwrap();
+    place.write("t.json", r#"[{"name":"weather","description":"Tells the weather","parameters":{"type":"object"}}]"#).unwrap();
+    let url = server.url();
+    let base = ["complete", "Hello", "--model", "openai:x", "--base-url", &url];
+    let done = place.run(&[&base, arguments].concat()).unwrap();
+    (done, server.requests())
+}
+
+#[test]
+fn an_answer_is_one_json_object_of_the_documented_shape_plain_and_streamed() {
+    let message = json!({"role": "assistant", "content": "Hi there", "reasoning_content": "greet"});
+    let (plain, requests) = complete(Reply::json(200, &answer(&message, "stop")), &["--output", "json"]);
+    assert_eq!(requests[0].path, "/v1/chat/completions");
+    assert_eq!(requests[0].body["messages"], json!([{"role": "user", "content": "Hello"}]));
+    let deltas = [json!({"role": "assistant", "reasoning_content": "greet"}), json!({"content": "Hi "}), json!({"content": "there"})];
+    let (streamed, requests) = complete(Reply::events(&chunks(&deltas, "stop")), &["--output", "json", "--stream"]);
+    assert_eq!(requests[0].body["stream"], true);
+    insta::assert_json_snapshot!(plain.json().unwrap(), @r#"
+    {
+      "text": "Hi there",
+      "reasoning": "greet",
+      "refusal": null,
+      "tool_calls": [],
+      "finish_reason": "stop",
+      "raw_finish_reason": "stop",
+      "usage": {
+        "input": 12,
+        "output": 5,
+        "cached_input": 4
+      },
+      "cost": null,
+      "model": "openai:x",
+      "served_model": "x-2026",
+      "provider": "openai",
+      "response_id": "chatcmpl-1",
+      "request_id": "req_test"
+    }
+    "#);
+    assert_eq!(streamed.json().unwrap(), plain.json().unwrap());
+    assert_eq!((plain.code, streamed.code), (Some(0), Some(0)));
+}
+
+#[test]
+fn tool_calls_are_shown_with_parsed_arguments() {
+    let call = |arguments: &str| json!({"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": arguments}});
+    let message = json!({"role": "assistant", "content": null, "tool_calls": [call(r#"{"city":"Rome"}"#)]});
+    let (plain, requests) =
+        complete(Reply::json(200, &answer(&message, "tool_calls")), &["--output", "json", "--tools", "t.json"]);
+    assert_eq!(requests[0].body["tools"][0]["function"]["name"], "weather");
+    let shape = plain.json().unwrap();
+    assert_eq!(shape["tool_calls"], json!([{"id": "call_1", "name": "weather", "arguments": {"city": "Rome"}}]));
+    assert_eq!(shape["finish_reason"], "tool_calls");
+    let deltas = [
+        json!({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "weather", "arguments": ""}}]}),
+        json!({"tool_calls": [{"index": 0, "function": {"arguments": "{\"city\":"}}]}),
+        json!({"tool_calls": [{"index": 0, "function": {"arguments": "\"Rome\"}"}}]}),
+    ];
+    let (streamed, _) =
+        complete(Reply::events(&chunks(&deltas, "tool_calls")), &["--output", "json", "--tools", "t.json", "--stream"]);
+    assert_eq!(streamed.json().unwrap(), shape);
+}
+
+#[test]
+fn a_schema_is_sent_and_the_answer_is_checked_and_repaired() {
+    let right = json!({"role": "assistant", "content": "{\"city\": \"Rome\"}"});
+    let (done, requests) = complete(Reply::json(200, &answer(&right, "stop")), &["--output", "json", "--schema", "s.json"]);
+    assert_eq!(requests[0].body["response_format"]["type"], "json_schema");
+    assert_eq!(done.json().unwrap()["json"], json!({"city": "Rome"}));
+    let wrong = json!({"role": "assistant", "content": "{\"town\": \"Rome\"}"});
+    let (done, requests) = complete(Reply::json(200, &answer(&wrong, "stop")), &["--output", "json", "--schema", "s.json"]);
+    assert_eq!(requests.len(), 3, "one call and two repairs");
+    assert_eq!(done.json().unwrap()["error"]["kind"], "invalid_output");
+    assert_eq!(done.code, Some(1));
+}
+
+#[test]
+fn a_refusal_of_the_provider_is_an_error_object_and_a_non_zero_exit() {
+    let body = json!({"error": {"message": "Rate limit reached", "type": "requests", "code": "rate_limit_exceeded"}});
+    let reply = Reply::json(429, &body).with_header("retry-after", "2");
+    let (done, _) = complete(reply.clone(), &["--output", "json"]);
+    let mut shape = done.json().unwrap();
+    assert!(shape["error"]["hint"].take().is_string() || shape["error"]["hint"].is_null());
+    insta::assert_json_snapshot!(shape, @r#"
+    {
+      "error": {
+        "kind": "rate_limit",
+        "status": 429,
+        "message": "Rate limit reached",
+        "hint": null,
+        "retry_after": 2.0,
+        "provider": "openai",
+        "request_id": "req_test"
+      }
+    }
+    "#);
+    assert_eq!(done.code, Some(1));
+    let (text, _) = complete(reply, &[]);
+    assert!(text.stdout.is_empty() && text.stderr.starts_with("error: Rate limit reached"), "{text:?}");
+}
+
+#[test]
+fn a_stream_that_breaks_off_is_an_error_and_never_an_answer() {
+    let deltas = [json!({"content": "Hi "}), json!({"content": "there"})];
+    let reply = Reply::events(&chunks(&deltas, "stop"));
+    let cut = reply.body.find("there").unwrap();
+    let (done, _) = complete(reply.cut_after(cut), &["--output", "json", "--stream"]);
+    assert_eq!(done.json().unwrap()["error"]["kind"], "truncated");
+    assert_eq!(done.code, Some(1));
+}
+
+#[test]
+fn a_call_without_a_model_names_what_could_be_used() {
+    let done = Place::new().unwrap().run(&["complete", "Hello"]).unwrap();
+    assert_eq!(done.code, Some(3));
+    insta::assert_snapshot!(done.stderr, @"
+    error: no model was named
+    hint: no key was found; give `--model provider:model` or the setting `model`, for example `offline:extract`, which needs no key
+    ");
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told_in_one_line_with_a_hint() {
+    let arguments = ["complete", "Hello", "--model", "custom:m", "--base-url", "http://127.0.0.1:9", "--output", "json"];
+    let done = Place::new().unwrap().run(&arguments).unwrap();
+    let error = done.json().unwrap()["error"].clone();
+    assert_eq!((&error["kind"], done.code), (&json!("connection"), Some(1)));
+    assert!(error["hint"].is_string());
+}

@@ -1,0 +1,98 @@
+//! Every example of the README and the guides runs as it is written.
+
+use motet_tests::command::{Place, workspace};
+
+/// Gives the fenced blocks of a language in a Markdown file.
+fn blocks(file: &str, language: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(workspace().join(file)).unwrap();
+    let mut blocks = Vec::new();
+    let mut current: Option<String> = None;
+    for line in text.lines() {
+        match &mut current {
+            Some(block) if line.starts_with("```") => {
+                blocks.push(std::mem::take(block));
+                current = None;
+            }
+            Some(block) => {
+                block.push_str(line);
+                block.push('\n');
+            }
+            None if line.trim_end() == format!("```{language}") => current = Some(String::new()),
+            None => {}
+        }
+    }
+    blocks
+}
+
+/// Splits a command line as a shell does, as far as the examples go: words and double quotes.
+fn words(line: &str) -> Vec<String> {
+    let pieces = line.split('"').enumerate().map(|(index, piece)| match index % 2 {
+        1 => vec![piece.to_owned()],
+        _ => piece.split_whitespace().map(str::to_owned).collect(),
+    });
+    pieces.flatten().collect()
+}
+
+/// Links the examples into a place, so that commands find them and leave nothing in the checkout.
+fn examples(place: &Place) {
+    let target = place.path().join("examples");
+    let status = std::process::Command::new("cp").arg("-r").arg(workspace().join("examples")).arg(&target).status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+fn every_command_of_the_readme_works() {
+    let place = Place::new().unwrap();
+    examples(&place);
+    let commands: Vec<String> = blocks("README.md", "console")
+        .concat()
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ ").map(str::to_owned))
+        .collect();
+    assert!(commands.len() >= 8);
+    let mut run = 0;
+    for command in &commands {
+        let command = command.replace("cargo run --release -p motet-cli --", "motet");
+        let Some(arguments) = command.strip_prefix("motet ") else {
+            assert_eq!(command, "cargo xtask test", "an example that no test runs");
+            continue;
+        };
+        if arguments.contains("RUN_ID") {
+            assert_eq!(arguments, "workflow resume RUN_ID", "an example that no test runs");
+            continue;
+        }
+        let arguments = words(arguments);
+        let done = place.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+        assert_eq!(done.code, Some(0), "{command}: {done:?}");
+        assert!(!done.stdout.trim().is_empty(), "{command} printed nothing");
+        run += 1;
+    }
+    assert!(run >= 6);
+    assert!(place.read("examples/output/brief.md").unwrap().starts_with("# Brief of 12 documents"));
+}
+
+#[test]
+fn every_workflow_of_the_readme_runs_and_those_of_the_guide_are_sound() {
+    let place = Place::new().unwrap();
+    for block in blocks("README.md", "yaml") {
+        place.write("readme.yaml", &block).unwrap();
+        let done = place.run(&["run", "readme.yaml"]).unwrap();
+        assert_eq!((done.code, done.stdout.as_str()), (Some(0), "people: 1\n"), "{done:?}");
+    }
+    let guide = blocks("docs/guide/workflow-file.md", "yaml");
+    let whole: Vec<_> = guide.iter().filter(|block| block.starts_with("name:")).collect();
+    assert!(!whole.is_empty());
+    for block in whole {
+        place.write("guide.yaml", block).unwrap();
+        let done = place.run(&["check", "guide.yaml"]).unwrap();
+        assert_eq!(done.code, Some(0), "{block}\n{}", done.stderr);
+    }
+}
+
+/// The Rust example is compiled and run as a documentation test of the facade; here it is only kept from vanishing.
+#[test]
+fn the_readme_has_an_example_for_every_way_of_use() {
+    for language in ["console", "yaml", "rust", "python"] {
+        assert!(!blocks("README.md", language).is_empty(), "no {language} example");
+    }
+}

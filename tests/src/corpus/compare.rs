@@ -1,0 +1,138 @@
+//! Where a reading differs from what is expected of it.
+
+use motet_core::message::{Reasoning, ToolCall};
+use motet_core::{Error, Message, Part, Usage};
+use serde_json::{Map, Value};
+
+use super::{Line, Outcome};
+
+/// Gives every difference between an outcome and what the line expects, in words.
+#[must_use]
+pub fn differences(line: &Line, outcome: &Outcome) -> Vec<String> {
+    let expect = &line.expect;
+    let mut found = Vec::new();
+    match (&outcome.result, expect["outcome"].as_str()) {
+        (Ok(response), Some("ok")) => {
+            let raw = response.raw_finish_reason.clone().unwrap_or_default();
+            differ(&mut found, "finish", &raw, expect["finish"].as_str().unwrap_or_default());
+            for (name, value) in [("id", &response.response_id), ("model", &response.served_model)] {
+                let value = value.clone().unwrap_or_default();
+                differ(&mut found, name, &value, expect[name].as_str().unwrap_or_default());
+            }
+        }
+        (Err(error), Some("error")) => compare_error(&mut found, error, &expect["error"]),
+        (Ok(_), _) => found.push("it was read without the error that was expected".to_owned()),
+        (Err(error), _) => found.push(format!("it failed: {error}")),
+    }
+    if expect.get("text").is_some() {
+        compare_message(&mut found, &outcome.message, expect);
+        compare_usage(&mut found, line, outcome.usage);
+    }
+    found
+}
+
+fn differ<T: PartialEq<U> + std::fmt::Debug, U: std::fmt::Debug>(
+    found: &mut Vec<String>,
+    what: &str,
+    got: &T,
+    expected: U,
+) {
+    if *got != expected {
+        found.push(format!("{what} is {got:?} and should be {expected:?}"));
+    }
+}
+
+fn compare_error(found: &mut Vec<String>, error: &Error, expect: &Value) {
+    differ(found, "error message", &error.message(), expect["message"].as_str().unwrap_or_default().trim());
+    if expect["in_stream"] != true {
+        differ(found, "error status", &error.status().map(u64::from), expect["status"].as_u64());
+    }
+    for name in ["code", "type", "param"] {
+        let got = error.context().iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
+        let expected = match &expect[name] {
+            Value::Null => None,
+            Value::String(text) => Some(text.clone()),
+            other => Some(other.to_string()),
+        };
+        differ(found, name, &got, expected);
+    }
+}
+
+fn compare_message(found: &mut Vec<String>, message: &Message, expect: &Value) {
+    differ(found, "text", &message.visible_text(), expect["text"].as_str().unwrap_or_default());
+    let refusal: String = message
+        .parts
+        .iter()
+        .filter_map(|part| if let Part::Refusal { text } = part { Some(text.as_str()) } else { None })
+        .collect();
+    differ(found, "refusal", &refusal, expect["refusal"].as_str().unwrap_or_default());
+    compare_reasoning(found, message, &expect["reasoning"]);
+    let none = Vec::new();
+    let expected = expect["tool_calls"].as_array().unwrap_or(&none);
+    let calls: Vec<&ToolCall> = message.tool_calls().collect();
+    differ(found, "number of tool calls", &calls.len(), expected.len());
+    for (call, expected) in calls.iter().zip(expected) {
+        compare_call(found, call, expected);
+    }
+}
+
+fn compare_reasoning(found: &mut Vec<String>, message: &Message, expect: &Value) {
+    let text = message.reasoning_text();
+    let characters = text.chars().count();
+    differ(found, "reasoning length", &(characters as u64), expect["chars"].as_u64().unwrap_or(0));
+    let head: String = text.chars().take(160).collect();
+    let tail: String = text.chars().skip(characters.saturating_sub(60)).collect();
+    differ(found, "reasoning head", &head, expect["head"].as_str().unwrap_or_default());
+    differ(found, "reasoning tail", &tail, expect["tail"].as_str().unwrap_or_default());
+    let hidden = message.parts.iter().any(|part| match part {
+        Part::Reasoning(Reasoning { opaque: Some(opaque), .. }) => holds_secret(&opaque.payload),
+        _ => false,
+    });
+    differ(found, "hidden reasoning", &hidden, expect["opaque"].as_u64().unwrap_or(0) > 0);
+}
+
+/// Tells whether a payload holds something that only the provider can read.
+fn holds_secret(payload: &Value) -> bool {
+    const NAMES: [&str; 4] = ["data", "signature", "reasoning_opaque", "reasoning_encrypted"];
+    match payload {
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| (NAMES.contains(&name.as_str()) && !value.is_null()) || holds_secret(value)),
+        Value::Array(list) => list.iter().any(holds_secret),
+        _ => false,
+    }
+}
+
+fn compare_call(found: &mut Vec<String>, call: &ToolCall, expect: &Value) {
+    let id = if call.minted { None } else { Some(call.id.as_str()) };
+    differ(found, "call id", &id, expect["id"].as_str().filter(|id| !id.is_empty()));
+    differ(found, "call name", &call.name.as_str(), expect["name"].as_str().unwrap_or_default());
+    if let Some(text) = expect["input_text"].as_str() {
+        return differ(found, "call input", &call.arguments.as_str(), text);
+    }
+    if let Some(raw) = expect["arguments_raw"].as_str() {
+        differ(found, "raw arguments", &call.arguments.as_str(), raw);
+    }
+    let arguments = call.parsed_arguments().ok();
+    let expected = if expect["arguments_broken"] == true { None } else { Some(expect["arguments"].clone()) };
+    differ(found, "arguments", &arguments, expected);
+}
+
+fn compare_usage(found: &mut Vec<String>, line: &Line, usage: Option<Usage>) {
+    let empty = Map::new();
+    let expect = line.expect["usage"].as_object().unwrap_or(&empty);
+    differ(found, "presence of usage", &usage.is_some(), !expect.is_empty());
+    let Some(usage) = usage else { return };
+    let count = |name: &str| expect.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let outside = line.origin().is_ok_and(|origin| origin.profile.reasoning_outside_output);
+    let output = if outside { count("output") + count("reasoning") } else { count("output") };
+    for (name, got, expected) in [
+        ("input", usage.input, count("input")),
+        ("output", usage.output, output),
+        ("cached", usage.cached_input, count("cached")),
+        ("cache_write", usage.cache_write, count("cache_write")),
+        ("reasoning", usage.reasoning, count("reasoning")),
+    ] {
+        differ(found, &format!("usage {name}"), &got, expected);
+    }
+}
