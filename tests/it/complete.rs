@@ -15,8 +15,10 @@ fn answer(message: &Value, finish: &str) -> Value {
 
 fn chunks(deltas: &[Value], finish: &str) -> Vec<Value> {
     let chunk = |choices: Value| json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "x-2026", "choices": choices});
-    let mut chunks: Vec<Value> =
-        deltas.iter().map(|delta| chunk(json!([{"index": 0, "delta": delta, "finish_reason": null}]))).collect();
+    let mut chunks: Vec<Value> = deltas
+        .iter()
+        .map(|delta| chunk(json!([{"index": 0, "delta": delta, "finish_reason": null}])))
+        .collect();
     chunks.push(chunk(json!([{"index": 0, "delta": {}, "finish_reason": finish}])));
     let mut last = chunk(json!([]));
     last["usage"] = answer(&Value::Null, finish)["usage"].clone();
@@ -28,8 +30,15 @@ fn chunks(deltas: &[Value], finish: &str) -> Vec<Value> {
 fn complete(reply: Reply, arguments: &[&str]) -> (Done, Vec<Request>) {
     let server = Server::start(move |_, _| reply.clone()).unwrap();
     let place = Place::new().unwrap();
-    place.write("s.json", r#"{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}"#).unwrap();
-    place.write("t.json", r#"[{"name":"weather","description":"Tells the weather","parameters":{"type":"object"}}]"#).unwrap();
+    place
+        .write("s.json", r#"{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}"#)
+        .unwrap();
+    place
+        .write(
+            "t.json",
+            r#"[{"name":"weather","description":"Tells the weather","parameters":{"type":"object"}}]"#,
+        )
+        .unwrap();
     let url = server.url();
     let base = ["complete", "Hello", "--model", "openai:x", "--base-url", &url];
     let done = place.run(&[&base, arguments].concat()).unwrap();
@@ -42,8 +51,13 @@ fn an_answer_is_one_json_object_of_the_documented_shape_plain_and_streamed() {
     let (plain, requests) = complete(Reply::json(200, &answer(&message, "stop")), &["--output", "json"]);
     assert_eq!(requests[0].path, "/v1/chat/completions");
     assert_eq!(requests[0].body["messages"], json!([{"role": "user", "content": "Hello"}]));
-    let deltas = [json!({"role": "assistant", "reasoning_content": "greet"}), json!({"content": "Hi "}), json!({"content": "there"})];
-    let (streamed, requests) = complete(Reply::events(&chunks(&deltas, "stop")), &["--output", "json", "--stream"]);
+    let deltas = [
+        json!({"role": "assistant", "reasoning_content": "greet"}),
+        json!({"content": "Hi "}),
+        json!({"content": "there"}),
+    ];
+    let (streamed, requests) =
+        complete(Reply::events(&chunks(&deltas, "stop")), &["--output", "json", "--stream"]);
     assert_eq!(requests[0].body["stream"], true);
     insta::assert_json_snapshot!(plain.json().unwrap(), @r#"
     {
@@ -74,30 +88,39 @@ fn an_answer_is_one_json_object_of_the_documented_shape_plain_and_streamed() {
 fn tool_calls_are_shown_with_parsed_arguments() {
     let call = |arguments: &str| json!({"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": arguments}});
     let message = json!({"role": "assistant", "content": null, "tool_calls": [call(r#"{"city":"Rome"}"#)]});
-    let (plain, requests) =
-        complete(Reply::json(200, &answer(&message, "tool_calls")), &["--output", "json", "--tools", "t.json"]);
+    let (plain, requests) = complete(
+        Reply::json(200, &answer(&message, "tool_calls")),
+        &["--output", "json", "--tools", "t.json"],
+    );
     assert_eq!(requests[0].body["tools"][0]["function"]["name"], "weather");
     let shape = plain.json().unwrap();
-    assert_eq!(shape["tool_calls"], json!([{"id": "call_1", "name": "weather", "arguments": {"city": "Rome"}}]));
+    assert_eq!(
+        shape["tool_calls"],
+        json!([{"id": "call_1", "name": "weather", "arguments": {"city": "Rome"}}])
+    );
     assert_eq!(shape["finish_reason"], "tool_calls");
     let deltas = [
         json!({"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "weather", "arguments": ""}}]}),
         json!({"tool_calls": [{"index": 0, "function": {"arguments": "{\"city\":"}}]}),
         json!({"tool_calls": [{"index": 0, "function": {"arguments": "\"Rome\"}"}}]}),
     ];
-    let (streamed, _) =
-        complete(Reply::events(&chunks(&deltas, "tool_calls")), &["--output", "json", "--tools", "t.json", "--stream"]);
+    let (streamed, _) = complete(
+        Reply::events(&chunks(&deltas, "tool_calls")),
+        &["--output", "json", "--tools", "t.json", "--stream"],
+    );
     assert_eq!(streamed.json().unwrap(), shape);
 }
 
 #[test]
 fn a_schema_is_sent_and_the_answer_is_checked_and_repaired() {
     let right = json!({"role": "assistant", "content": "{\"city\": \"Rome\"}"});
-    let (done, requests) = complete(Reply::json(200, &answer(&right, "stop")), &["--output", "json", "--schema", "s.json"]);
+    let (done, requests) =
+        complete(Reply::json(200, &answer(&right, "stop")), &["--output", "json", "--schema", "s.json"]);
     assert_eq!(requests[0].body["response_format"]["type"], "json_schema");
     assert_eq!(done.json().unwrap()["json"], json!({"city": "Rome"}));
     let wrong = json!({"role": "assistant", "content": "{\"town\": \"Rome\"}"});
-    let (done, requests) = complete(Reply::json(200, &answer(&wrong, "stop")), &["--output", "json", "--schema", "s.json"]);
+    let (done, requests) =
+        complete(Reply::json(200, &answer(&wrong, "stop")), &["--output", "json", "--schema", "s.json"]);
     assert_eq!(requests.len(), 3, "one call and two repairs");
     assert_eq!(done.json().unwrap()["error"]["kind"], "invalid_output");
     assert_eq!(done.code, Some(1));
@@ -150,7 +173,8 @@ fn a_call_without_a_model_names_what_could_be_used() {
 
 #[test]
 fn a_server_that_is_not_there_is_told_in_one_line_with_a_hint() {
-    let arguments = ["complete", "Hello", "--model", "custom:m", "--base-url", "http://127.0.0.1:9", "--output", "json"];
+    let arguments =
+        ["complete", "Hello", "--model", "custom:m", "--base-url", "http://127.0.0.1:9", "--output", "json"];
     let done = Place::new().unwrap().run(&arguments).unwrap();
     let error = done.json().unwrap()["error"].clone();
     assert_eq!((&error["kind"], done.code), (&json!("connection"), Some(1)));

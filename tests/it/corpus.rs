@@ -46,11 +46,9 @@ fn genuine_end(line: &Line) -> usize {
         let content = row.trim_end();
         let data = content.strip_prefix("data:").map(str::trim).unwrap_or_default();
         let json: serde_json::Value = serde_json::from_str(data).unwrap_or_default();
-        let finished = json["choices"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .any(|choice| choice["index"] == 0 && choice["finish_reason"].as_str().is_some_and(|raw| !raw.is_empty()));
+        let finished = json["choices"].as_array().into_iter().flatten().any(|choice| {
+            choice["index"] == 0 && choice["finish_reason"].as_str().is_some_and(|raw| !raw.is_empty())
+        });
         if data == "[DONE]" || finished {
             return offset + content.len();
         }
@@ -65,7 +63,9 @@ fn every_recorded_openai_chat_answer_is_read_as_it_says() {
     let mut failures = Vec::new();
     for line in &lines {
         let outcome = corpus::read(line).unwrap();
-        failures.extend(corpus::differences(line, &outcome).into_iter().map(|what| format!("{}: {what}", line.id)));
+        failures.extend(
+            corpus::differences(line, &outcome).into_iter().map(|what| format!("{}: {what}", line.id)),
+        );
     }
     println!("{} recorded answers", lines.len());
     assert!(failures.is_empty(), "{} differences:\n{}", failures.len(), failures.join("\n"));

@@ -54,13 +54,13 @@ fn latest_run(place: &Place) -> Option<Value> {
 
 /// Steps whose answers the journal holds.
 fn recorded(place: &Place) -> Vec<String> {
-    let store = motet::persistence::open("sqlite:.motet/motet.db", place.path()).unwrap();
+    let store = motet::persistence::open_in("sqlite:.motet/motet.db", place.path()).unwrap();
     let run: motet::RunId = latest_run(place).unwrap()["id"].as_str().unwrap().parse().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let records = runtime.block_on(store.records(&run, 0, u32::MAX)).unwrap();
-    let finished = records.iter().filter(|entry| {
-        matches!(entry.record.entry(), motet_core::run_log::Entry::Finished { .. })
-    });
+    let finished = records
+        .iter()
+        .filter(|entry| matches!(entry.record.entry(), motet_core::run_log::Entry::Finished { .. }));
     finished.map(|entry| entry.record.step().to_owned()).collect()
 }
 

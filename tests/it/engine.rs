@@ -27,8 +27,18 @@ struct Play {
 }
 
 const PARAMETERS: &[Parameter] = &[
-    Parameter { name: "wait_for", kind: ParameterKind::String, required: false, doc: "waits until this task began" },
-    Parameter { name: "forever", kind: ParameterKind::Boolean, required: false, doc: "waits until it is stopped" },
+    Parameter {
+        name: "wait_for",
+        kind: ParameterKind::String,
+        required: false,
+        doc: "waits until this task began",
+    },
+    Parameter {
+        name: "forever",
+        kind: ParameterKind::Boolean,
+        required: false,
+        doc: "waits until it is stopped",
+    },
     Parameter { name: "fail_times", kind: ParameterKind::Integer, required: false, doc: "fails so often" },
     Parameter { name: "panics", kind: ParameterKind::Boolean, required: false, doc: "panics" },
     Parameter { name: "value", kind: ParameterKind::Any, required: false, doc: "gives this" },
@@ -101,7 +111,8 @@ impl Stage {
     }
 
     async fn work(&self, max_parallel_tasks: u32) -> RunState {
-        let worked = self.worker(max_parallel_tasks).run_to_end(&self.run, &CancellationToken::new());
+        let (worker, never) = (self.worker(max_parallel_tasks), CancellationToken::new());
+        let worked = worker.run_to_end(&self.run, &never);
         tokio::time::timeout(Duration::from_secs(30), worked).await.expect("the run hangs").unwrap()
     }
 
@@ -142,7 +153,8 @@ async fn urgent_tasks_start_first_and_no_more_than_allowed_run_at_once() {
 
 #[tokio::test]
 async fn a_task_is_tried_again_as_its_policy_says() {
-    let retry = json!({"max_attempts": 3, "base_delay": 1, "max_delay": 1, "backoff": "fixed", "jitter": false});
+    let retry =
+        json!({"max_attempts": 3, "base_delay": 1, "max_delay": 1, "backoff": "fixed", "jitter": false});
     let stage = stage(&json!([
         {"id": "shaky", "method": "play", "params": {"fail_times": 2}, "retry": retry},
         {"id": "hopeless", "method": "play", "params": {"fail_times": 9}, "retry": retry, "on_failure": "continue"},

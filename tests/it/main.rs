@@ -1,10 +1,18 @@
-//! Integration tests.
+//! One integration binary over all crates: the command, workflows, crashes, recorded traffic, and the house rules.
 
+#[cfg(test)]
 mod arrows;
+#[cfg(test)]
 mod complete;
+#[cfg(test)]
 mod corpus;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
 mod engine;
+#[cfg(test)]
 mod readme;
+#[cfg(test)]
 mod rows;
+#[cfg(test)]
 mod workflow;

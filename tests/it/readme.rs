@@ -36,7 +36,8 @@ fn words(line: &str) -> Vec<String> {
 /// Links the examples into a place, so that commands find them and leave nothing in the checkout.
 fn examples(place: &Place) {
     let target = place.path().join("examples");
-    let status = std::process::Command::new("cp").arg("-r").arg(workspace().join("examples")).arg(&target).status();
+    let status =
+        std::process::Command::new("cp").arg("-r").arg(workspace().join("examples")).arg(&target).status();
     assert!(status.unwrap().success());
 }
 

@@ -14,7 +14,10 @@ fn task<'a>(report: &'a Value, name: &str) -> &'a Value {
 /// Gives `name: state` of all tasks.
 fn states(report: &Value) -> Vec<String> {
     let tasks = report["tasks"].as_array().unwrap();
-    tasks.iter().map(|task| format!("{}: {}", task["name"].as_str().unwrap(), task["state"].as_str().unwrap())).collect()
+    tasks
+        .iter()
+        .map(|task| format!("{}: {}", task["name"].as_str().unwrap(), task["state"].as_str().unwrap()))
+        .collect()
 }
 
 const FRAGILE: &str = r#"
@@ -50,7 +53,7 @@ fn a_failed_task_blocks_what_depends_on_it_and_resuming_runs_only_what_is_missin
     assert!(task(&report, "second")["error"]["message"].as_str().unwrap().contains("the oven is cold"));
     let id = report["id"].as_str().unwrap();
     let again = place.run(&["workflow", "resume", id, "--output", "json"]).unwrap();
-    assert_eq!((again.code, &again.json().unwrap()["state"]), (Some(1), &json!("failed")));
+    assert_eq!((again.code, again.json().unwrap()["state"].take()), (Some(1), json!("failed")));
     place.write("mended", "").unwrap();
     let mended = place.run(&["workflow", "resume", id, "--output", "json"]).unwrap();
     assert_eq!(mended.code, Some(0), "{mended:?}");
@@ -138,8 +141,8 @@ outputs: {squares: "${square[*].result}", empty: "${empty}", maybe: "${maybe.sta
 "#;
     place.write("items.yaml", workflow).unwrap();
     let done = run(&place, "items.yaml", &["--input", "numbers=[5,6]"]);
-    let outputs = &done.json().unwrap()["outputs"];
-    assert_eq!(*outputs, json!({"squares": [[0, 25], [1, 36]], "empty": [], "maybe": "skipped"}));
+    let outputs = done.json().unwrap()["outputs"].take();
+    assert_eq!(outputs, json!({"squares": [[0, 25], [1, 36]], "empty": [], "maybe": "skipped"}));
 }
 
 #[test]
@@ -161,7 +164,11 @@ outputs: {use: "${use.result}"}
 "#;
     place.write("i.yaml", workflow).unwrap();
     let done = run(&place, "i.yaml", &[]);
-    assert_eq!(done.json().unwrap()["outputs"]["use"], json!([nasty, format!("She said: {nasty}")]), "{done:?}");
+    assert_eq!(
+        done.json().unwrap()["outputs"]["use"],
+        json!([nasty, format!("She said: {nasty}")]),
+        "{done:?}"
+    );
 }
 
 #[test]
@@ -238,7 +245,12 @@ fn files_that_are_no_workflow_are_refused_each_with_its_reason() {
 fn looking_at_runs_shows_what_is_stored() {
     let place = Place::new().unwrap();
     assert_eq!(place.run(&["workflow", "list"]).unwrap().stdout, "no runs\n");
-    place.write("ok.yaml", "name: ok\ntasks: [{id: a, method: python/execute, params: {code: 'result = 1'}}]\n").unwrap();
+    place
+        .write(
+            "ok.yaml",
+            "name: ok\ntasks: [{id: a, method: python/execute, params: {code: 'result = 1'}}]\n",
+        )
+        .unwrap();
     let id = run(&place, "ok.yaml", &[]).json().unwrap()["id"].as_str().unwrap().to_owned();
     let listed = place.run(&["workflow", "list", "--output", "json"]).unwrap().json().unwrap();
     assert_eq!((&listed[0]["id"], &listed[0]["state"]), (&json!(id), &json!("completed")));

@@ -25,13 +25,19 @@ pub fn binary() -> anyhow::Result<&'static Path> {
 
 fn build() -> anyhow::Result<PathBuf> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--quiet", "--package", "motet-cli", "--message-format", "json"]).current_dir(workspace());
+    cargo
+        .args(["build", "--quiet", "--package", "motet-cli", "--message-format", "json"])
+        .current_dir(workspace());
     let output = cargo.output().context("cargo cannot be started")?;
-    ensure!(output.status.success(), "the command does not build: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(
+        output.status.success(),
+        "the command does not build: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let lines = output.stdout.split(|byte| *byte == b'\n');
-    let executable = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok()).find_map(|message| {
-        message.get("executable").and_then(Value::as_str).map(PathBuf::from)
-    });
+    let executable = lines
+        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+        .find_map(|message| message.get("executable").and_then(Value::as_str).map(PathBuf::from));
     executable.context("cargo named no executable")
 }
 

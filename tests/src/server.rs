@@ -143,7 +143,8 @@ fn read(connection: &TcpStream) -> anyhow::Result<Request> {
         let Some((name, value)) = line.trim().split_once(':') else { break };
         headers.push((name.to_lowercase(), value.trim().to_owned()));
     }
-    let length = headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, value)| value.parse().ok());
+    let length =
+        headers.iter().find(|(name, _)| name == "content-length").and_then(|(_, value)| value.parse().ok());
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body)?;
     Ok(Request { path, headers, body: serde_json::from_slice(&body).unwrap_or_default() })

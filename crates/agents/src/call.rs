@@ -30,7 +30,9 @@ pub async fn chat(
     request: &ChatRequest,
     step: &str,
 ) -> Result<ChatResponse> {
-    let call = Call { context, model, request, step, delivery: Delivery::Plain, feed: None };
+    let hash = content_hash(request)?;
+    let call =
+        Call { context, model, request, request_hash: &hash, step, delivery: Delivery::Plain, feed: None };
     until_stopped(context, call.perform(&mut None)).await?
 }
 
@@ -51,6 +53,7 @@ pub fn open(
             context: &context,
             model: &*model,
             request: &request,
+            request_hash: &content_hash(&request)?,
             step: &step,
             delivery: Delivery::Streamed,
             feed: Some(&feed),
@@ -78,6 +81,7 @@ pub(crate) struct Call<'a> {
     pub(crate) context: &'a RunContext,
     pub(crate) model: &'a dyn Model,
     pub(crate) request: &'a ChatRequest,
+    pub(crate) request_hash: &'a str,
     pub(crate) step: &'a str,
     pub(crate) delivery: Delivery,
     pub(crate) feed: Option<&'a Feed>,
@@ -91,7 +95,7 @@ impl Call<'_> {
         let step = Step {
             name: self.step,
             kind: StepKind::Model,
-            request_hash: &content_hash(self.request)?,
+            request_hash: self.request_hash,
             effect: Effect::Pure,
             label: &label,
         };

@@ -11,7 +11,8 @@ use std::task::{Context, Poll};
 
 use futures::Stream;
 use motet_core::accumulate::Accumulator;
-use motet_core::{Delivery, Error, ErrorKind, Model, Result, RunContext, StreamEvent};
+use motet_core::id::content_hash;
+use motet_core::{ChatRequest, Delivery, Error, ErrorKind, Model, Result, RunContext, StreamEvent};
 
 use crate::agent::{Agent, Prompt};
 use crate::call::Call;
@@ -113,12 +114,13 @@ impl Driver<'_> {
 
     /// Does what the machine says until it says that the run has ended, or something fails that no model can mend.
     async fn take_turns(&self, run: &mut AgentRun, progress: &mut Option<Accumulator>) -> Result<()> {
+        let mut history = History::default();
         loop {
             match run.next_action() {
                 Action::CallModel { number, request } => {
-                    let step = format!("model/{number}");
+                    let (step, request_hash) = (format!("model/{number}"), &history.hash(request)?);
                     let Self { context, model, delivery, feed, .. } = *self;
-                    let call = Call { context, model, request, step: &step, delivery, feed };
+                    let call = Call { context, model, request, request_hash, step: &step, delivery, feed };
                     let response = call.perform(progress).await?;
                     run.answered(response)?;
                 }
@@ -144,6 +146,27 @@ impl Driver<'_> {
 
     fn tell(&self, event: &StreamEvent) {
         tell(self.context, self.feed, event);
+    }
+}
+
+/// Hashes the requests of a run, each of which is the one before it and some messages more.
+///
+/// Only those are hashed together with the hash before, as hashing every request whole would make the work of a run
+/// grow with the square of its length.
+#[derive(Default)]
+struct History {
+    hash: String,
+    messages: usize,
+}
+
+impl History {
+    fn hash(&mut self, request: &ChatRequest) -> Result<String> {
+        self.hash = match request.messages.get(self.messages..) {
+            Some(added) if self.messages > 0 => content_hash(&(&self.hash, added))?,
+            _ => content_hash(request)?,
+        };
+        self.messages = request.messages.len();
+        Ok(self.hash.clone())
     }
 }
 

@@ -14,7 +14,7 @@ pub mod structured;
 #[cfg(test)]
 mod test_double;
 
-pub use agent::{Agent, AgentBuilder, Limits};
+pub use agent::{Agent, AgentBuilder, Limits, Prompt};
 pub use driver::{AgentStream, run, stream};
 pub use function::{CallContext, FunctionTool, dynamic, function};
 pub use machine::{AgentResult, Outcome, ToolUse};

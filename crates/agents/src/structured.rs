@@ -67,6 +67,14 @@ pub async fn structured_within(
     }
 }
 
+/// Reads a whole answer as the value that the request's schema asks for, without asking again.
+///
+/// # Errors
+/// `InvalidOutput`, `ContentFilter`, and `Configuration` as [`structured_within`].
+pub fn value_of(request: &ChatRequest, response: &ChatResponse) -> Result<Value> {
+    read(response, &schema_of(request)?).map_err(|problem| failure(response, &problem, 0))
+}
+
 fn schema_of(request: &ChatRequest) -> Result<Schema> {
     let Output::JsonSchema(output) = &request.output else {
         return Err(Error::new(

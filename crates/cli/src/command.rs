@@ -25,15 +25,8 @@ pub(crate) struct Row {
     run: fn(Context, &ArgMatches) -> Result<Exit>,
 }
 
-const ROWS: &[Row] = &[
-    complete::ROW,
-    run::ROW,
-    check::ROW,
-    workflow::ROW,
-    provider::ROW,
-    config::ROW,
-    completions::ROW,
-];
+const ROWS: &[Row] =
+    &[complete::ROW, run::ROW, check::ROW, workflow::ROW, provider::ROW, config::ROW, completions::ROW];
 
 /// Builds the whole command line.
 pub(crate) fn cli() -> Command {
@@ -75,7 +68,8 @@ pub(crate) fn dispatch(matches: &ArgMatches, printer: &Printer) -> Result<Exit> 
         return Err(Error::new(ErrorKind::InvalidRequest, "no command was given"));
     };
     let row = ROWS.iter().find(|row| row.name == name);
-    let row = row.ok_or_else(|| Error::new(ErrorKind::InvalidRequest, format!("there is no command `{name}`")))?;
+    let row =
+        row.ok_or_else(|| Error::new(ErrorKind::InvalidRequest, format!("there is no command `{name}`")))?;
     (row.run)(Context::new(*printer, arguments), arguments)
 }
 

@@ -51,11 +51,10 @@ impl Context {
         &self,
         work: impl FnOnce(CancellationToken) -> F,
     ) -> Result<T> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .map_err(|error| Error::new(ErrorKind::Internal, "the async runtime cannot start").with_source(error))?;
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(
+                |error| Error::new(ErrorKind::Internal, "the async runtime cannot start").with_source(error),
+            )?;
         let cancellation = CancellationToken::new();
         let interrupted = cancellation.clone();
         runtime.spawn(async move {

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use motet::ErrorKind;
 
-/// Exit codes; documented in the command reference.
+/// Exit codes; documented with the JSON output. The argument parser ends with 2 by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
@@ -12,8 +12,6 @@ pub(crate) enum Exit {
     Success = 0,
     /// The work itself failed: a model, a task, a store.
     Failed = 1,
-    /// The command line was wrong; the argument parser uses it too.
-    Usage = 2,
     /// A file, a setting, or a value was wrong; nothing was done.
     InvalidInput = 3,
     /// It was interrupted.
@@ -24,9 +22,10 @@ impl Exit {
     /// Chooses the code for an error.
     pub(crate) fn of(kind: ErrorKind) -> Self {
         match kind {
-            ErrorKind::Configuration | ErrorKind::InvalidRequest | ErrorKind::NotFound | ErrorKind::Unsupported => {
-                Exit::InvalidInput
-            }
+            ErrorKind::Configuration
+            | ErrorKind::InvalidRequest
+            | ErrorKind::NotFound
+            | ErrorKind::Unsupported => Exit::InvalidInput,
             ErrorKind::Cancelled => Exit::Interrupted,
             _ => Exit::Failed,
         }

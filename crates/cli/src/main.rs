@@ -5,6 +5,7 @@ mod context;
 mod exit;
 mod printer;
 mod progress;
+mod table;
 
 use std::process::ExitCode;
 

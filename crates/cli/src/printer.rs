@@ -48,8 +48,9 @@ impl Printer {
         match self.output {
             Output::Text => self.text(&text()),
             Output::Json => {
-                let mut line = serde_json::to_string(value)
-                    .map_err(|error| Error::new(ErrorKind::Internal, "a value cannot be written as JSON").with_source(error))?;
+                let mut line = serde_json::to_string(value).map_err(|error| {
+                    Error::new(ErrorKind::Internal, "a value cannot be written as JSON").with_source(error)
+                })?;
                 line.push('\n');
                 self.text(&line)
             }

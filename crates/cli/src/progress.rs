@@ -52,7 +52,10 @@ impl EventSink for Progress {
                     "done" => seen.done += 1,
                     "failed" => {
                         seen.failed += 1;
-                        self.bar.println(format!("failed: {task}: {}", reason.as_deref().unwrap_or("no reason given")));
+                        self.bar.println(format!(
+                            "failed: {task}: {}",
+                            reason.as_deref().unwrap_or("no reason given")
+                        ));
                     }
                     _ => {}
                 }

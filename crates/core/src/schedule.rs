@@ -4,6 +4,8 @@
 
 mod resume;
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 pub use resume::{Redefinition, redefine, resume};
@@ -56,7 +58,8 @@ pub struct TaskRow {
     pub remaining: u32,
     /// Attempts made, the running one included.
     pub attempt: u32,
-    /// Attempts made before a person last resumed the run; they do not count for the retry policy.
+    /// Attempts that do not count for the retry policy: those before a person last resumed the run, and those that
+    /// spread the task over its items.
     pub forgiven: u32,
     /// Attempts since then that ended with the death of their worker.
     pub crashes: u32,
@@ -94,7 +97,8 @@ impl TaskRow {
     /// Makes the row of a task that was never tried.
     #[must_use]
     pub fn new(number: u32, task: &NewTask, now: Millis) -> Self {
-        let remaining = u32::try_from(task.dependencies.len()).unwrap_or(u32::MAX);
+        let distinct: HashSet<u32> = task.dependencies.iter().copied().collect();
+        let remaining = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
         Self {
             number,
             state: if remaining == 0 { TaskState::Ready } else { TaskState::Blocked },
@@ -173,7 +177,7 @@ pub trait Rows {
     /// `Store` when they cannot be read.
     fn numbers(&mut self) -> Result<Vec<u32>>;
 
-    /// Adds a task with its row, name, and dependencies.
+    /// Adds a task with its row, name, and dependencies; one that is named twice counts once.
     ///
     /// # Errors
     /// `Store` when it cannot be written.
@@ -221,11 +225,15 @@ pub fn new_run(id: RunId, tasks: usize) -> RunRow {
 /// Refuses tasks whose dependencies do not make a graph that can run.
 ///
 /// # Errors
-/// `InvalidRequest` when there is no task, a dependency names none, or tasks wait for each other.
+/// `InvalidRequest` when there is no task, two have one name, a dependency names none, or tasks wait for each other.
 pub fn check_graph(tasks: &[NewTask]) -> Result<()> {
     let invalid = |message: String| Err(Error::new(ErrorKind::InvalidRequest, message));
     if tasks.is_empty() {
         return invalid("a run needs at least one task".into());
+    }
+    let mut names = HashSet::with_capacity(tasks.len());
+    if let Some(task) = tasks.iter().find(|task| !names.insert(task.name.as_str())) {
+        return invalid(format!("two tasks of the run have the name `{}`", task.name));
     }
     let mut remaining: Vec<usize> = tasks.iter().map(|task| task.dependencies.len()).collect();
     let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); tasks.len()];
@@ -290,13 +298,22 @@ pub fn renew(run: &RunRow, task: &mut TaskRow, token: &LeaseToken, until: Millis
 /// Applies the end of an attempt.
 ///
 /// # Errors
-/// `Conflict` when the token is not current; the rows' own errors.
+/// `Conflict` when the token is not current; `InvalidRequest` when a task that joins its items is to have more of them;
+/// the rows' own errors.
 pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: Millis) -> Result<Applied> {
-    let mut task = rows.task(token.task)?;
+    let mut task = match rows.task(token.task) {
+        // A new definition removed it after its lease was taken back.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(token.stale()),
+        found => found?,
+    };
     if !task.is_held_by(token) {
         let repeated = task.token.as_ref() == Some(token);
         let run = rows.run().state;
         return if repeated { Ok(Applied { state: task.state, ready: 0, run }) } else { Err(token.stale()) };
+    }
+    if task.joining && matches!(outcome, Outcome::Expand { .. }) {
+        let message = format!("task `{}` has run for its items already", rows.name(task.number)?);
+        return Err(Error::new(ErrorKind::InvalidRequest, message));
     }
     rows.run().active -= 1;
     let mut ready = 0;
@@ -307,7 +324,8 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
             rows.run().done += 1;
             ready += end(rows, &mut task, TaskState::Done, now)?;
         }
-        Outcome::Skipped { .. } => {
+        Outcome::Skipped { reason } => {
+            rows.set_error(task.number, Some(&Error::new(ErrorKind::Cancelled, reason).report()))?;
             rows.run().skipped += 1;
             ready += end(rows, &mut task, TaskState::Skipped, now)?;
         }
@@ -429,7 +447,10 @@ fn expand(rows: &mut dyn Rows, task: &mut TaskRow, children: &[NewTask], now: Mi
     task.joining = count == 0;
     task.open_children = count;
     task.failed_children = 0;
+    task.forgiven = task.attempt;
+    task.not_before = now;
     rows.save(task)?;
+    rows.set_error(task.number, None)?;
     let run = rows.run();
     run.tasks += count;
     run.next += count;

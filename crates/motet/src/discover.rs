@@ -27,14 +27,16 @@ pub fn discover(start: &Path, overrides: Vec<(String, String, String)>) -> Resul
     let motet_toml = file.as_deref().map(read).transpose()?;
     let dotenv = Some(directory.join(".env")).filter(|path| path.is_file());
     let dotenv = dotenv.as_deref().map(read).transpose()?;
-    let environment = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let sources = Sources { motet_toml, dotenv, environment: environment.collect(), overrides };
     Ok(Discovered { loaded: Settings::load(&sources)?, directory })
 }
 
 fn read(path: &Path) -> Result<(String, String)> {
     let text = std::fs::read_to_string(path).map_err(|error| {
-        Error::new(ErrorKind::Configuration, format!("`{}` cannot be read: {error}", path.display())).with_source(error)
+        Error::new(ErrorKind::Configuration, format!("`{}` cannot be read: {error}", path.display()))
+            .with_source(error)
     })?;
     Ok((path.display().to_string(), text))
 }

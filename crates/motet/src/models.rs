@@ -73,7 +73,9 @@ struct Provider {
 impl Table {
     pub(crate) fn new(loaded: &Loaded, directory: &Path) -> Result<Self> {
         let settings = &loaded.settings;
-        if let Some(unknown) = settings.providers.keys().find(|name| rows::ALL.iter().all(|row| row.name != **name)) {
+        if let Some(unknown) =
+            settings.providers.keys().find(|name| rows::ALL.iter().all(|row| row.name != **name))
+        {
             return Err(rows::find(unknown).err().unwrap_or_else(|| unknown_provider(unknown)));
         }
         let providers = rows::ALL.iter().map(|row| {
@@ -102,17 +104,19 @@ impl Table {
             key: None,
             ready: true,
         });
-        let remote = rows::ALL.iter().filter_map(|row| self.providers.get(row.name)).map(|Provider { row, config }| {
-            let base_url = config.base_url.clone().or_else(|| row.base_url.map(str::to_owned));
-            ProviderInfo {
-                name: row.name.to_owned(),
-                doc: row.doc.to_owned(),
-                dialect: Some(row.dialect.to_owned()),
-                ready: base_url.is_some() && (config.api_key.is_some() || !row.key_required),
-                base_url,
-                key: row.key_names.first().map(|name| (*name).to_owned()),
-            }
-        });
+        let remote = rows::ALL.iter().filter_map(|row| self.providers.get(row.name)).map(
+            |Provider { row, config }| {
+                let base_url = config.base_url.clone().or_else(|| row.base_url.map(str::to_owned));
+                ProviderInfo {
+                    name: row.name.to_owned(),
+                    doc: row.doc.to_owned(),
+                    dialect: Some(row.dialect.to_owned()),
+                    ready: base_url.is_some() && (config.api_key.is_some() || !row.key_required),
+                    base_url,
+                    key: row.key_names.first().map(|name| (*name).to_owned()),
+                }
+            },
+        );
         remote.chain(built_in).collect()
     }
 
@@ -124,7 +128,11 @@ impl Table {
             .filter(|provider| provider.config.api_key.is_some())
             .map(|provider| format!("`{}`", provider.row.name))
             .collect();
-        let found = if with_key.is_empty() { "no key was found".to_owned() } else { format!("keys were found for {}", with_key.join(", ")) };
+        let found = if with_key.is_empty() {
+            "no key was found".to_owned()
+        } else {
+            format!("keys were found for {}", with_key.join(", "))
+        };
         Error::new(ErrorKind::Configuration, "no model was named").with_hint(format!(
             "{found}; give `--model provider:model` or the setting `model`, for example `offline:extract`, which needs no key"
         ))
@@ -170,7 +178,11 @@ fn config(row: &ProviderRow, own: ProviderSettings, loaded: &Loaded) -> Provider
     ProviderConfig {
         base_url: own.base_url,
         api_key: own.api_key.or_else(usual_key),
-        headers: own.headers.into_iter().map(|(name, value): (String, Secret)| (name, value.expose().to_owned())).collect(),
+        headers: own
+            .headers
+            .into_iter()
+            .map(|(name, value): (String, Secret)| (name, value.expose().to_owned()))
+            .collect(),
         proxy: own.proxy.map_or(Proxy::System, |address| Proxy::Address(Secret::new(address))),
         timeouts: Timeouts {
             connect: Some(request.connect_timeout),

@@ -16,7 +16,9 @@ pub fn listed(id: &ModelId) -> Option<Price> {
     if matches!(id.provider(), "offline" | "scripted") {
         return Some(Price::FREE);
     }
-    ROWS.iter().find(|row| row.provider == id.provider() && is_same(id.model(), row.model)).map(|row| row.price)
+    ROWS.iter()
+        .find(|row| row.provider == id.provider() && is_same(id.model(), row.model))
+        .map(|row| row.price)
 }
 
 /// A snapshot's name is the family's name, a hyphen, and a date.
@@ -24,7 +26,9 @@ fn is_same(model: &str, family: &str) -> bool {
     match model.strip_prefix(family) {
         Some("") => true,
         Some(rest) => {
-            rest.len() > 1 && rest.starts_with('-') && rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
+            rest.len() > 1
+                && rest.starts_with('-')
+                && rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-')
         }
         None => false,
     }

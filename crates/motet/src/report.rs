@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use motet_core::ChatResponse;
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
 use motet_core::run_log::{Entry, StepKind};
 use motet_core::store::{Run, RunState, SharedStore, Task, TaskState};
 use motet_core::usage::{Cost, Usage};
 use motet_core::workflow::WorkflowSpec;
-use motet_core::ChatResponse;
 use motet_workflows::dag::reference::substitute;
 use motet_workflows::dag::scope::{RunScope, TaskResult};
 use serde::Serialize;
@@ -73,7 +73,11 @@ pub(crate) fn no_such_run(run: &RunId) -> Error {
 pub(crate) async fn report(store: &SharedStore, id: &RunId) -> Result<RunReport> {
     let run = store.run(id).await?.ok_or_else(|| no_such_run(id))?;
     let tasks = store.tasks(id).await?;
-    let outputs = if run.summary.state == RunState::Completed { outputs(store, &run, &tasks).await? } else { Map::new() };
+    let outputs = if run.summary.state == RunState::Completed {
+        outputs(store, &run, &tasks).await?
+    } else {
+        Map::new()
+    };
     let ledger = Ledger::read(store, id).await?;
     let summary = run.summary;
     Ok(RunReport {
@@ -84,7 +88,12 @@ pub(crate) async fn report(store: &SharedStore, id: &RunId) -> Result<RunReport>
         seconds: summary.ended_at.unwrap_or_else(Millis::now).since(summary.created_at).as_secs_f64(),
         tasks: tasks
             .into_iter()
-            .map(|task| TaskReport { name: task.name, state: task.state, attempt: task.attempt, error: task.error })
+            .map(|task| TaskReport {
+                name: task.name,
+                state: task.state,
+                attempt: task.attempt,
+                error: task.error,
+            })
             .collect(),
         id: summary.id,
         name: summary.name,
@@ -92,21 +101,35 @@ pub(crate) async fn report(store: &SharedStore, id: &RunId) -> Result<RunReport>
     })
 }
 
+/// Reads the tasks of a run with their results, without the items of `for_each`.
+pub(crate) async fn results(store: &SharedStore, id: &RunId) -> Result<Vec<(Task, Option<Value>)>> {
+    let tasks: Vec<Task> = store.tasks(id).await?.into_iter().filter(|task| task.parent.is_none()).collect();
+    let numbers: Vec<u32> = tasks.iter().map(|task| task.number).collect();
+    let results = store.outputs(id, &numbers).await?;
+    Ok(tasks.into_iter().zip(results).collect())
+}
+
 async fn outputs(store: &SharedStore, run: &Run, tasks: &[Task]) -> Result<Map<String, Value>> {
-    let spec: WorkflowSpec = serde_json::from_value(run.definition.clone())
-        .map_err(|error| Error::new(ErrorKind::Store, "the stored definition cannot be read").with_source(error))?;
+    let spec: WorkflowSpec = serde_json::from_value(run.definition.clone()).map_err(|error| {
+        Error::new(ErrorKind::Store, "the stored definition cannot be read").with_source(error)
+    })?;
     let own: Vec<&Task> = tasks.iter().filter(|task| task.parent.is_none()).collect();
     let numbers: Vec<u32> = own.iter().map(|task| task.number).collect();
     let results = store.outputs(&run.summary.id, &numbers).await?;
     if spec.outputs.is_empty() {
-        let named = own.iter().zip(results).map(|(task, result)| (task.name.clone(), result.unwrap_or_default()));
+        let named =
+            own.iter().zip(results).map(|(task, result)| (task.name.clone(), result.unwrap_or_default()));
         return Ok(named.collect());
     }
     let scope = RunScope {
         inputs: &run.inputs,
         environment: &BTreeMap::new(),
         names: spec.tasks.iter().filter_map(|task| Some((task.name.as_deref()?, task.id.as_str()))).collect(),
-        tasks: own.iter().zip(results).map(|(task, result)| (task.name.as_str(), task_result(task, result))).collect(),
+        tasks: own
+            .iter()
+            .zip(results)
+            .map(|(task, result)| (task.name.as_str(), task_result(task, result)))
+            .collect(),
         item: None,
         index: None,
     };
@@ -146,7 +169,9 @@ impl Ledger {
                     Entry::Started { kind, .. } => {
                         kinds.insert(step, *kind);
                     }
-                    Entry::Finished { result } if kinds.get(&step) == Some(&StepKind::Model) => ledger.add(result)?,
+                    Entry::Finished { result } if kinds.get(&step) == Some(&StepKind::Model) => {
+                        ledger.add(result)?
+                    }
                     _ => {}
                 }
             }
@@ -154,8 +179,9 @@ impl Ledger {
     }
 
     fn add(&mut self, result: &Value) -> Result<()> {
-        let response: ChatResponse = serde_json::from_value(result.clone())
-            .map_err(|error| Error::new(ErrorKind::Store, "a recorded answer cannot be read").with_source(error))?;
+        let response: ChatResponse = serde_json::from_value(result.clone()).map_err(|error| {
+            Error::new(ErrorKind::Store, "a recorded answer cannot be read").with_source(error)
+        })?;
         self.calls += 1;
         self.usage += response.usage.unwrap_or_default();
         self.cost = self.cost.zip(response.cost).map(|(sum, cost)| sum + cost);

@@ -18,7 +18,9 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::discover::{Discovered, discover};
-use crate::models::{ProviderInfo, Table};
+use crate::models::Table;
+
+pub use crate::models::ProviderInfo;
 
 /// Name of the step that a single call is.
 const STEP: &str = "model";
@@ -128,8 +130,11 @@ impl Runtime {
         let open = || async {
             let url = self.settings().store.clone();
             let directory = self.0.directory.clone();
-            let opened = tokio::task::spawn_blocking(move || motet_persistence::open(&url, &directory)).await;
-            opened.map_err(|error| Error::new(ErrorKind::Internal, "opening the store broke off").with_source(error))?
+            let opened =
+                tokio::task::spawn_blocking(move || motet_persistence::open_in(&url, &directory)).await;
+            opened.map_err(|error| {
+                Error::new(ErrorKind::Internal, "opening the store broke off").with_source(error)
+            })?
         };
         self.0.store.get_or_try_init(open).await.cloned()
     }
@@ -174,9 +179,14 @@ impl Runtime {
     ///
     /// # Errors
     /// `InvalidOutput` when no answer satisfied the schema, and whatever kept an answer from being complete.
-    pub async fn structured(&self, context: &RunContext, request: ChatRequest) -> Result<(Value, ChatResponse)> {
+    pub async fn structured(
+        &self,
+        context: &RunContext,
+        request: ChatRequest,
+    ) -> Result<(Value, ChatResponse)> {
         let model = self.0.models.model(&request.model).await?;
-        structured_within(context, model.as_ref(), request, STEP, self.settings().structured.max_repairs).await
+        structured_within(context, model.as_ref(), request, STEP, self.settings().structured.max_repairs)
+            .await
     }
 }
 

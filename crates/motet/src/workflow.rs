@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::EventSink;
-use motet_core::store::{Control, Run, RunState};
+use motet_core::store::{Control, Run, RunState, Task};
 use motet_core::workflow::WorkflowSpec;
 use motet_core::{ModelId, RunId};
 use motet_workflows::dag::plan::{self, RunSettings};
@@ -84,6 +84,17 @@ impl Runtime {
         Ok(WorkflowFile { spec, path })
     }
 
+    /// Checks a workflow that is a value already, such as a Python dictionary.
+    ///
+    /// Its relative paths start in the directory of its [`RunSettings`], which the caller chooses.
+    ///
+    /// # Errors
+    /// All its problems at once, with paths instead of lines.
+    pub fn read_workflow_value(&self, value: &Value) -> Result<WorkflowSpec, Problems> {
+        let methods: Vec<_> = self.methods().iter().cloned().collect();
+        read::read_value(value, &Rules::new(&methods))
+    }
+
     /// Stores a run of a workflow; nothing is executed yet.
     ///
     /// # Errors
@@ -141,12 +152,21 @@ impl Runtime {
         report::report(&self.store().await?, run).await
     }
 
+    /// Gives the tasks of a run in the order written, each with its result; items of `for_each` are left out.
+    ///
+    /// # Errors
+    /// `Store` when the store fails.
+    pub async fn results(&self, run: &RunId) -> Result<Vec<(Task, Option<Value>)>> {
+        report::results(&self.store().await?, run).await
+    }
+
     fn worker_config(&self) -> WorkerConfig {
         let settings = self.settings();
         let mut config = WorkerConfig::default();
         config.max_parallel_tasks = settings.max_parallel_tasks;
         config.lease = settings.worker.lease;
-        config.allowed_directories = settings.files.allow.iter().map(|path| self.directory().join(path)).collect();
+        config.allowed_directories =
+            settings.files.allow.iter().map(|path| self.directory().join(path)).collect();
         config.default_model.clone_from(&settings.model);
         let runtime = self.clone();
         config.environment =
@@ -160,10 +180,12 @@ fn redefinition(stored: Run, new: &WorkflowSpec) -> Result<Control> {
         return Err(Error::new(ErrorKind::Conflict, format!("run `{}` is completed", stored.summary.id))
             .with_hint("start a new run of the changed file"));
     }
-    let old: WorkflowSpec = serde_json::from_value(stored.definition)
-        .map_err(|error| Error::new(ErrorKind::Store, "the stored definition cannot be read").with_source(error))?;
-    let definition = serde_json::to_value(new)
-        .map_err(|error| Error::new(ErrorKind::Internal, "a workflow cannot be written as JSON").with_source(error))?;
+    let old: WorkflowSpec = serde_json::from_value(stored.definition).map_err(|error| {
+        Error::new(ErrorKind::Store, "the stored definition cannot be read").with_source(error)
+    })?;
+    let definition = serde_json::to_value(new).map_err(|error| {
+        Error::new(ErrorKind::Internal, "a workflow cannot be written as JSON").with_source(error)
+    })?;
     Ok(Control::Redefine { definition, tasks: plan::tasks(new)?, unchanged: plan::unchanged(&old, new) })
 }
 
@@ -182,6 +204,10 @@ fn read_file(path: &Path) -> Result<Vec<u8>> {
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> Error {
-    let kind = if error.kind() == std::io::ErrorKind::NotFound { ErrorKind::NotFound } else { ErrorKind::InvalidRequest };
+    let kind = if error.kind() == std::io::ErrorKind::NotFound {
+        ErrorKind::NotFound
+    } else {
+        ErrorKind::InvalidRequest
+    };
     Error::new(kind, format!("`{}` cannot be read: {error}", path.display())).with_source(error)
 }

@@ -1,5 +1,6 @@
 //! The backends as rows, and how a store is opened by its URL.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use motet_core::error::{Error, ErrorKind, Result};
@@ -18,8 +19,8 @@ pub struct Backend {
     pub url: &'static str,
     /// What it is, in one line.
     pub doc: &'static str,
-    /// Opens the store that the part of the URL after the colon names.
-    pub open: fn(&str) -> Result<SharedStore>,
+    /// Opens the store that the part of the URL after the colon names; relative paths start at the directory.
+    pub open: fn(&str, &Path) -> Result<SharedStore>,
 }
 
 /// Every backend.
@@ -47,12 +48,20 @@ pub const BACKENDS: &[Backend] = &[
 /// `Configuration` when the URL names no backend or has a part that its backend does not know; `Store` when the store
 /// cannot be opened.
 pub fn open(url: &str) -> Result<SharedStore> {
+    open_in(url, Path::new(""))
+}
+
+/// Opens a store by its URL; a relative path in it starts at this directory.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_in(url: &str, directory: &Path) -> Result<SharedStore> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(configuration(format!("`{url}` is no URL of a store"))
             .with_hint(format!("a file is named by `sqlite:{url}`")));
     };
     match BACKENDS.iter().find(|backend| backend.scheme == scheme) {
-        Some(backend) => (backend.open)(rest),
+        Some(backend) => (backend.open)(rest, directory),
         None => Err(unknown(scheme)),
     }
 }
@@ -69,7 +78,7 @@ fn configuration(message: String) -> Error {
     Error::new(ErrorKind::Configuration, message)
 }
 
-fn open_memory(rest: &str) -> Result<SharedStore> {
+fn open_memory(rest: &str, _directory: &Path) -> Result<SharedStore> {
     if !rest.is_empty() {
         return Err(configuration(format!("a store in memory has no name, but got `{rest}`"))
             .with_hint("write `memory:`, or `sqlite:PATH` for a store that is kept"));
@@ -77,7 +86,7 @@ fn open_memory(rest: &str) -> Result<SharedStore> {
     Ok(Arc::new(MemoryStore::new()))
 }
 
-fn open_sqlite(rest: &str) -> Result<SharedStore> {
+fn open_sqlite(rest: &str, directory: &Path) -> Result<SharedStore> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.is_empty() {
@@ -99,7 +108,7 @@ fn open_sqlite(rest: &str) -> Result<SharedStore> {
             }
         };
     }
-    Ok(Arc::new(SqliteStore::open(path, &options)?))
+    Ok(Arc::new(SqliteStore::open(directory.join(path), &options)?))
 }
 
 #[cfg(test)]

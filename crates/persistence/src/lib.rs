@@ -14,7 +14,7 @@ use motet_core::store::{Control, LeaseToken, RunSummary, Task};
 use motet_core::workflow::Priority;
 use serde_json::Value;
 
-pub use backends::{BACKENDS, Backend, open};
+pub use backends::{BACKENDS, Backend, open, open_in};
 
 fn no_such_run(run: &RunId) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no run `{run}` in this store"))

@@ -46,6 +46,8 @@ struct StoredRun {
     row: RunRow,
     new: NewRun,
     created_at: Millis,
+    /// How many runs were stored before it.
+    place: usize,
     tasks: BTreeMap<u32, StoredTask>,
     dependents: HashMap<u32, Vec<u32>>,
     journal: Vec<Sequenced>,
@@ -151,10 +153,13 @@ impl Rows for RunRows<'_> {
     }
 
     fn insert(&mut self, row: &TaskRow, task: &NewTask) -> Result<()> {
-        for dependency in &task.dependencies {
+        let mut new = task.clone();
+        new.dependencies.sort_unstable();
+        new.dependencies.dedup();
+        for dependency in &new.dependencies {
             self.run.dependents.entry(*dependency).or_default().push(row.number);
         }
-        let stored = StoredTask { row: row.clone(), new: task.clone(), error: None, output: None };
+        let stored = StoredTask { row: row.clone(), new, error: None, output: None };
         self.ready.extend(self.key(&stored));
         self.run.tasks.insert(row.number, stored);
         Ok(())
@@ -197,6 +202,7 @@ impl Store for MemoryStore {
             row: schedule::new_run(id.clone(), tasks.len()),
             new: NewRun { tasks: Vec::new(), ..new },
             created_at: now,
+            place: state.runs.len(),
             tasks: BTreeMap::new(),
             dependents: HashMap::new(),
             journal: Vec::new(),
@@ -253,9 +259,8 @@ impl Store for MemoryStore {
 
     async fn journal(&self, token: &LeaseToken, expect: u64, records: Vec<Record>) -> Result<u64> {
         let mut state = self.state();
-        let run = state.run_mut(&token.run)?;
-        let task =
-            run.tasks.get_mut(&token.task).ok_or_else(|| crate::no_such_task(&token.run, token.task))?;
+        let run = state.runs.get_mut(&token.run).ok_or_else(|| token.stale())?;
+        let task = run.tasks.get_mut(&token.task).ok_or_else(|| token.stale())?;
         crate::check_append(&task.row, token, expect)?;
         for record in records {
             run.row.seq += 1;
@@ -269,7 +274,10 @@ impl Store for MemoryStore {
     }
 
     async fn complete(&self, token: &LeaseToken, outcome: Outcome) -> Result<Applied> {
-        let applied = schedule::complete(&mut self.state().rows(&token.run)?, token, outcome, Millis::now())?;
+        let mut state = self.state();
+        let mut rows = state.rows(&token.run).map_err(|error| crate::stale_if_gone(error, token))?;
+        let applied = schedule::complete(&mut rows, token, outcome, Millis::now())?;
+        drop(state);
         self.wake.notify();
         Ok(applied)
     }
@@ -342,7 +350,9 @@ impl Store for MemoryStore {
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>> {
         let limit = if filter.limit == 0 { usize::MAX } else { filter.limit as usize };
         let state = self.state();
-        let wanted = state.runs.values().rev().map(summary).filter(|run| {
+        let mut newest: Vec<&StoredRun> = state.runs.values().collect();
+        newest.sort_unstable_by_key(|run| std::cmp::Reverse(run.place));
+        let wanted = newest.into_iter().map(summary).filter(|run| {
             filter.state.is_none_or(|state| state == run.state)
                 && filter.name.as_ref().is_none_or(|name| run.name.contains(name))
         });

@@ -175,7 +175,7 @@ impl Method for PythonExecute {
     }
 
     fn effect(&self) -> Effect {
-        Effect::AtMostOnce
+        Effect::Idempotent
     }
 
     async fn call(&self, context: &RunContext, call: MethodCall) -> Result<Value> {

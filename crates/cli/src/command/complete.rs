@@ -9,7 +9,8 @@ use motet::agents::structured;
 use motet::core::accumulate::Accumulator;
 use motet::core::request::{JsonSchemaOutput, Output, ReasoningEffort, ToolSpec};
 use motet::{
-    ChatRequest, ChatResponse, Error, ErrorKind, Message, ModelId, Part, Result, RunContext, Runtime, StreamEvent,
+    ChatRequest, ChatResponse, Error, ErrorKind, Message, ModelId, Part, Result, RunContext, Runtime,
+    StreamEvent,
 };
 use serde_json::{Map, Value, json};
 
@@ -57,7 +58,8 @@ struct Complete {
 }
 
 fn effort(text: &str) -> Result<ReasoningEffort, String> {
-    serde_json::from_value(json!(text)).map_err(|_| "use none, minimal, low, medium, high, or xhigh".to_owned())
+    serde_json::from_value(json!(text))
+        .map_err(|_| "use none, minimal, low, medium, high, or xhigh".to_owned())
 }
 
 fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
@@ -98,7 +100,11 @@ fn request(args: &Complete, runtime: &Runtime) -> Result<ChatRequest> {
     if let Some(path) = &args.schema {
         let schema = read_json(path)?;
         let named = schema.get("title").and_then(Value::as_str).unwrap_or("answer");
-        let name: String = named.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).take(64).collect();
+        let name: String = named
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
+            .take(64)
+            .collect();
         request.output = Output::JsonSchema(JsonSchemaOutput { name, schema, strict: true });
     }
     if let Some(path) = &args.tools {
@@ -109,7 +115,8 @@ fn request(args: &Complete, runtime: &Runtime) -> Result<ChatRequest> {
 
 /// Joins the argument and what is piped in.
 fn prompt(argument: Option<&str>) -> Result<String> {
-    let mut parts: Vec<String> = argument.filter(|text| *text != "-").map(str::to_owned).into_iter().collect();
+    let mut parts: Vec<String> =
+        argument.filter(|text| *text != "-").map(str::to_owned).into_iter().collect();
     let stdin = std::io::stdin();
     // Without a prompt the input is the prompt; with one, only a pipe that ends is read, which a terminal does not.
     if argument.is_none_or(|text| text == "-") && !stdin.is_terminal() {
@@ -131,15 +138,19 @@ fn read_json(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Error::new(ErrorKind::InvalidRequest, format!("`{}` cannot be read: {error}", path.display()))
     })?;
-    serde_json::from_str(&text)
-        .map_err(|error| Error::new(ErrorKind::InvalidRequest, format!("`{}` is not valid JSON: {error}", path.display())))
+    serde_json::from_str(&text).map_err(|error| {
+        Error::new(ErrorKind::InvalidRequest, format!("`{}` is not valid JSON: {error}", path.display()))
+    })
 }
 
 /// Reads tools, either plain or wrapped as OpenAI's API has them.
 fn tools(path: &Path) -> Result<Vec<ToolSpec>> {
     let wrong = |reason: String| {
-        Error::new(ErrorKind::InvalidRequest, format!("`{}` holds no list of tools: {reason}", path.display()))
-            .with_hint("write a JSON list of objects with `name`, `description`, and `parameters`")
+        Error::new(
+            ErrorKind::InvalidRequest,
+            format!("`{}` holds no list of tools: {reason}", path.display()),
+        )
+        .with_hint("write a JSON list of objects with `name`, `description`, and `parameters`")
     };
     let Value::Array(tools) = read_json(path)? else { return Err(wrong("it is not a list".to_owned())) };
     let unwrapped = tools.into_iter().map(|mut tool| match tool.get_mut("function") {
@@ -150,7 +161,12 @@ fn tools(path: &Path) -> Result<Vec<ToolSpec>> {
 }
 
 /// Shows the answer as it comes, and folds it.
-async fn streamed(runtime: &Runtime, run: &RunContext, request: &ChatRequest, printer: Printer) -> Result<ChatResponse> {
+async fn streamed(
+    runtime: &Runtime,
+    run: &RunContext,
+    request: &ChatRequest,
+    printer: Printer,
+) -> Result<ChatResponse> {
     let mut events = runtime.stream(run, request.clone()).await?;
     let mut answer = Accumulator::new(request.model.clone());
     while let Some(event) = events.next().await {
@@ -189,7 +205,11 @@ fn json_shape(response: &ChatResponse, value: Option<&Value>) -> Value {
         shape
     });
     let reasoning = response.message.reasoning_text();
-    let refusal = response.message.parts.iter().find_map(|part| if let Part::Refusal { text } = part { Some(text) } else { None });
+    let refusal = response
+        .message
+        .parts
+        .iter()
+        .find_map(|part| if let Part::Refusal { text } = part { Some(text) } else { None });
     let mut shape: Map<String, Value> = Map::new();
     let mut set = |name: &str, value: Value| shape.insert(name.to_owned(), value);
     set("text", json!(response.text()));

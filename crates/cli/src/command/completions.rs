@@ -26,4 +26,3 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
     context.printer.text(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Success)
 }
-

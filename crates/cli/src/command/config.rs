@@ -1,7 +1,6 @@
 //! `motet config`: what the settings are, and where they came from.
 
 use clap::{ArgMatches, Args, Subcommand};
-use comfy_table::{Table, presets};
 use motet::Result;
 use motet::core::settings::{Loaded, reference_markdown};
 use serde_json::{Value, json};
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use super::{Row, arguments};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::table::table;
 
 pub(super) const ROW: Row = Row { name: "config", build: Config::augment_args, run };
 
@@ -36,24 +36,26 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
         return Ok(Exit::Success);
     }
     let options = rows(&context.discover()?.loaded);
-    context.printer.data(&options, || table(&options))?;
+    context.printer.data(&options, || shown(&options))?;
     Ok(Exit::Success)
 }
 
 fn rows(loaded: &Loaded) -> Vec<Value> {
-    loaded.show().iter().map(|row| json!({"option": row.path, "value": row.value, "origin": row.origin.name})).collect()
+    loaded
+        .show()
+        .iter()
+        .map(|row| json!({"option": row.path, "value": row.value, "origin": row.origin.name}))
+        .collect()
 }
 
-fn table(options: &[Value]) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["OPTION", "VALUE", "FROM"]);
-    for option in options {
-        let text = |field: &str| match &option[field] {
-            Value::String(text) => text.clone(),
-            Value::Null => "-".to_owned(),
-            other => other.to_string(),
-        };
-        table.add_row([text("option"), text("value"), text("origin")]);
-    }
-    format!("{table}\n")
+fn shown(options: &[Value]) -> String {
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        Value::Null => "-".to_owned(),
+        other => other.to_string(),
+    };
+    let rows = options
+        .iter()
+        .map(|option| [text(&option["option"]), text(&option["value"]), text(&option["origin"])]);
+    table(["OPTION", "VALUE", "FROM"], rows)
 }

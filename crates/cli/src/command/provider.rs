@@ -1,13 +1,13 @@
 //! `motet provider`: what providers there are.
 
 use clap::{ArgMatches, Args, Subcommand};
-use comfy_table::{Table, presets};
-use motet::{Result, Runtime};
-use serde_json::{Value, json};
+use motet::Result;
+use motet::runtime::ProviderInfo;
 
 use super::{Row, arguments};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::table::table;
 
 pub(super) const ROW: Row = Row { name: "provider", build: Provider::augment_args, run };
 
@@ -26,32 +26,17 @@ enum Action {
 
 fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
     let Provider { action: Action::List } = arguments(matches)?;
-    let providers = context.runtime().map(|runtime| list(&runtime))?;
-    context.printer.data(&providers, || table(&providers))?;
+    let providers = context.runtime()?.providers();
+    context.printer.data(&providers, || shown(&providers))?;
     Ok(Exit::Success)
 }
 
-fn list(runtime: &Runtime) -> Vec<Value> {
-    let described = runtime.providers().into_iter().map(|provider| {
-        json!({
-            "name": provider.name,
-            "doc": provider.doc,
-            "dialect": provider.dialect,
-            "base_url": provider.base_url,
-            "key": provider.key,
-            "ready": provider.ready,
-        })
+fn shown(providers: &[ProviderInfo]) -> String {
+    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let rows = providers.iter().map(|provider| {
+        let ready = if provider.ready { "yes" } else { "no" };
+        let (key, address) = (or_dash(&provider.key), or_dash(&provider.base_url));
+        [provider.name.clone(), ready.to_owned(), key, address, provider.doc.clone()]
     });
-    described.collect()
-}
-
-fn table(providers: &[Value]) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["NAME", "READY", "KEY", "ADDRESS", ""]);
-    for provider in providers {
-        let text = |field: &str| provider[field].as_str().unwrap_or("-").to_owned();
-        let ready = if provider["ready"] == true { "yes" } else { "no" };
-        table.add_row([text("name"), ready.to_owned(), text("key"), text("base_url"), text("doc")]);
-    }
-    format!("{table}\n")
+    table(["NAME", "READY", "KEY", "ADDRESS", ""], rows)
 }

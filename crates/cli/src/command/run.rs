@@ -62,7 +62,8 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
 
 fn input(pair: &str) -> Result<(String, Value)> {
     let (name, text) = pair.split_once('=').ok_or_else(|| {
-        Error::new(ErrorKind::InvalidRequest, format!("`{pair}` is not an input")).with_hint("write it as NAME=VALUE")
+        Error::new(ErrorKind::InvalidRequest, format!("`{pair}` is not an input"))
+            .with_hint("write it as NAME=VALUE")
     })?;
     Ok((name.to_owned(), serde_json::from_str(text).unwrap_or_else(|_| Value::from(text))))
 }
@@ -92,7 +93,8 @@ pub(super) fn print(report: &RunReport, printer: Printer) -> Result<Exit> {
     printer.data(report, || outputs(&report.outputs))?;
     if !printer.is_json() {
         for task in report.failures() {
-            let message = task.error.as_ref().map_or("no reason was recorded", |error| error.message.as_str());
+            let message =
+                task.error.as_ref().map_or("no reason was recorded", |error| error.message.as_str());
             let hint = task.error.as_ref().and_then(|error| error.hint.as_deref());
             printer.problem(&format!("task `{}` failed: {message}", task.name), hint);
         }
@@ -126,7 +128,9 @@ fn summary(report: &RunReport) -> String {
         report.model_calls,
         report.usage.total(),
     );
-    for (state, name) in [(TaskState::Failed, "failed"), (TaskState::Skipped, "skipped"), (TaskState::Blocked, "blocked")] {
+    for (state, name) in
+        [(TaskState::Failed, "failed"), (TaskState::Skipped, "skipped"), (TaskState::Blocked, "blocked")]
+    {
         if count(state) > 0 {
             line.push_str(&format!(", {} {name}", count(state)));
         }

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{ArgMatches, Args, Subcommand};
-use comfy_table::{Table, presets};
 use motet::core::store::{RunFilter, RunState, RunSummary, TaskState};
 use motet::workflow::Definition;
 use motet::{Error, Result, RunId, RunReport};
@@ -12,6 +11,7 @@ use super::run::{print, work};
 use super::{Row, arguments};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::table::table;
 
 pub(super) const ROW: Row = Row { name: "workflow", build: Workflow::augment_args, run };
 
@@ -69,7 +69,7 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
         match action {
             Action::List { state, name, limit } => {
                 let runs = runtime.store().await?.runs(&RunFilter { state, name, limit }).await?;
-                printer.data(&runs, || table(&runs))?;
+                printer.data(&runs, || listed(&runs))?;
                 Ok(Exit::Success)
             }
             Action::Status { run } => {
@@ -87,7 +87,9 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
             Action::Resume { run, changed } => {
                 let definition = match changed {
                     None => Definition::AsStored,
-                    Some(path) => Definition::Changed(Box::new(runtime.read_workflow(&path).map_err(Error::from)?)),
+                    Some(path) => {
+                        Definition::Changed(Box::new(runtime.read_workflow(&path).map_err(Error::from)?))
+                    }
                 };
                 runtime.resume(&run, definition).await?;
                 work(&runtime, &run, printer, &cancellation).await
@@ -98,31 +100,30 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
 
 fn unfinished(report: &RunReport) -> Error {
     let (id, state) = (&report.id, report.state);
-    Error::new(motet::ErrorKind::Conflict, format!("run `{id}` is {state} and has no results yet"))
-        .with_hint(format!("`motet workflow status {id}` shows its tasks; `motet workflow resume {id}` goes on with it"))
+    Error::new(motet::ErrorKind::Conflict, format!("run `{id}` is {state} and has no results yet")).with_hint(
+        format!("`motet workflow status {id}` shows its tasks; `motet workflow resume {id}` goes on with it"),
+    )
 }
 
-fn table(runs: &[RunSummary]) -> String {
+fn listed(runs: &[RunSummary]) -> String {
     if runs.is_empty() {
         return "no runs\n".to_owned();
     }
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["ID", "NAME", "STATE", "TASKS", "STARTED"]);
-    for run in runs {
+    let rows = runs.iter().map(|run| {
         let tasks = format!("{}/{}", run.done, run.tasks);
-        table.add_row([run.id.to_string(), run.name.clone(), run.state.to_string(), tasks, run.created_at.to_string()]);
-    }
-    format!("{table}\n")
+        [run.id.to_string(), run.name.clone(), run.state.to_string(), tasks, run.created_at.to_string()]
+    });
+    table(["ID", "NAME", "STATE", "DONE", "STARTED"], rows)
 }
 
 fn status(report: &RunReport) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(["TASK", "STATE", "ATTEMPT", "REASON"]);
-    for task in &report.tasks {
-        let never_started = matches!(task.state, TaskState::Blocked | TaskState::Ready) && report.state.is_ended();
+    let rows = report.tasks.iter().map(|task| {
+        let never_started =
+            matches!(task.state, TaskState::Blocked | TaskState::Ready) && report.state.is_ended();
         let state = if never_started { "not started".to_owned() } else { task.state.to_string() };
-        let reason = task.error.as_ref().map(|error| error.message.clone()).unwrap_or_default();
-        table.add_row([task.name.clone(), state, task.attempt.to_string(), reason]);
-    }
-    format!("run {} ({}): {}\n{table}\n", report.id, report.name, report.state)
+        let reason = task.error.as_ref().map_or("", |error| error.message.lines().next().unwrap_or_default());
+        [task.name.clone(), state, task.attempt.to_string(), reason.to_owned()]
+    });
+    let tasks = table(["TASK", "STATE", "ATTEMPT", "REASON"], rows);
+    format!("run {} ({}): {}\n{tasks}", report.id, report.name, report.state)
 }

@@ -26,12 +26,7 @@ pub fn resume(rows: &mut dyn Rows, now: Millis) -> Result<RunState> {
         _ => {}
     }
     let numbers = rows.numbers()?;
-    for number in &numbers {
-        let task = rows.task(*number)?;
-        if ended_badly(&task) {
-            reset(rows, task, now)?;
-        }
-    }
+    reset_all(rows, &numbers, now)?;
     recount(rows, &numbers, now)
 }
 
@@ -47,7 +42,8 @@ pub struct Redefinition<'a> {
 /// Goes on with new tasks: unchanged ones and their items resume, all others start anew.
 ///
 /// # Errors
-/// `Conflict` when a task runs; `InvalidRequest` when the new tasks make no graph; the rows' own errors.
+/// `Conflict` when a task runs; `InvalidRequest` when the new tasks make no graph, or an unchanged task waits for one
+/// that is not; the rows' own errors.
 pub fn redefine(rows: &mut dyn Rows, change: &Redefinition<'_>, now: Millis) -> Result<RunState> {
     super::check_graph(change.tasks)?;
     let run = rows.run();
@@ -56,7 +52,10 @@ pub fn redefine(rows: &mut dyn Rows, change: &Redefinition<'_>, now: Millis) -> 
             .with_hint("wait for them, or cancel the run first"));
     }
     let (seq, mut next) = (run.seq, run.next);
-    let (kept, named) = remove_changed(rows, change, now)?;
+    let Old { kept, removed, named } = compare(rows, change)?;
+    for number in removed {
+        rows.remove(number)?;
+    }
     let number_of = |task: &NewTask| named.get(task.name.as_str()).copied();
     let numbers: Vec<u32> = change
         .tasks
@@ -78,35 +77,68 @@ pub fn redefine(rows: &mut dyn Rows, change: &Redefinition<'_>, now: Millis) -> 
     }
     rows.run().next = next;
     let numbers = rows.numbers()?;
+    reset_all(rows, &numbers, now)?;
     recount(rows, &numbers, now)
 }
 
-/// Removes what changed, resets what ended badly; gives the numbers kept and the numbers by name.
-fn remove_changed(
-    rows: &mut dyn Rows,
-    change: &Redefinition<'_>,
-    now: Millis,
-) -> Result<(HashSet<u32>, HashMap<String, u32>)> {
-    let unchanged: HashSet<&str> = change.unchanged.iter().map(String::as_str).collect();
-    let mut kept = HashSet::new();
-    let mut named = HashMap::new();
+/// The tasks before a redefinition.
+struct Old {
+    /// Numbers of those that stay.
+    kept: HashSet<u32>,
+    /// Numbers of those that go.
+    removed: Vec<u32>,
+    /// Numbers by name, without items.
+    named: HashMap<String, u32>,
+}
+
+/// Tells what a redefinition keeps; changes nothing, so that a refused one leaves the run as it was.
+fn compare(rows: &mut dyn Rows, change: &Redefinition<'_>) -> Result<Old> {
+    let defined: HashSet<&str> = change.tasks.iter().map(|task| task.name.as_str()).collect();
+    let unchanged: HashSet<&str> =
+        change.unchanged.iter().map(String::as_str).filter(|name| defined.contains(name)).collect();
+    let mut old = Old { kept: HashSet::new(), removed: Vec::new(), named: HashMap::new() };
     for number in rows.numbers()? {
-        let (task, name) = (rows.task(number)?, rows.name(number)?);
-        let stays =
-            task.parent.map_or_else(|| unchanged.contains(name.as_str()), |parent| kept.contains(&parent));
-        if !stays {
-            rows.remove(number)?;
+        let (parent, name) = (rows.task(number)?.parent, rows.name(number)?);
+        // A task has a smaller number than its items.
+        if parent.map_or_else(|| unchanged.contains(name.as_str()), |parent| old.kept.contains(&parent)) {
+            old.kept.insert(number);
         } else {
-            kept.insert(number);
-            if ended_badly(&task) {
-                reset(rows, task.clone(), now)?;
-            }
+            old.removed.push(number);
         }
-        if task.parent.is_none() {
-            named.insert(name, number);
+        if parent.is_none() {
+            old.named.insert(name, number);
         }
     }
-    Ok((kept, named))
+    for number in &old.kept {
+        for dependency in rows.dependencies(*number)? {
+            if !old.kept.contains(&dependency) {
+                let (task, other) = (rows.name(*number)?, rows.name(dependency)?);
+                let message = format!("task `{task}` is not unchanged: it waits for `{other}`, which changed");
+                return Err(Error::new(ErrorKind::InvalidRequest, message));
+            }
+        }
+    }
+    Ok(old)
+}
+
+/// Makes everything that did not end well run again, and forgives the attempts of what is ready.
+fn reset_all(rows: &mut dyn Rows, numbers: &[u32], now: Millis) -> Result<()> {
+    let mut again = HashSet::new();
+    for number in numbers {
+        let mut task = rows.task(*number)?;
+        let ended_badly = match task.parent {
+            None => ended_badly(&task),
+            Some(parent) => is_item_again(rows, &task, again.contains(&parent))?,
+        };
+        if ended_badly {
+            again.insert(*number);
+            reset(rows, task, now)?;
+        } else if task.state == TaskState::Ready && (task.attempt, 0) != (task.forgiven, task.crashes) {
+            (task.forgiven, task.crashes) = (task.attempt, 0);
+            rows.save(&task)?;
+        }
+    }
+    Ok(())
 }
 
 fn ended_badly(task: &TaskRow) -> bool {
@@ -116,6 +148,16 @@ fn ended_badly(task: &TaskRow) -> bool {
         TaskState::Skipped => task.attempt == task.forgiven,
         _ => false,
     }
+}
+
+/// Tells whether an item runs again: where its task has failed for its items, whatever its own failure was to mean, and
+/// never where the task has ended for good.
+fn is_item_again(rows: &mut dyn Rows, item: &TaskRow, parent_again: bool) -> Result<bool> {
+    let Some(parent) = item.parent else { return Ok(false) };
+    if parent_again {
+        return Ok(item.state == TaskState::Failed);
+    }
+    Ok(rows.task(parent)?.state == TaskState::Waiting && ended_badly(item))
 }
 
 fn reset(rows: &mut dyn Rows, mut task: TaskRow, now: Millis) -> Result<()> {
@@ -134,9 +176,9 @@ fn recount(rows: &mut dyn Rows, numbers: &[u32], now: Millis) -> Result<RunState
     for number in numbers {
         let task = rows.task(*number)?;
         if let Some(parent) = task.parent {
-            let (count, open) = children.entry(parent).or_default();
-            *count += 1;
+            let (open, failed) = children.entry(parent).or_default();
             *open += u32::from(!task.state.is_ended());
+            *failed += u32::from(task.state == TaskState::Failed);
         }
     }
     for number in numbers {
@@ -149,12 +191,9 @@ fn recount(rows: &mut dyn Rows, numbers: &[u32], now: Millis) -> Result<RunState
             remaining += u32::from(!rows.task(dependency)?.state.is_ended());
         }
         task.remaining = remaining;
-        (task.open_children, task.failed_children) = (0, 0);
+        (task.open_children, task.failed_children) = children.get(number).copied().unwrap_or_default();
         match children.get(number) {
-            Some((_, open)) if *open > 0 => {
-                task.state = TaskState::Waiting;
-                task.open_children = *open;
-            }
+            Some((1.., _)) => (task.state, task.joining) = (TaskState::Waiting, false),
             Some(_) => (task.state, task.joining) = (TaskState::Ready, true),
             None if remaining == 0 => task.state = TaskState::Ready,
             None => {}

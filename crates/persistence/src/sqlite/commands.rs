@@ -151,7 +151,8 @@ pub(super) fn journal(
 ) -> Result<u64> {
     let mut rows =
         RunRows::load(session.connection, &token.run, session.now)?.ok_or_else(|| token.stale())?;
-    let mut task = rows.task(token.task).map_err(|error| crate::stale_if_gone(error, token))?;
+    let found = rows.task(token.task);
+    let mut task = found.map_err(|error| crate::stale_if_gone(error, token))?;
     crate::check_append(&task, token, expect)?;
     for record in records {
         rows.run().seq += 1;

@@ -66,13 +66,20 @@ impl Dialect for OpenAiChat {
     }
 }
 
-/// Reads one JSON text of the provider.
+/// Reads one JSON text of the provider; one that ends too early is truncated, any other defect makes it invalid.
 fn parse<'a, T: serde::Deserialize<'a>>(text: &'a [u8], what: &str) -> Result<T> {
     serde_json::from_slice(text).map_err(|error| {
         let start = String::from_utf8_lossy(text.get(..800).unwrap_or(text));
+        let start = shortened(start.trim(), 200);
+        if error.is_eof() {
+            return Error::new(
+                ErrorKind::Truncated,
+                format!("{what} broke off before its end; it begins with `{start}`"),
+            );
+        }
         Error::new(
             ErrorKind::InvalidOutput,
-            format!("{what} cannot be read: {error}; it begins with `{}`", shortened(start.trim(), 200)),
+            format!("{what} cannot be read: {error}; it begins with `{start}`"),
         )
     })
 }

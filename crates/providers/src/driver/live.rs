@@ -1,5 +1,6 @@
 //! The events of an answer while its bytes still arrive.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,10 @@ use crate::dialect::{Dialect, Origin};
 
 /// Largest body that is read whole although a stream was asked for.
 const WHOLE_LIMIT: usize = 64 << 20;
-/// Longest time that a connection is read to its end after the answer's, so that it can be used again.
+/// Time that the end of the events waits for the end of the body, which is usually there already, so that the
+/// connection is free for the next call.
+const DRAIN_INLINE: Duration = Duration::from_millis(5);
+/// Time after which a body that still does not end is given up, and its connection with it.
 const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
 /// Turns the pieces of a body into events.
@@ -127,7 +131,15 @@ pub(super) fn events<S: Stream<Item = Result<Bytes>> + Send + 'static>(
     answered: Answered,
 ) -> EventStream {
     known.reverse();
-    let live = Live { body: Some(Box::pin(body)), decoding, clock, ready: known, failure: None, answered };
+    let live = Live {
+        body: Some(Box::pin(body)),
+        rest: None,
+        decoding,
+        clock,
+        ready: known,
+        failure: None,
+        answered,
+    };
     Box::pin(futures::stream::unfold(Box::new(live), |mut live| async move {
         live.next().await.map(|event| (event, live))
     }))
@@ -135,7 +147,9 @@ pub(super) fn events<S: Stream<Item = Result<Bytes>> + Send + 'static>(
 
 struct Live<S> {
     /// Gone once nothing more is read; dropping it closes the connection.
-    body: Option<std::pin::Pin<Box<S>>>,
+    body: Option<Pin<Box<S>>>,
+    /// What follows the genuine end.
+    rest: Option<Pin<Box<S>>>,
     decoding: Decoding,
     clock: Clock,
     /// Events that were not handed out yet, the next one last.
@@ -152,6 +166,10 @@ impl<S: Stream<Item = Result<Bytes>> + Send + 'static> Live<S> {
             }
             if let Some(error) = self.failure.take() {
                 return Some(Err(error));
+            }
+            if let Some(body) = self.rest.take() {
+                drain(body).await;
+                return None;
             }
             self.read().await?;
         }
@@ -174,9 +192,7 @@ impl<S: Stream<Item = Result<Bytes>> + Send + 'static> Live<S> {
         };
         if !matches!(outcome, Ok(false)) {
             self.ready.extend(self.decoding.cost());
-            if let Some(body) = self.body.take().filter(|_| outcome.is_ok()) {
-                drain(body);
-            }
+            self.rest = self.body.take().filter(|_| outcome.is_ok());
         }
         self.failure = outcome.err().map(|error| self.answered.complete(error));
         self.ready.reverse();
@@ -185,15 +201,9 @@ impl<S: Stream<Item = Result<Bytes>> + Send + 'static> Live<S> {
 }
 
 /// Reads what follows the genuine end, so that the connection can serve the next call.
-fn drain<S: Stream + Send + 'static>(mut body: std::pin::Pin<Box<S>>) {
-    use futures::FutureExt as _;
-    match body.next().now_or_never() {
-        Some(None) => {}
-        _ => {
-            tokio::spawn(tokio::time::timeout(
-                DRAIN_LIMIT,
-                async move { while body.next().await.is_some() {} },
-            ));
-        }
+async fn drain<S: Stream + Send + 'static>(mut body: Pin<Box<S>>) {
+    let mut rest = Box::pin(async move { while body.next().await.is_some() {} });
+    if tokio::time::timeout(DRAIN_INLINE, &mut rest).await.is_err() {
+        tokio::spawn(tokio::time::timeout(DRAIN_LIMIT, rest));
     }
 }

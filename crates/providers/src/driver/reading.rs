@@ -48,7 +48,9 @@ impl StreamReader {
     pub fn finish(&mut self, out: &mut Vec<StreamEvent>) -> Result<()> {
         let Self { frames, decoder } = self;
         match frames.finish(&mut |frame| decoder.frame(frame, out)) {
-            Err(error) if error.kind() == ErrorKind::InvalidOutput => decoder.finish(out),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidOutput | ErrorKind::Truncated) => {
+                decoder.finish(out)
+            }
             Err(error) => Err(error),
             Ok(()) => decoder.finish(out),
         }

@@ -10,8 +10,14 @@ pub(super) const NOTHING: &str = "No sentence of the text matches the question."
 
 /// Share of the best score that a further sentence needs.
 const NEARLY: f32 = 0.85;
+/// What a word counts for that is only related to one of the question.
+const RELATED: f32 = 0.6;
+/// What a word of the question counts for in the heading above a sentence.
+const UNDER_HEADING: f32 = 0.55;
 /// Length from which stems with the same beginning count as related.
 const SHARED_START: usize = 5;
+
+const PLACES: &[&str] = &["place", "location", "venue", "where", "ort", "room"];
 
 /// What kind of fact a question asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +26,7 @@ enum Asked {
     Date,
     Number,
     Reason,
+    Place,
     Other,
 }
 
@@ -37,9 +44,9 @@ pub(super) fn answer(material: &Material, question: &str, wish: Wish) -> Vec<Str
     scored.retain(|(_, score)| *score > 0.0);
     scored.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     let best = scored.first().map_or(0.0, |(_, score)| *score);
-    if let Some((text, score)) = fact.filter(|(_, score)| *score > best) {
+    if let Some((text, _)) = fact.filter(|(_, score)| *score > best) {
         let most = wish.words.unwrap_or(usize::MAX);
-        return (score > 0.0).then(|| vec![shortened(&text, most)]).unwrap_or_default();
+        return vec![shortened(&text, most)];
     }
     if scored.is_empty() {
         return vec![NOTHING.to_owned()];
@@ -96,23 +103,19 @@ impl<'a> Matcher<'a> {
 
     fn score(&self, at: usize, sentence: &Sentence) -> f32 {
         let heading = self.material.heading(sentence);
-        let shared: f32 = self
-            .stems
-            .iter()
-            .map(|(stem, weight, near)| {
-                let has = |number: &u32| sentence.terms.binary_search_by_key(number, |term| term.0).is_ok();
-                if has_stem(self.material, sentence, stem) {
-                    *weight
-                } else if near.iter().any(has) {
-                    0.6 * weight
-                } else if !heading.is_empty() && words::words(heading).any(|word| words::stem(word) == *stem)
-                {
-                    0.4 * weight
-                } else {
-                    0.0
-                }
-            })
-            .sum();
+        let heading: Vec<String> = words::stems(heading);
+        let share = |(stem, weight, near): &(String, f32, Vec<u32>)| {
+            let has = |number: &u32| sentence.terms.binary_search_by_key(number, |term| term.0).is_ok();
+            let own = if has_stem(self.material, sentence, stem) {
+                1.0
+            } else if near.iter().any(has) {
+                RELATED
+            } else {
+                0.0
+            };
+            weight * if heading.contains(stem) { (own + UNDER_HEADING).min(1.2) } else { own }
+        };
+        let shared: f32 = self.stems.iter().map(share).sum();
         if shared == 0.0 {
             return 0.0;
         }
@@ -133,7 +136,8 @@ impl<'a> Matcher<'a> {
                 .map(|(_, weight, _)| weight)
                 .sum();
             let text = format!("{label}: {value}");
-            let score = shared / self.total * self.suits(value);
+            let names_place = self.asked == Asked::Place && PLACES.contains(&label.to_lowercase().as_str());
+            let score = shared / self.total * self.suits(value) * if names_place { 1.6 } else { 1.0 };
             if score > best.as_ref().map_or(0.0, |(_, score)| *score) {
                 best = Some((text, score));
             }
@@ -144,7 +148,7 @@ impl<'a> Matcher<'a> {
     /// Tells how well a text suits the kind of fact asked for.
     fn suits(&self, text: &str) -> f32 {
         let suits = match self.asked {
-            Asked::Other => return 1.0,
+            Asked::Other | Asked::Place => return 1.0,
             Asked::Person => !self.material.names.mentioned(text).is_empty(),
             Asked::Date => {
                 !dates::find(text).is_empty() || text.contains(':') && text.contains(char::is_numeric)
@@ -191,6 +195,8 @@ fn asked(question: &str) -> Asked {
         Asked::Number
     } else if has("why") || has("warum") || has("wieso") {
         Asked::Reason
+    } else if has("where") || has("wo") {
+        Asked::Place
     } else {
         Asked::Other
     }

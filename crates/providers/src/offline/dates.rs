@@ -59,6 +59,11 @@ fn month(word: &str) -> Option<u32> {
 
 /// Gives every date of a text in order, repeats included.
 pub(super) fn find(text: &str) -> Vec<Date> {
+    // A date may run over the end of a line, but not of a paragraph.
+    text.split("\n\n").flat_map(find_in_paragraph).collect()
+}
+
+fn find_in_paragraph(text: &str) -> Vec<Date> {
     let tokens = tokens(text);
     let mut dates = Vec::new();
     let mut at = 0;

@@ -42,6 +42,10 @@ pub(super) fn urls(text: &str) -> Vec<String> {
 
 /// Gives every number in order; dates, times, and names such as `INC-2026-017` are no numbers.
 pub(super) fn numbers(text: &str) -> Vec<Amount> {
+    text.split("\n\n").flat_map(numbers_in_paragraph).collect()
+}
+
+fn numbers_in_paragraph(text: &str) -> Vec<Amount> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let mut found = Vec::new();
     for (place, word) in words.iter().enumerate() {

@@ -123,9 +123,14 @@ fn sentences(blocks: &[Block], stems: &mut HashMap<String, u32>) -> Vec<Sentence
             Kind::Row => vec![block.text.as_str()],
             Kind::Paragraph | Kind::Item => sentences::split(&block.text),
         };
-        for text in pieces {
+        for (number, text) in pieces.into_iter().enumerate() {
+            // A letter goes on in small letters after its greeting.
+            let greeted = place.checked_sub(1).and_then(|before| blocks.get(before));
+            let greeted =
+                greeted.is_some_and(|before| before.kind == Kind::Line && before.text.ends_with(','));
+            let opens = block.kind == Kind::Paragraph && number == 0 && greeted;
             all.push(Sentence {
-                text: text.to_owned(),
+                text: if opens { capitalised(text) } else { text.to_owned() },
                 block: place,
                 kind: block.kind,
                 section,
@@ -136,6 +141,11 @@ fn sentences(blocks: &[Block], stems: &mut HashMap<String, u32>) -> Vec<Sentence
         }
     }
     all
+}
+
+fn capitalised(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next().into_iter().flat_map(char::to_uppercase).chain(rest).collect()
 }
 
 fn terms(text: &str, stems: &mut HashMap<String, u32>) -> Vec<(u32, f32)> {

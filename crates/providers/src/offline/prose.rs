@@ -72,7 +72,8 @@ fn list(instruction: &str, material: &Material, wish: Wish) -> Option<Vec<String
     }
     let (noun, wanted) = all.take(3).find_map(|word| Some((word, Wanted::of_word(word)?)))?;
     // `Which dates are named?` asks for a list, `Which date was agreed?` for an answer.
-    let many = noun.ends_with('s') || noun.ends_with('n') || noun == "people";
+    let only = matches!(wanted, Kind::Language | Kind::Title);
+    let many = only || noun.ends_with('s') || noun.ends_with('n') || noun == "people";
     if ["who", "wer", "which", "welche"].contains(&first) && !many {
         return None;
     }

@@ -97,9 +97,42 @@ const LEANING: &[&str] = &[
     "und",
 ];
 
-/// First words of greetings and requests.
-const POLITE: &[&str] =
-    &["bitte", "danke", "dear", "minutes", "please", "questions", "thank", "thanks", "yes", "no"];
+/// First words of greetings, requests, and of notes about the text itself.
+const POLITE: &[&str] = &[
+    "bitte",
+    "collected",
+    "compiled",
+    "danke",
+    "dear",
+    "edited",
+    "interviewer",
+    "minutes",
+    "no",
+    "please",
+    "questions",
+    "recorded",
+    "thank",
+    "thanks",
+    "yes",
+];
+
+/// First words of sentences that settle something.
+const SETTLING: &[&str] =
+    &["beschlossen", "breaking", "decided", "decision", "important", "resolved", "security", "wichtig"];
+
+/// What sentences about the course of a meeting say, which nobody asks for.
+const PROCEDURE: &[&str] = &[
+    "apologies",
+    "closed the meeting",
+    "eröffnete die sitzung",
+    "left the room",
+    "minutes of the",
+    "opened the meeting",
+    "protokoll der",
+    "quorum",
+    "returned at",
+    "welcomed",
+];
 
 impl Ranking {
     /// Ranks the sentences of a material.
@@ -203,7 +236,8 @@ impl Ranking {
             let opens_block = block != Some(sentence.block);
             let opens_section = section != Some(sentence.section);
             (block, section) = (Some(sentence.block), Some(sentence.section));
-            let place = place(at, total, opens_block, opens_section);
+            let opening = if opens_section { 0.06 } else { 0.0 } + if opens_block { 0.05 } else { 0.0 };
+            let place = early(at, total) + opening;
             let key = key_section(material.heading(sentence));
             let shared = title.iter().filter(|stem| has_stem(material, sentence, stem)).count();
             let title = if title.is_empty() { 0.0 } else { 0.12 * ratio(shared, title.len()) };
@@ -248,13 +282,11 @@ pub(super) fn ratio(part: usize, whole: usize) -> f32 {
     part as f32 / whole.max(1) as f32
 }
 
-/// Early sentences tell what a text is about; the first of a section or paragraph what that part is about.
-fn place(at: usize, total: usize, opens_block: bool, opens_section: bool) -> f32 {
+/// Early sentences tell what a text is about.
+fn early(at: usize, total: usize) -> f32 {
     // A long text has a beginning of its own in every section.
     let weight = if total > 60 { 0.1 } else { 0.18 };
-    let early = weight * (1.0 - ratio(at, total.clamp(1, 40))).max(0.0);
-    let opening = if opens_section { 0.06 } else { 0.0 } + if opens_block { 0.05 } else { 0.0 };
-    early + opening
+    weight * (1.0 - ratio(at, total.clamp(1, 40))).max(0.0)
 }
 
 fn key_section(heading: &str) -> f32 {
@@ -274,6 +306,10 @@ fn cues(sentence: &Sentence) -> f32 {
     }
     if LEANING.contains(&first.as_str()) {
         score -= 0.16;
+    }
+    if sentence.kind == Kind::Paragraph && sentence.text.starts_with(char::is_lowercase) {
+        // A piece of a sentence, such as the second line of a heading.
+        score -= 0.3;
     }
     if POLITE.contains(&first.as_str()) || PROCEDURE.iter().any(|course| lower.contains(course)) {
         score -= 0.25;

@@ -31,7 +31,7 @@ const DEEPEST: usize = 12;
 pub(super) fn fill(schema: &Value, material: &Material, instruction: &str) -> Result<Value> {
     let filler = Filler { schemas: Schemas::of(schema) };
     let view = View::whole(material, instruction);
-    let value = filler.fill(schema, &Wanted::of("", "", None), &view, 0)?.value;
+    let value = filler.fill(schema, Spot { wanted: &Wanted::of("", "", None), view: &view, depth: 0 })?.value;
     filler.schemas.check(schema, &value)?;
     Ok(value)
 }
@@ -53,48 +53,57 @@ impl Filled {
     }
 }
 
+/// A place in the schema: what is wanted there, what is seen of the text, and how deep it lies.
+#[derive(Clone, Copy)]
+struct Spot<'a> {
+    wanted: &'a Wanted,
+    view: &'a View<'a>,
+    depth: usize,
+}
+
+impl<'a> Spot<'a> {
+    /// Gives the place one step below.
+    fn below(self, wanted: &'a Wanted) -> Self {
+        Self { wanted, depth: self.depth + 1, ..self }
+    }
+}
+
 struct Filler<'a> {
     schemas: Schemas<'a>,
 }
 
 impl Filler<'_> {
-    fn fill(&self, schema: &Value, wanted: &Wanted, view: &View<'_>, depth: usize) -> Result<Filled> {
+    fn fill(&self, schema: &Value, spot: Spot<'_>) -> Result<Filled> {
         let schema = &*self.schemas.resolve(schema)?;
         let Value::Object(keywords) = schema else {
             return match schema {
-                Value::Bool(true) => Ok(strings::fill(&Map::new(), wanted, view)?),
+                Value::Bool(true) => strings::fill(&Map::new(), spot.wanted, spot.view),
                 _ => Err(impossible("the schema `false` allows no value")),
             };
         };
-        let wanted = &described(keywords, wanted);
+        let spot = Spot { wanted: &described(keywords, spot.wanted), ..spot };
         if let Some(value) = keywords.get("const") {
             return Ok(Filled::default(value.clone()));
         }
         if let Some(Value::Array(options)) = keywords.get("enum") {
-            return self.choose(schema, options, wanted, view);
+            return self.choose(schema, options, spot);
         }
         for keyword in ["anyOf", "oneOf"] {
             if let Some(Value::Array(options)) = keywords.get(keyword) {
-                return self.alternatives(keywords, (keyword, options), wanted, view, depth);
+                return self.alternatives(keywords, (keyword, options), spot);
             }
         }
         match types(keywords).as_slice() {
-            [only] => self.of_type(only, keywords, wanted, view, depth),
-            several => self.one_of_types(several, keywords, wanted, view, depth),
+            [only] => self.of_type(only, keywords, spot),
+            several => self.one_of_types(several, keywords, spot),
         }
     }
 
-    fn of_type(
-        &self,
-        name: &str,
-        schema: &Map<String, Value>,
-        wanted: &Wanted,
-        view: &View<'_>,
-        depth: usize,
-    ) -> Result<Filled> {
+    fn of_type(&self, name: &str, schema: &Map<String, Value>, spot: Spot<'_>) -> Result<Filled> {
+        let Spot { wanted, view, .. } = spot;
         match name {
-            "object" => self.object(schema, wanted, view, depth),
-            "array" => lists::fill(self, schema, wanted, view, depth),
+            "object" => self.object(schema, spot),
+            "array" => lists::fill(self, schema, spot),
             "string" => strings::fill(schema, wanted, view),
             "integer" | "number" => numbers::fill(schema, wanted, view, name == "integer"),
             "boolean" => {
@@ -106,18 +115,11 @@ impl Filler<'_> {
     }
 
     /// Gives the first type for which something is found; null where nothing is, and null is allowed.
-    fn one_of_types(
-        &self,
-        types: &[&str],
-        schema: &Map<String, Value>,
-        wanted: &Wanted,
-        view: &View<'_>,
-        depth: usize,
-    ) -> Result<Filled> {
+    fn one_of_types(&self, types: &[&str], schema: &Map<String, Value>, spot: Spot<'_>) -> Result<Filled> {
         let mut spare = types.contains(&"null").then(|| Filled::default(Value::Null));
         let mut failure = None;
         for name in types.iter().filter(|name| **name != "null") {
-            match self.of_type(name, schema, wanted, view, depth) {
+            match self.of_type(name, schema, spot) {
                 Ok(filled) if filled.found => return Ok(filled),
                 Ok(filled) => spare = spare.or(Some(filled)),
                 Err(error) => failure = Some(error),
@@ -126,13 +128,8 @@ impl Filler<'_> {
         spare.ok_or_else(|| failure.unwrap_or_else(|| impossible("the schema allows no type")))
     }
 
-    fn object(
-        &self,
-        schema: &Map<String, Value>,
-        wanted: &Wanted,
-        view: &View<'_>,
-        depth: usize,
-    ) -> Result<Filled> {
+    fn object(&self, schema: &Map<String, Value>, spot: Spot<'_>) -> Result<Filled> {
+        let depth = spot.depth;
         let empty = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&empty);
         let required: Vec<&str> = schema
@@ -155,8 +152,8 @@ impl Filler<'_> {
             if depth > 2 * DEEPEST {
                 return Err(impossible("the schema contains itself without an end"));
             }
-            let wish = Wanted::of(name, description(part), Some(wanted));
-            match self.fill(part, &wish, view, depth + 1) {
+            let wish = Wanted::of(name, description(part), Some(spot.wanted));
+            match self.fill(part, spot.below(&wish)) {
                 Ok(filled) if filled.found || must => {
                     found |= filled.found;
                     object.insert(name.to_owned(), filled.value);
@@ -170,10 +167,10 @@ impl Filler<'_> {
         Ok(Filled { value: Value::Object(object), found })
     }
 
-    fn choose(&self, schema: &Value, options: &[Value], wanted: &Wanted, view: &View<'_>) -> Result<Filled> {
+    fn choose(&self, schema: &Value, options: &[Value], spot: Spot<'_>) -> Result<Filled> {
         let fits = |option: &&Value| self.schemas.check(schema, option).is_ok();
         let allowed: Vec<&Value> = options.iter().filter(fits).collect();
-        if let Some(best) = view.best_option(&allowed, wanted) {
+        if let Some(best) = spot.view.best_option(&allowed, spot.wanted) {
             return Ok(Filled::found(best.clone()));
         }
         let spare = allowed.iter().find(|option| option.is_null()).or(allowed.first());
@@ -186,21 +183,19 @@ impl Filler<'_> {
         &self,
         schema: &Map<String, Value>,
         (keyword, options): (&str, &[Value]),
-        wanted: &Wanted,
-        view: &View<'_>,
-        depth: usize,
+        spot: Spot<'_>,
     ) -> Result<Filled> {
         let whole = Value::Object(schema.clone());
         let mut rest = schema.clone();
         rest.remove(keyword);
         let mut spare: Option<Filled> = None;
         let mut failure = None;
-        if depth > 2 * DEEPEST {
+        if spot.depth > 2 * DEEPEST {
             return Err(impossible("the schema contains itself without an end"));
         }
         for option in options {
             let merged = self.schemas.merge(&rest, option)?;
-            let outcome = self.fill(&merged, wanted, view, depth + 1);
+            let outcome = self.fill(&merged, spot.below(spot.wanted));
             match outcome.and_then(|filled| self.schemas.check(&whole, &filled.value).map(|()| filled)) {
                 Ok(filled) if filled.found => return Ok(filled),
                 // Null says best that nothing was found.

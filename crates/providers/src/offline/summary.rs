@@ -1,6 +1,5 @@
 //! Writes what was chosen: sentences in the order of the text, as prose or as a list, within a wished length.
 
-use super::blocks::Kind;
 use super::material::{Material, Sentence, shortened};
 use super::rank::Ranking;
 use super::wish::Wish;
@@ -88,13 +87,6 @@ pub(super) fn join(pieces: &[String], wish: Wish) -> String {
 /// Gives a sentence with a full stop, which list items and table rows often lack.
 fn finished(material: &Material, sentence: &Sentence) -> String {
     let mut text = material.shown(sentence);
-    if sentence.kind == Kind::Paragraph
-        && let Some(first) = text.chars().next().filter(|first| first.is_lowercase())
-    {
-        // A letter goes on in small letters after its greeting.
-        let rest = text.split_off(first.len_utf8());
-        text = first.to_uppercase().chain(rest.chars()).collect();
-    }
     if text.ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '%') {
         text.push('.');
     }

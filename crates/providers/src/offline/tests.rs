@@ -60,3 +60,40 @@ async fn show() {
         }
     }
 }
+#[tokio::test]
+async fn qa() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/documents");
+    for (file, q) in [
+        ("incident-report.md", "Why could customers not pay by card?"),
+        ("incident-report.md", "Who approved the new certificate?"),
+        ("incident-report.md", "How much did the outage cost?"),
+        ("incident-report.md", "When did the certificate expire?"),
+        ("council-minutes.md", "Who presented the plan for the sea wall?"),
+        ("council-minutes.md", "How much will the second phase of the sea wall cost?"),
+        ("council-minutes.md", "When does the library open on Sundays?"),
+        ("council-minutes.md", "What did Gareth Pryce ask?"),
+        ("betriebsrat-aushang.md", "Wann findet die nächste Betriebsversammlung statt?"),
+        ("betriebsrat-aushang.md", "Wer leitet die Schulung?"),
+        ("betriebsrat-aushang.md", "Wie hoch ist der Zuschlag?"),
+        ("meeting-notes.md", "Where did the meeting take place?"),
+        ("contract-clause.txt", "What happens if the availability falls below 97%?"),
+        ("contract-clause.txt", "How long is the notice period for termination?"),
+        ("letter.txt", "When will the refund be paid?"),
+        ("short-note.txt", "Who has the key?"),
+        ("research-memo.md", "What is the recommendation?"),
+        ("research-memo.md", "How long did trial lorries wait?"),
+        ("customer-interview.md", "What does Northgate Foods want most?"),
+        ("unicode-notes.md", "Was the test run in Kiel successful?"),
+        ("unicode-notes.md", "What is the price of tea in China?"),
+        ("status-thread.txt", "List the people"),
+        ("status-thread.txt", "Extract all dates"),
+        ("changelog.md", "Which language is this?"),
+    ] {
+        let text = std::fs::read_to_string(format!("{dir}/{file}")).unwrap();
+        let id: ModelId = "offline:extract".parse().unwrap();
+        let r =
+            ChatRequest::new(id.clone(), vec![Message::user(format!("{q}\n\nFile content from x:\n{text}"))]);
+        let a = chat(&OfflineExtract::new(&id).unwrap(), &RunContext::new(), &r).await.unwrap().text();
+        println!("Q {q}\n  A {a}");
+    }
+}

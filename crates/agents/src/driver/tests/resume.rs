@@ -97,6 +97,32 @@ async fn a_tool_that_must_not_run_twice_stops_the_resumed_run_when_its_outcome_i
 }
 
 #[tokio::test]
+async fn an_unknown_outcome_keeps_earlier_calls_of_its_round_from_starting() {
+    let (_, records) = undisturbed(Effect::AtMostOnce).await;
+    // Only the second call of the round had begun.
+    let began = records.iter().position(|record| record.step() == "tool/0/1").unwrap();
+    let mut before = records[..=began].to_vec();
+    before.retain(|record| record.step() != "tool/0/0");
+    let (result, models, tools) = resumed(&before, Effect::AtMostOnce, Delivery::Plain).await;
+    assert_eq!((failure(&result), models, tools), (ErrorKind::Conflict, 0, 0));
+}
+
+#[tokio::test]
+async fn a_tool_that_fails_because_the_run_ends_has_no_result_on_record() {
+    let context = RunContext::new();
+    let token = context.cancellation().clone();
+    let tool = function("double", "", move |_: Double, _| {
+        token.cancel();
+        async { Err::<(), _>(Error::new(ErrorKind::Timeout, "the inner run ended")) }
+    });
+    let agent = agent([tool]).build().unwrap();
+    let result = run(&context, &agent, TestModel::new(&turns()), "go").await;
+    assert_eq!(result.outcome, Outcome::Cancelled);
+    let state = context.log().lookup("tool/0/0").unwrap();
+    assert_eq!((state.result, state.failed), (None, true));
+}
+
+#[tokio::test]
 async fn a_replayed_run_tells_the_same_events_and_says_that_they_are_replayed() {
     let told_by = |log: Arc<MemoryLog>| async move {
         let events = Arc::new(Mutex::new(Vec::new()));
@@ -124,8 +150,18 @@ async fn a_replayed_run_tells_the_same_events_and_says_that_they_are_replayed() 
 #[tokio::test]
 async fn a_changed_agent_is_not_answered_from_an_older_log() {
     let (_, records) = undisturbed(Effect::Pure).await;
-    let context = RunContext::with_log("r1".parse().unwrap(), log_of(&records).await);
-    let changed = agent([counted(&Arc::default(), Effect::Pure)]).instructions("Be brief.").build().unwrap();
-    let result = run(&context, &changed, TestModel::new(&turns()), "go").await;
-    assert_eq!(failure(&result), ErrorKind::Conflict);
+    let tool = || counted(&Arc::default(), Effect::Pure);
+    for (changed, step) in [
+        (agent([tool()]).instructions("Be brief."), "model/0"),
+        // The first request is as it was; the second shows the tool's failure cut short.
+        (agent([tool()]).max_tool_result_chars(5), "model/1"),
+    ] {
+        let context = RunContext::with_log("r1".parse().unwrap(), log_of(&records).await);
+        let model = TestModel::new(&turns());
+        let result = run(&context, &changed.build().unwrap(), model.clone(), "go").await;
+        assert_eq!(failure(&result), ErrorKind::Conflict);
+        let message = format!("step `{step}` was recorded for another request");
+        assert_eq!(result.error().unwrap().message(), message);
+        assert!(model.requests().is_empty());
+    }
 }

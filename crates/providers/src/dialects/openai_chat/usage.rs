@@ -54,9 +54,7 @@ impl Count {
 /// Reads a usage object; `None` when it holds no count.
 pub(super) fn read(raw: &RawValue, profile: &Profile) -> Option<Usage> {
     let counts: Counts = serde_json::from_str(raw.get()).ok()?;
-    if counts.prompt_tokens.or(counts.completion_tokens).or(counts.total_tokens).0.is_none() {
-        return None;
-    }
+    counts.prompt_tokens.or(counts.completion_tokens).or(counts.total_tokens).0?;
     let prompt = counts.prompt_tokens_details.unwrap_or_default();
     let completion = counts.completion_tokens_details.unwrap_or_default();
     let mut usage = Usage::new(counts.prompt_tokens.value(), counts.completion_tokens.value());

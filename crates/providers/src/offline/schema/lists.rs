@@ -4,8 +4,8 @@ use motet_core::{ErrorKind, Result};
 use serde_json::{Map, Value};
 
 use super::check::{least_of, most_of, tuple};
-use super::view::{Anchor, View, alike};
-use super::{DEEPEST, Filled, Filler, described, impossible, numbers, strings, types};
+use super::view::{self, Anchor, View, alike};
+use super::{DEEPEST, Filled, Filler, Spot, described, impossible, numbers, strings, types};
 use crate::offline::blocks::Kind as BlockKind;
 use crate::offline::material::{Material, Sentence};
 use crate::offline::prose::unique;
@@ -21,19 +21,14 @@ const USUAL: usize = 5;
 const MOST_SENTENCES: usize = 6;
 
 /// Fills a schema of type array.
-pub(super) fn fill(
-    filler: &Filler<'_>,
-    schema: &Map<String, Value>,
-    wanted: &Wanted,
-    view: &View<'_>,
-    depth: usize,
-) -> Result<Filled> {
+pub(super) fn fill(filler: &Filler<'_>, schema: &Map<String, Value>, spot: Spot<'_>) -> Result<Filled> {
+    let Spot { wanted, view, depth } = spot;
     let (fixed, rest) = tuple(schema);
     let (least, most) = (least_of(schema, "minItems"), most_of(schema, "maxItems"));
     let mut items = Vec::new();
     let mut found = false;
     for part in fixed.iter().take(most) {
-        let filled = filler.fill(part, wanted, view, depth + 1)?;
+        let filled = filler.fill(part, spot.below(wanted))?;
         found |= filled.found;
         items.push(filled.value);
     }
@@ -93,7 +88,7 @@ impl Place<'_> {
 
     /// Fills a single item, where items are of no kind that a text has many of.
     fn one(&self, item: &Value) -> Result<Vec<Value>> {
-        match self.filler.fill(item, self.wanted, self.view, self.depth + 1) {
+        match self.filler.fill(item, Spot { wanted: self.wanted, view: self.view, depth: self.depth + 1 }) {
             Ok(filled) if filled.found || self.needed > 0 => Ok(vec![filled.value]),
             Err(error) if self.needed > 0 || error.kind() != ErrorKind::InvalidOutput => Err(error),
             _ => Ok(Vec::new()),
@@ -190,7 +185,7 @@ impl Place<'_> {
         for part in self.parts(keywords, wanted).into_iter().take(most.saturating_mul(2)) {
             let material = Material::part(&part.text, self.view.material);
             let view = View::about(&material, self.view.instruction, part.anchor);
-            match self.filler.fill(item, wanted, &view, self.depth + 1) {
+            match self.filler.fill(item, Spot { wanted, view: &view, depth: self.depth + 1 }) {
                 Ok(filled) if filled.found && !objects.contains(&filled.value) => objects.push(filled.value),
                 Err(error) if error.kind() != ErrorKind::InvalidOutput => return Err(error),
                 _ => {}
@@ -214,22 +209,25 @@ impl Place<'_> {
         if wanted.kind == Kind::Person {
             return self.about_people();
         }
-        let section = self.section(properties, wanted);
-        if !section.is_empty() {
-            return section;
-        }
         let dated = [
-            "event",
-            "events",
-            "timeline",
-            "milestones",
-            "schedule",
+            "appointments",
             "calendar",
             "ereignisse",
-            "appointments",
+            "event",
+            "events",
+            "milestones",
+            "schedule",
+            "timeline",
         ];
-        if wanted.kind == Kind::Date || wanted.name.iter().any(|name| dated.contains(&name.as_str())) {
+        let by_heading = self.view.pieces(wanted);
+        let is_dated =
+            wanted.kind == Kind::Date || wanted.name.iter().any(|name| dated.contains(&name.as_str()));
+        if is_dated && by_heading.is_empty() {
             return self.about_dates();
+        }
+        let section = self.section(properties, by_heading);
+        if !section.is_empty() || view::has_cues(wanted) {
+            return section;
         }
         if asks(Kind::Person) {
             return self.about_people();
@@ -256,14 +254,9 @@ impl Place<'_> {
                 }
             }
         }
-        let parts = material.names.people.iter().zip(texts).map(|(person, texts)| {
+        let parts = material.names.people.iter().zip(texts).enumerate().map(|(number, (person, texts))| {
             let sentences = texts.iter().flat_map(|text| crate::offline::sentences::split(text));
-            let own: Vec<&str> =
-                sentences.filter(|text| !material.names.mentioned(text).is_empty()).collect();
-            let number = material.names.mentioned(&person.name);
-            let own = own
-                .into_iter()
-                .filter(|text| material.names.mentioned(text).iter().any(|n| number.contains(n)));
+            let own = sentences.filter(|text| material.names.mentioned(text).contains(&number));
             let text = unique(own.map(str::to_owned)).join("\n\n");
             let anchor = Anchor {
                 kind: Kind::Person,
@@ -276,28 +269,37 @@ impl Place<'_> {
         parts.collect()
     }
 
+    /// Gives what happens on each date, earliest first.
     fn about_dates(&self) -> Vec<Part> {
         let material = self.view.material;
         let labels = material.blocks.iter().filter(|block| block.kind == BlockKind::Label);
+        // `Date: 14 March 2026` tells nothing of what happens then.
+        let labels = labels.filter(|block| !is_date_label(block.label.as_deref().unwrap_or_default()));
         let labels =
             labels.map(|block| format!("{}: {}", block.label.as_deref().unwrap_or_default(), block.text));
-        let texts = labels.chain(material.sentences.iter().map(|sentence| self.part_text(sentence)));
-        let mut parts: Vec<Part> = texts.flat_map(|text| {
-            let mut own = dates::find(&text);
-            own.dedup();
-            own.into_iter()
-                .map(|date| Part {
-                    text: text.clone(),
-                    anchor: Some(Anchor {
-                        kind: Kind::Date,
-                        text: date.to_string(),
-                        role: None,
-                        mentions: 1,
-                    }),
-                })
-                .collect::<Vec<_>>()
-        });
-        parts.collect()
+        let headings = material.blocks.iter().filter(|block| matches!(block.kind, BlockKind::Heading(_)));
+        let headings = headings.map(|block| block.text.clone());
+        let sentences = material.sentences.iter().map(|sentence| self.part_text(sentence));
+        let texts = labels.chain(headings).chain(sentences);
+        let mut parts: Vec<Part> = texts
+            .flat_map(|text| {
+                let mut own = dates::find(&text);
+                own.dedup();
+                own.into_iter()
+                    .map(|date| Part {
+                        text: text.clone(),
+                        anchor: Some(Anchor {
+                            kind: Kind::Date,
+                            text: date.to_string(),
+                            role: None,
+                            mentions: 1,
+                        }),
+                    })
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+        parts.sort_by(|a, b| date_of(a).cmp(date_of(b)));
+        parts
     }
 
     fn about(&self, kind: Kind, name: String) -> Part {
@@ -315,9 +317,8 @@ impl Place<'_> {
     }
 
     /// Gives the items of the section that says what is wanted, or of a table whose columns do.
-    fn section(&self, properties: &Map<String, Value>, wanted: &Wanted) -> Vec<Part> {
+    fn section<'b>(&'b self, properties: &Map<String, Value>, by_heading: Vec<&'b Sentence>) -> Vec<Part> {
         let material = self.view.material;
-        let by_heading = self.view.pieces(wanted);
         let fits = |sentence: &&Sentence| {
             let cells =
                 material.blocks.get(sentence.block).map(|block| block.cells.as_slice()).unwrap_or_default();
@@ -345,6 +346,10 @@ impl Place<'_> {
             None => self.view.piece(sentence),
         }
     }
+}
+
+fn date_of(part: &Part) -> &str {
+    part.anchor.as_ref().map_or("", |anchor| &anchor.text)
 }
 
 fn is_date_label(label: &str) -> bool {

@@ -16,6 +16,9 @@ pub(super) type Candidate = (String, bool);
 /// Words that are tried, one by one, where a pattern wants something special.
 const MOST_TRIED: usize = 20_000;
 
+/// Sentences up to which a part of a text is its own summary.
+const WHOLE_PART: usize = 3;
+
 /// Fills a schema of type string.
 pub(super) fn fill(schema: &Map<String, Value>, wanted: &Wanted, view: &View<'_>) -> Result<Filled> {
     let kind = kind(schema, wanted);
@@ -178,7 +181,9 @@ fn other(wanted: &Wanted, view: &View<'_>) -> Option<Candidate> {
     }
     if view.is_part && !view.material.sentences.is_empty() {
         // All of a part is to the point, and its first sentence says most.
-        return view.material.sentences.first().map(|sentence| (sentence.text.clone(), true));
+        let count = if wanted.kind == Kind::Summary { WHOLE_PART } else { 1 };
+        let first = view.material.sentences.iter().take(count).map(|sentence| view.material.shown(sentence));
+        return Some((first.collect::<Vec<_>>().join(" "), true));
     }
     let pieces: Vec<String> =
         view.pieces(wanted).into_iter().take(2).map(|sentence| view.piece(sentence)).collect();

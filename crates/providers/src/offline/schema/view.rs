@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::offline::answer;
 use crate::offline::blocks::Kind as BlockKind;
 use crate::offline::material::{Material, Sentence};
-use crate::offline::rank::Ranking;
+use crate::offline::rank::{Ranking, has_stem};
 use crate::offline::wanted::{Kind, Wanted};
 use crate::offline::{dates, words};
 
@@ -40,7 +40,7 @@ const SYNONYMS: &[&[&str]] = &[
     &["date", "datum", "day"],
     &["place", "location", "venue", "where", "ort", "room"],
     &["present", "attendees", "participants", "attending", "teilnehmer"],
-    &["actions", "todos", "tasks", "steps", "next", "do", "aufgaben", "change", "tun"],
+    &["actions", "todo", "todos", "tasks", "steps", "next", "do", "aufgaben", "change", "tun"],
     &["decisions", "resolutions", "decided", "resolved", "beschlüsse"],
     &["time", "when", "uhrzeit"],
     &["author", "from", "writer", "sender", "von"],
@@ -52,7 +52,7 @@ const SYNONYMS: &[&[&str]] = &[
 const CUES: &[(&[&str], &[&str])] = &[
     (
         &["action", "actions", "todo", "todos", "task", "tasks", "steps", "aufgaben", "obligations"],
-        &["must", "shall", "please", "need", "needs", "muss", "müssen", "bitte", "soll", "sollen", "should"],
+        &["must", "shall", "please", "muss", "müssen", "bitte", "soll", "sollen"],
     ),
     (
         &["decision", "decisions", "resolution", "resolutions", "beschlüsse", "agreements"],
@@ -129,20 +129,25 @@ impl<'a> View<'a> {
 
     /// Gives the sentences with a word that shows what they are: an action, a decision, a risk.
     fn by_cue(&self, wanted: &Wanted) -> Vec<&Sentence> {
-        let group =
-            CUES.iter().find(|(names, _)| wanted.name.iter().any(|name| names.contains(&name.as_str())));
-        let Some((_, cues)) = group else { return Vec::new() };
+        let Some(cues) = cues(wanted) else { return Vec::new() };
         let has = |sentence: &&Sentence| {
             let lower = sentence.text.to_lowercase();
             words::words(&lower).any(|word| cues.contains(&word))
                 || cues.iter().any(|cue| cue.len() == 1 && lower.ends_with(cue))
         };
-        self.material.sentences.iter().filter(has).collect()
+        let opens = |sentence: &&&Sentence| {
+            let first = words::words(&sentence.text).next().map(str::to_lowercase);
+            first.is_some_and(|first| cues.contains(&first.as_str()))
+        };
+        let all: Vec<&Sentence> = self.material.sentences.iter().filter(has).collect();
+        // Minutes begin their decisions with the word; then what only mentions it is none.
+        let opening: Vec<&Sentence> = all.iter().filter(opens).copied().collect();
+        if opening.len() > 1 { opening } else { all }
     }
 
     fn section(&self, wanted: &Wanted) -> Vec<&Sentence> {
         let matches = |heading: &str| {
-            let lower = heading.to_lowercase();
+            let lower = heading.to_lowercase().replace("to-do", "todo").replace("to do", "todo");
             let parts: Vec<&str> = words::words(&lower).filter(|word| !words::is_stop_word(word)).collect();
             parts.len() <= 6 && wanted.name.iter().any(|name| parts.iter().any(|part| alike(name, part)))
         };
@@ -163,22 +168,19 @@ impl<'a> View<'a> {
     /// Gives the best sentence for which something holds; the first such one where none shares a word.
     pub(super) fn best_with(&self, wanted: &Wanted, holds: impl Fn(&str) -> bool) -> Option<(&str, bool)> {
         let stems = words::stems(&wanted.words);
+        let material = self.material;
         let mut best: Option<(&str, usize)> = None;
-        let lines = self
-            .material
-            .blocks
-            .iter()
-            .filter(|block| block.kind == BlockKind::Label)
-            .map(|block| &block.text);
-        for text in self.material.sentences.iter().map(|sentence| &sentence.text).chain(lines) {
-            if best.is_some_and(|(_, score)| score == stems.len()) || !holds(text) {
-                continue;
-            }
-            let own = words::stems(text);
-            let score = stems.iter().filter(|stem| own.contains(stem)).count();
+        let mut offer = |text: &'a str, score: usize| {
             if best.is_none_or(|(_, best)| score > best) {
                 best = Some((text, score));
             }
+        };
+        for sentence in material.sentences.iter().filter(|sentence| holds(&sentence.text)) {
+            offer(&sentence.text, stems.iter().filter(|stem| has_stem(material, sentence, stem)).count());
+        }
+        for (label, value) in material.labels().filter(|(_, value)| holds(value)) {
+            let own = words::stems(label);
+            offer(value, stems.iter().filter(|stem| own.contains(stem)).count());
         }
         best.map(|(text, score)| (text, score > 0))
     }
@@ -225,8 +227,7 @@ impl<'a> View<'a> {
         };
         !stems.is_empty()
             && self.material.sentences.iter().any(|sentence| {
-                stems.iter().all(|stem| crate::offline::rank::has_stem(self.material, sentence, stem))
-                    && !denied(&sentence.text)
+                stems.iter().all(|stem| has_stem(self.material, sentence, stem)) && !denied(&sentence.text)
             })
     }
 
@@ -254,9 +255,7 @@ impl<'a> View<'a> {
         let mut best: Option<(&'b Value, usize)> = None;
         for option in options {
             let stems = text(option).map(|text| words::stems(&text)).unwrap_or_default();
-            let all = |sentence: &&Sentence| {
-                stems.iter().all(|stem| crate::offline::rank::has_stem(self.material, sentence, stem))
-            };
+            let all = |sentence: &&Sentence| stems.iter().all(|stem| has_stem(self.material, sentence, stem));
             let count = if stems.is_empty() { 0 } else { self.material.sentences.iter().filter(all).count() };
             if count > best.map_or(0, |(_, best)| best) {
                 best = Some((option, count));
@@ -264,6 +263,16 @@ impl<'a> View<'a> {
         }
         best.map(|(option, _)| option)
     }
+}
+
+/// Tells whether what is wanted is known by the words of its sentences, so that sentences without them are none.
+pub(super) fn has_cues(wanted: &Wanted) -> bool {
+    cues(wanted).is_some()
+}
+
+fn cues(wanted: &Wanted) -> Option<&'static [&'static str]> {
+    let names = |names: &[&str]| wanted.name.iter().any(|name| names.contains(&name.as_str()));
+    CUES.iter().find(|(group, _)| names(group)).map(|(_, cues)| *cues)
 }
 
 /// Tells whether two words, both in lower case, mean the same as names of facts.

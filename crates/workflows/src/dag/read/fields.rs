@@ -68,7 +68,8 @@ impl<'n> Fields<'n> {
 pub(super) fn misfit(field: &Field, expected: &str, report: &mut Report<'_>) {
     let message = format!("`{}` must be {expected}, but is {}", field.key, found(&field.node));
     let scalar = matches!(field.node.content, Content::Bool(_) | Content::Number(_));
-    let hint = (scalar && expected == "a string").then(|| format!("put it in quotes: `\"{}\"`", field.node.to_json()));
+    let hint = (scalar && expected == "a string")
+        .then(|| format!("put it in quotes: `\"{}\"`", field.node.to_json()));
     report.add_with(field.node.place, message, hint);
 }
 
@@ -93,7 +94,11 @@ pub(super) fn name<'n>(field: &'n Field, report: &mut Report<'_>) -> Option<&'n 
 }
 
 /// Reads a whole number within bounds.
-pub(super) fn count(field: &Field, bounds: std::ops::RangeInclusive<u32>, report: &mut Report<'_>) -> Option<u32> {
+pub(super) fn count(
+    field: &Field,
+    bounds: std::ops::RangeInclusive<u32>,
+    report: &mut Report<'_>,
+) -> Option<u32> {
     let number = match &field.node.content {
         Content::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
         _ => None,

@@ -46,7 +46,11 @@ fn items(field: &Field, report: &mut Report<'_>) -> Option<Value> {
         Content::String(text) => {
             let expected = if field.key == "items" { "a list or one reference to a list" } else { EXPECTED };
             let message = format!("`{}` must be {expected}, but is {}", field.key, described(&field.node));
-            report.hint(field.node.place, message, format!("for files write `for_each: {{files: \"{text}\"}}`"));
+            report.hint(
+                field.node.place,
+                message,
+                format!("for files write `for_each: {{files: \"{text}\"}}`"),
+            );
             None
         }
         _ => {
@@ -81,7 +85,8 @@ fn patterns(field: &Field, report: &mut Report<'_>) -> Option<Vec<String>> {
 
 /// Reads a condition. There is no language of expressions, so what could only ever be true is refused.
 pub(super) fn when(field: &Field, report: &mut Report<'_>) -> Option<Value> {
-    let hint = "write one reference, such as `${check.result.ok}`; a text is true unless it is empty or `false`";
+    let hint =
+        "write one reference, such as `${check.result.ok}`; a text is true unless it is empty or `false`";
     let always = |node: &Node, report: &mut Report<'_>| {
         let message = format!("`when` is always true: it is {}", described(node));
         report.hint(node.place, message, hint);

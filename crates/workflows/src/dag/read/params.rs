@@ -35,14 +35,17 @@ fn kind(field: &Field, kind: ParameterKind, report: &mut Report<'_>) {
     let fits = match &field.node.content {
         Content::String(text) => match becomes(text) {
             Becomes::Anything => true,
-            Becomes::Text { .. } | Becomes::Itself => matches!(kind, ParameterKind::String | ParameterKind::Any),
+            Becomes::Text { .. } | Becomes::Itself => {
+                matches!(kind, ParameterKind::String | ParameterKind::Any)
+            }
         },
         Content::List(_) => matches!(kind, ParameterKind::Array | ParameterKind::Any),
         Content::Map(_) => matches!(kind, ParameterKind::Object | ParameterKind::Any),
         Content::Null | Content::Bool(_) | Content::Number(_) => kind.accepts(&field.node.to_json()),
     };
     if !fits {
-        let message = format!("the parameter `{}` must be {}, but is {}", field.key, kind.as_str(), found(&field.node));
+        let message =
+            format!("the parameter `{}` must be {}, but is {}", field.key, kind.as_str(), found(&field.node));
         report.add_with(field.node.place, message, remedy(field, kind));
     }
 }
@@ -52,8 +55,12 @@ fn remedy(field: &Field, kind: ParameterKind) -> Option<String> {
         Content::String(text) if matches!(becomes(text), Becomes::Text { .. }) => {
             Some("a text around a reference makes it a text; write the reference alone".to_owned())
         }
-        Content::String(text) if kind == ParameterKind::Array => Some(format!("write it as a list: `[{text}]`")),
-        Content::String(_) if matches!(kind, ParameterKind::Number | ParameterKind::Integer | ParameterKind::Boolean) => {
+        Content::String(text) if kind == ParameterKind::Array => {
+            Some(format!("write it as a list: `[{text}]`"))
+        }
+        Content::String(_)
+            if matches!(kind, ParameterKind::Number | ParameterKind::Integer | ParameterKind::Boolean) =>
+        {
             Some("write it without quotes".to_owned())
         }
         Content::Bool(_) | Content::Number(_) if kind == ParameterKind::String => {

@@ -41,7 +41,11 @@ fn duration(field: &Field, report: &mut Report<'_>) -> Option<Duration> {
     };
     let Some(seconds) = seconds.filter(|seconds| *seconds >= 0.0) else {
         let message = format!("`{}` must be a time, but is {}", field.key, found(&field.node));
-        report.hint(field.node.place, message, "write seconds, as in `30` or `0.5`, or a unit, as in `500ms`, `30s`, `5m`, `1h`");
+        report.hint(
+            field.node.place,
+            message,
+            "write seconds, as in `30` or `0.5`, or a unit, as in `500ms`, `30s`, `5m`, `1h`",
+        );
         return None;
     };
     let duration = Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
@@ -75,10 +79,13 @@ pub(super) fn retry(field: &Field, report: &mut Report<'_>) -> RetryPolicy {
     let Some(fields) = Fields::of(&field.node, "`retry`", report) else { return policy };
     fields.refuse_others(&RETRY_KEYS, report, |_| None);
     policy.max_attempts = DEFAULT_ATTEMPTS;
-    if let Some(attempts) = fields.get("max_attempts").and_then(|field| count(field, 1..=MOST_ATTEMPTS, report)) {
+    if let Some(attempts) =
+        fields.get("max_attempts").and_then(|field| count(field, 1..=MOST_ATTEMPTS, report))
+    {
         policy.max_attempts = attempts;
     }
-    let backoffs = [("fixed", Backoff::Fixed), ("linear", Backoff::Linear), ("exponential", Backoff::Exponential)];
+    let backoffs =
+        [("fixed", Backoff::Fixed), ("linear", Backoff::Linear), ("exponential", Backoff::Exponential)];
     if let Some(backoff) = fields.get("backoff").and_then(|field| choice(field, &backoffs, report)) {
         policy.backoff = backoff;
     }
@@ -92,7 +99,8 @@ pub(super) fn retry(field: &Field, report: &mut Report<'_>) -> RetryPolicy {
         Some((field, longest)) => {
             if longest < policy.base_delay {
                 let base = policy.base_delay;
-                report.add(field.node.place, format!("`max_delay` is shorter than the base delay of {base:?}"));
+                report
+                    .add(field.node.place, format!("`max_delay` is shorter than the base delay of {base:?}"));
             }
             policy.max_delay = longest;
         }
@@ -141,8 +149,10 @@ fn choice<T: Copy>(field: &Field, words: &[(&str, T)], report: &mut Report<'_>) 
     let chosen = words.iter().find(|(word, _)| written.as_deref() == Some(*word)).map(|(_, value)| *value);
     if chosen.is_none() {
         let listed: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
-        let message = format!("`{}` must be one of {}, but is {}", field.key, listed.join(", "), found(&field.node));
-        let near = written.and_then(|text| report.nearest(&shown(&text), words.iter().map(|(word, _)| *word)));
+        let message =
+            format!("`{}` must be one of {}, but is {}", field.key, listed.join(", "), found(&field.node));
+        let near =
+            written.and_then(|text| report.nearest(&shown(&text), words.iter().map(|(word, _)| *word)));
         report.add_with(field.node.place, message, near.map(|near| format!("did you mean `{near}`?")));
     }
     chosen

@@ -90,12 +90,15 @@ impl From<Problems> for Error {
     fn from(problems: Problems) -> Self {
         match problems.0.as_slice() {
             [problem] => {
-                let error = Error::new(ErrorKind::InvalidRequest, format!("the workflow is not valid: {problem}"));
+                let error =
+                    Error::new(ErrorKind::InvalidRequest, format!("the workflow is not valid: {problem}"));
                 problem.hint.iter().fold(error, |error, hint| error.with_hint(hint))
             }
             several => {
                 let message = format!("the workflow has {} problems:\n{problems}", several.len());
-                let hints = several.iter().filter_map(|problem| Some(format!("{}: {}", problem.place(), problem.hint.as_ref()?)));
+                let hints = several
+                    .iter()
+                    .filter_map(|problem| Some(format!("{}: {}", problem.place(), problem.hint.as_ref()?)));
                 let hints: Vec<String> = hints.take(LISTED).collect();
                 let error = Error::new(ErrorKind::InvalidRequest, message);
                 if hints.is_empty() { error } else { error.with_hint(hints.join("\n")) }

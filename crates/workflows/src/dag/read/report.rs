@@ -42,15 +42,27 @@ impl<'a> Report<'a> {
 
     /// Adds a problem with what to do about it, if anything is known.
     pub(super) fn add_with(&mut self, place: Place, message: impl Into<String>, hint: Option<String>) {
-        if self.faults.len() < MAX_PROBLEMS {
+        if !self.is_full() {
             self.faults.push(Fault { place, message: message.into(), hint });
         } else {
             self.omitted += 1;
         }
     }
 
+    /// Tells whether further problems are only counted, so that their advice need not be found.
+    pub(super) fn is_full(&self) -> bool {
+        self.faults.len() >= MAX_PROBLEMS
+    }
+
     /// Asks whether a name near the unknown one was meant, or lists what is known.
-    pub(super) fn advice<'n>(&mut self, name: &str, known: impl Iterator<Item = &'n str> + Clone) -> Option<String> {
+    pub(super) fn advice<'n>(
+        &mut self,
+        name: &str,
+        known: impl Iterator<Item = &'n str> + Clone,
+    ) -> Option<String> {
+        if self.is_full() {
+            return None;
+        }
         if let Some(near) = self.nearest(name, known.clone()) {
             return Some(format!("did you mean `{near}`?"));
         }
@@ -59,8 +71,12 @@ impl<'a> Report<'a> {
     }
 
     /// Gives the known name that was probably meant.
-    pub(super) fn nearest<'n>(&mut self, name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-        let left = MAX_COMPARISONS.saturating_sub(self.comparisons);
+    pub(super) fn nearest<'n>(
+        &mut self,
+        name: &str,
+        known: impl Iterator<Item = &'n str>,
+    ) -> Option<&'n str> {
+        let left = if self.is_full() { 0 } else { MAX_COMPARISONS.saturating_sub(self.comparisons) };
         let comparisons = &mut self.comparisons;
         nearest(name, known.take(left).inspect(|_| *comparisons += 1))
     }

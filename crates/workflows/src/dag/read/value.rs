@@ -43,7 +43,8 @@ impl<'a> Paths<'a> {
 }
 
 fn is_plain(key: &str) -> bool {
-    !key.is_empty() && key.chars().all(|character| character.is_alphanumeric() || matches!(character, '_' | '-'))
+    !key.is_empty()
+        && key.chars().all(|character| character.is_alphanumeric() || matches!(character, '_' | '-'))
 }
 
 /// Makes the tree of a value; what is nested too deeply is left out and told.
@@ -54,7 +55,13 @@ pub(super) fn tree(value: &Value) -> (Node, Paths<'_>, Vec<Fault>) {
     (node, paths, faults)
 }
 
-fn node<'a>(value: &'a Value, number: usize, depth: usize, paths: &mut Paths<'a>, faults: &mut Vec<Fault>) -> Node {
+fn node<'a>(
+    value: &'a Value,
+    number: usize,
+    depth: usize,
+    paths: &mut Paths<'a>,
+    faults: &mut Vec<Fault>,
+) -> Node {
     let place = Place { line: 0, column: number };
     let content = match value {
         Value::Array(_) | Value::Object(_) if depth > MAX_DEPTH => {

@@ -6,13 +6,21 @@ const MAX_COMPARED: usize = 20_000;
 /// How many names a hint lists.
 const MAX_LISTED: usize = 12;
 
-/// Gives the known name that is only a few letters away, if there is one; of equally near ones the first.
+/// The shortest name that counts as a part of a longer one.
+const SHORTEST_PART: usize = 4;
+
+/// Gives the known name that is only a few letters away or holds the other one, if there is one; of equally near ones the
+/// first.
 pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = name.to_lowercase();
     let length = wanted.chars().count();
     let allowed = (length / 3).clamp(1, 3);
     let near = |candidate: &str| {
         let candidate = candidate.to_lowercase();
+        let shorter = candidate.len().min(wanted.len());
+        if shorter >= SHORTEST_PART && (candidate.contains(&wanted) || wanted.contains(&candidate)) {
+            return Some(allowed);
+        }
         if candidate.chars().count().abs_diff(length) > allowed {
             return None;
         }

@@ -111,9 +111,16 @@ fn a_plain_answer_that_is_none_is_refused() {
         let error = plain(&body).unwrap_err();
         assert_eq!((error.kind(), error.message()), (ErrorKind::InvalidOutput, expected));
     }
-    let error = OpenAiChat.decode(b"{\"choices\": [", &origin()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::InvalidOutput);
-    assert!(error.message().contains("begins with `{\"choices\": [`"), "{error}");
+    for (body, kind) in [
+        ("{\"choices\": [", ErrorKind::Truncated),
+        ("", ErrorKind::Truncated),
+        ("{\"choices\": ]", ErrorKind::InvalidOutput),
+        ("[1]", ErrorKind::InvalidOutput),
+    ] {
+        let error = OpenAiChat.decode(body.as_bytes(), &origin()).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.message().contains(&format!("begins with `{body}`")), "{error}");
+    }
     let error = plain(&json!({"error": {"message": "slow down", "code": 429}, "choices": []})).unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::RateLimit, "slow down"));
     let error = plain(&json!({"choices": [{"error": {"message": "upstream", "code": 502}}]})).unwrap_err();
