@@ -142,7 +142,11 @@ fn a_refusal_of_the_provider_is_an_error_object_and_a_non_zero_exit() {
         "hint": null,
         "retry_after": 2.0,
         "provider": "openai",
-        "request_id": "req_test"
+        "request_id": "req_test",
+        "context": {
+          "code": "rate_limit_exceeded",
+          "type": "requests"
+        }
       }
     }
     "#);

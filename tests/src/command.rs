@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::OnceLock;
 
 use anyhow::{Context as _, ensure};
 use serde_json::Value;
@@ -13,32 +12,20 @@ pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
-/// Builds the `motet` command once, and gives where it is.
+/// Gives where the `motet` command is: beside this test, built already, or built now where it is not there at all.
 ///
 /// # Errors
 /// When it cannot be built.
-pub fn binary() -> anyhow::Result<&'static Path> {
-    static BINARY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let built = BINARY.get_or_init(|| build().map_err(|error| format!("{error:#}")));
-    built.as_deref().map_err(|error| anyhow::anyhow!("{error}"))
-}
-
-fn build() -> anyhow::Result<PathBuf> {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo
-        .args(["build", "--quiet", "--package", "motet-cli", "--message-format", "json"])
-        .current_dir(workspace());
-    let output = cargo.output().context("cargo cannot be started")?;
-    ensure!(
-        output.status.success(),
-        "the command does not build: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let lines = output.stdout.split(|byte| *byte == b'\n');
-    let executable = lines
-        .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
-        .find_map(|message| message.get("executable").and_then(Value::as_str).map(PathBuf::from));
-    executable.context("cargo named no executable")
+pub fn binary() -> anyhow::Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let directory = test.ancestors().nth(2).context("the test lies in no target directory")?;
+    let binary = directory.join(format!("motet{}", std::env::consts::EXE_SUFFIX));
+    if !binary.exists() {
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        let built = cargo.args(["build", "--quiet", "--package", "motet-cli"]).current_dir(workspace()).status()?;
+        ensure!(built.success() && binary.exists(), "the command does not build");
+    }
+    Ok(binary)
 }
 
 /// A directory in which commands are run, with an environment of its own.

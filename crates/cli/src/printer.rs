@@ -103,6 +103,7 @@ pub(crate) fn printed(error: &Error) -> serde_json::Value {
         "retry_after": report.retry_after,
         "provider": report.provider,
         "request_id": report.request_id,
+        "context": report.context,
     })
 }
 

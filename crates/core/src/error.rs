@@ -2,6 +2,8 @@
 //!
 //! Knows nothing of HTTP clients, stores, or terminals; hints are kept beside the message, never inside it.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -138,7 +140,7 @@ struct Details {
     operation: Option<&'static str>,
     status: Option<u16>,
     request_id: Option<String>,
-    context: Vec<(&'static str, String)>,
+    context: Vec<(Cow<'static, str>, String)>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -220,8 +222,8 @@ impl Error {
 
     /// Adds a named fact, such as the task or the file concerned.
     #[must_use]
-    pub fn with_context(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.0.context.push((name, value.into()));
+    pub fn with_context(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
+        self.0.context.push((name.into(), value.into()));
         self
     }
 
@@ -297,7 +299,7 @@ impl Error {
 
     /// Gives the named facts in the order they were added.
     #[must_use]
-    pub fn context(&self) -> &[(&'static str, String)] {
+    pub fn context(&self) -> &[(Cow<'static, str>, String)] {
         &self.0.context
     }
 
@@ -307,11 +309,12 @@ impl Error {
         ErrorReport {
             kind: self.0.kind,
             status: self.0.status,
-            message: self.to_string(),
+            message: self.0.message.clone(),
             hint: self.0.hint.clone(),
             retry_after: self.retry_after().map(|duration| duration.as_secs_f64()),
             provider: self.0.provider.clone(),
             request_id: self.0.request_id.clone(),
+            context: self.0.context.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
             retry: self.0.retry,
         }
     }
@@ -349,7 +352,7 @@ pub struct ErrorReport {
     pub kind: ErrorKind,
     /// HTTP status of the answer, if there was one.
     pub status: Option<u16>,
-    /// The message with its context.
+    /// The message without its context; of a provider's refusal, the provider's own words.
     pub message: String,
     /// What the user can do.
     pub hint: Option<String>,
@@ -359,6 +362,9 @@ pub struct ErrorReport {
     pub provider: Option<String>,
     /// The provider's request id.
     pub request_id: Option<String>,
+    /// Named facts, such as the provider's error code or the file concerned.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub context: BTreeMap<String, String>,
     /// Whether trying again can help; stored, but not part of the printed shape.
     #[serde(default, skip_serializing_if = "is_never")]
     pub retry: Retry,
@@ -375,6 +381,7 @@ impl From<ErrorReport> for Error {
         error.0.hint = report.hint;
         error.0.provider = report.provider;
         error.0.request_id = report.request_id;
+        error.0.context = report.context.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect();
         error
     }
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::error::{Error, ErrorKind};
 
@@ -127,41 +128,40 @@ impl fmt::Display for Millis {
 /// # Errors
 /// `Internal` when the value cannot be written as JSON.
 pub fn content_hash(value: &impl Serialize) -> Result<String, Error> {
-    let json = serde_json::to_value(value).map_err(|error| {
-        Error::new(ErrorKind::Internal, "a value cannot be written as JSON").with_source(error)
-    })?;
-    let mut hasher = blake3::Hasher::new();
-    hash_value(&mut hasher, &json);
-    Ok(hasher.finalize().to_hex().to_string())
+    let unwritable =
+        |error| Error::new(ErrorKind::Internal, "a value cannot be written as JSON").with_source(error);
+    let json = serde_json::to_value(value).map_err(unwritable)?;
+    // One buffer, because hashing many small pieces costs more than copying them together.
+    let mut canonical = Vec::with_capacity(1024);
+    write_canonical(&json, &mut canonical).map_err(unwritable)?;
+    Ok(blake3::hash(&canonical).to_hex().to_string())
 }
 
-fn hash_value(hasher: &mut blake3::Hasher, value: &serde_json::Value) {
-    use serde_json::Value;
+fn write_canonical(value: &Value, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     match value {
         Value::Array(items) => {
-            hasher.update(b"[");
+            out.push(b'[');
             for item in items {
-                hash_value(hasher, item);
-                hasher.update(b",");
+                write_canonical(item, out)?;
+                out.push(b',');
             }
-            hasher.update(b"]");
+            out.push(b']');
         }
         Value::Object(fields) => {
             let mut sorted: Vec<_> = fields.iter().collect();
             sorted.sort_unstable_by_key(|(name, _)| name.as_str());
-            hasher.update(b"{");
+            out.push(b'{');
             for (name, field) in sorted {
-                hasher.update(Value::from(name.as_str()).to_string().as_bytes());
-                hasher.update(b":");
-                hash_value(hasher, field);
-                hasher.update(b",");
+                serde_json::to_writer(&mut *out, name)?;
+                out.push(b':');
+                write_canonical(field, out)?;
+                out.push(b',');
             }
-            hasher.update(b"}");
+            out.push(b'}');
         }
-        scalar => {
-            hasher.update(scalar.to_string().as_bytes());
-        }
+        scalar => serde_json::to_writer(&mut *out, scalar)?,
     }
+    Ok(())
 }
 
 #[cfg(test)]

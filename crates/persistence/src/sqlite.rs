@@ -229,3 +229,6 @@ impl Store for SqliteStore {
         Capabilities { name: "sqlite", durability, multi_process: true }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -61,7 +61,8 @@ impl HttpModel {
         clients: &Clients,
     ) -> Result<Self> {
         let dialect = dialects::find(row.dialect)?;
-        if row.key_required && config.api_key.is_none() {
+        // Another server than the provider's own may well want no key; if it does, it says so.
+        if row.key_required && config.api_key.is_none() && config.base_url.is_none() {
             return Err(clients::missing_key(row));
         }
         let base = clients::base_url(row, config)?;

@@ -50,7 +50,8 @@ const LARGE: u64 = 100_000;
 
 /// The model `offline:extract`.
 ///
-/// The work grows in proportion to the text: about 1.5 s for 10 MB of prose in a release build. Usage is an estimate
+/// The work grows in proportion to the text: on one core and in a release build, 10 MB take about 2 s for a summary or
+/// an answer and about 3 s for a schema of seven properties. Usage is an estimate
 /// of one token for four characters, rounded up; the cost is zero. Sampling options have no effect, as the same
 /// request always has the same answer; `max_tokens` and `stop` are kept. Tools are never called unless the request
 /// says that one must be.
@@ -114,8 +115,9 @@ impl Model for OfflineExtract {
 
 fn respond(request: &ChatRequest) -> Result<ChatResponse> {
     let task = Task::read(request)?;
-    let text = if task.material.is_empty() { &task.instruction } else { &task.material };
-    let material = Material::read(text);
+    // An instruction without a text is all the text there is, but a question does not answer itself.
+    let is_bare = task.material.is_empty() && !task.instruction.trim_end().ends_with('?');
+    let material = Material::read(if is_bare { &task.instruction } else { &task.material });
     let (part, reason) = match forced_tool(request, &task)? {
         Some(tool) => (tool_call(tool, &material, &task, request.messages.len())?, FinishReason::ToolCalls),
         None => {

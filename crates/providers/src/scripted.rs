@@ -66,7 +66,8 @@ struct Script {
 }
 
 /// What happens when every answer has been given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum OnExhausted {
     /// The call fails.

@@ -5,14 +5,15 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use motet_core::{Error, ErrorKind};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::Failure;
@@ -51,8 +52,7 @@ pub(crate) fn awaitable<'py>(
     let future = event_loop.call_method0(pyo3::intern!(py, "create_future"))?;
     let canceller = Canceller { cancellation: cancellation.clone(), armed: AtomicBool::new(true) };
     future.call_method1(pyo3::intern!(py, "add_done_callback"), (canceller,))?;
-    let completion =
-        Py::new(py, Completion { future: future.clone().unbind(), outcome: Mutex::new(None) })?;
+    let completion = Py::new(py, Completion { future: future.clone().unbind(), outcome: Mutex::new(None) })?;
     let event_loop = event_loop.unbind();
     runtime.spawn(async move {
         let outcome = unpanicked(work).await;
@@ -66,26 +66,23 @@ pub(crate) fn awaitable<'py>(
 pub(crate) fn wait<'py>(
     py: Python<'py>,
     cancellation: &CancellationToken,
-    work: impl Future<Output = Build> + Send,
+    work: impl Future<Output = Build> + Send + 'static,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let runtime = process::runtime(py)?;
-    let outcome = py.detach(|| runtime.block_on(watched(cancellation, work)))?;
+    let (done, outcome) = mpsc::sync_channel(1);
+    process::runtime(py)?.spawn(async move {
+        // Nobody listens any more when a second signal came.
+        let _ = done.send(unpanicked(work).await);
+    });
+    let outcome = py.detach(|| receive(&outcome, cancellation))?;
     outcome(py)
 }
 
-async fn watched(
-    cancellation: &CancellationToken,
-    work: impl Future<Output = Build> + Send,
-) -> PyResult<Build> {
-    let mut work = std::pin::pin!(unpanicked(work));
-    let mut ticks = interval_at(Instant::now() + SIGNALS, SIGNALS);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+fn receive(outcome: &Receiver<Build>, cancellation: &CancellationToken) -> PyResult<Build> {
     let mut interrupted = None;
     loop {
-        tokio::select! {
-            biased;
-            outcome = &mut work => return interrupted.map_or(Ok(outcome), Err),
-            _ = ticks.tick() => {
+        match outcome.recv_timeout(SIGNALS) {
+            Ok(outcome) => return interrupted.map_or(Ok(outcome), Err),
+            Err(RecvTimeoutError::Timeout) => {
                 if let Err(signal) = Python::attach(|py| py.check_signals()) {
                     if interrupted.is_some() {
                         return Err(signal);
@@ -94,6 +91,10 @@ async fn watched(
                     interrupted = Some(signal);
                 }
             }
+            // The interpreter exits, so this is a daemon thread, and it must not go back into Python.
+            Err(RecvTimeoutError::Disconnected) => loop {
+                thread::park();
+            },
         }
     }
 }

@@ -26,7 +26,10 @@ pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'
 }
 
 /// Makes a dictionary of an object.
-pub(crate) fn map_to_python<'py>(py: Python<'py>, fields: &Map<String, Value>) -> PyResult<Bound<'py, PyDict>> {
+pub(crate) fn map_to_python<'py>(
+    py: Python<'py>,
+    fields: &Map<String, Value>,
+) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     for (name, field) in fields {
         dict.set_item(name, to_python(py, field)?)?;

@@ -11,7 +11,6 @@ use std::process;
 use std::sync::{Mutex, PoisonError};
 
 use motet::Runtime;
-use motet::agents::structured;
 use motet::discover::{Discovered, discover};
 use motet_core::request::Output;
 use motet_core::{ChatRequest, Error, ErrorKind, ModelId, RunContext};
@@ -163,9 +162,7 @@ impl Call {
             }
             _ => runtime.complete(&context, &request).await.map(|response| (response, None)),
         };
-        built(result, |py, (response, json)| {
-            Ok(Bound::new(py, Response::new(response, json))?.into_any())
-        })
+        built(result, |py, (response, json)| Ok(Bound::new(py, Response::new(response, json))?.into_any()))
     }
 }
 
@@ -230,7 +227,11 @@ impl Engine {
     }
 
     #[pyo3(signature = (run, *, blocking))]
-    fn resume_workflow<'py>(&self, run: &Bound<'py, PyString>, blocking: bool) -> PyResult<Bound<'py, PyAny>> {
+    fn resume_workflow<'py>(
+        &self,
+        run: &Bound<'py, PyString>,
+        blocking: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = run.py();
         let run = run.to_str()?.parse().map_err(|error| raise(py, &error))?;
         let cancellation = CancellationToken::new();
@@ -239,7 +240,11 @@ impl Engine {
     }
 
     #[pyo3(signature = (run, *, blocking))]
-    fn workflow_status<'py>(&self, run: &Bound<'py, PyString>, blocking: bool) -> PyResult<Bound<'py, PyAny>> {
+    fn workflow_status<'py>(
+        &self,
+        run: &Bound<'py, PyString>,
+        blocking: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = run.py();
         let run = run.to_str()?.parse().map_err(|error| raise(py, &error))?;
         let work = workflow::status(self.runtime(py, None)?, run);
@@ -252,7 +257,12 @@ impl Engine {
     }
 
     #[pyo3(signature = (limit, *, blocking))]
-    fn list_workflows<'py>(&self, py: Python<'py>, limit: u32, blocking: bool) -> PyResult<Bound<'py, PyAny>> {
+    fn list_workflows<'py>(
+        &self,
+        py: Python<'py>,
+        limit: u32,
+        blocking: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let work = workflow::list(self.runtime(py, None)?, limit);
         Mode::of(blocking).finish(py, &CancellationToken::new(), async {
             built(work.await, |py, runs| Ok(RunSummary::list(py, runs)?.into_any()))
@@ -260,7 +270,11 @@ impl Engine {
     }
 
     #[pyo3(signature = (workflow, *, blocking))]
-    fn check_workflow<'py>(&self, workflow: &Bound<'py, PyAny>, blocking: bool) -> PyResult<Bound<'py, PyAny>> {
+    fn check_workflow<'py>(
+        &self,
+        workflow: &Bound<'py, PyAny>,
+        blocking: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let source = Source::of(workflow)?;
         let runtime = self.runtime(workflow.py(), None)?;
         Mode::of(blocking).finish(workflow.py(), &CancellationToken::new(), async move {

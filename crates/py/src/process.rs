@@ -48,9 +48,12 @@ pub(crate) fn runtime(py: Python<'_>) -> PyResult<Handle> {
 
 fn start() -> Result<Runtime, Error> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS);
-    Builder::new_multi_thread().worker_threads(threads).thread_name("motet").enable_all().build().map_err(
-        |error| Error::new(ErrorKind::Internal, "the async runtime cannot start").with_source(error),
-    )
+    Builder::new_multi_thread()
+        .worker_threads(threads)
+        .thread_name("motet")
+        .enable_all()
+        .build()
+        .map_err(|error| Error::new(ErrorKind::Internal, "the async runtime cannot start").with_source(error))
 }
 
 /// Ends the runtime before the interpreter goes away, so that no thread calls into it afterwards.

@@ -138,7 +138,9 @@ fn messages(prompt: &Bound<'_, PyAny>) -> PyResult<Vec<Message>> {
     }
     if !prompt.is_instance_of::<PyList>() && !prompt.is_instance_of::<PyTuple>() {
         let found = type_name(prompt);
-        return Err(PyTypeError::new_err(format!("the prompt must be a text or a list of messages, not {found}")));
+        return Err(PyTypeError::new_err(format!(
+            "the prompt must be a text or a list of messages, not {found}"
+        )));
     }
     written::messages(from_python(prompt, "messages")?).map_err(|error| raise(prompt.py(), &error))
 }

@@ -216,11 +216,17 @@ impl Piece {
 #[pyclass(frozen, get_all, module = "motet")]
 #[derive(Default)]
 pub(crate) struct StreamingChunk {
+    /// More visible text; empty where the chunk tells something else.
     content: String,
+    /// More reasoning text.
     reasoning: String,
+    /// More of the model's words when it declines.
     refusal: String,
+    /// True when everything before is void and the answer begins anew.
     discarded: bool,
+    /// True for the last chunk.
     done: bool,
+    /// The whole answer, in the last chunk.
     response: Option<Py<Response>>,
 }
 

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use motet::workflow::Definition;
 use motet::workflows::dag::plan::RunSettings;
 use motet::workflows::dag::read::Problems;
-use motet::workflow::Definition;
 use motet::{RunReport, Runtime};
 use motet_core::store::{self, RunFilter, Task};
 use motet_core::workflow::WorkflowSpec;
@@ -38,7 +38,11 @@ impl Source {
         })
     }
 
-    fn read(&self, runtime: &Runtime, model: Option<ModelId>) -> Result<(WorkflowSpec, RunSettings), Failure> {
+    fn read(
+        &self,
+        runtime: &Runtime,
+        model: Option<ModelId>,
+    ) -> Result<(WorkflowSpec, RunSettings), Failure> {
         match self {
             Source::File(path) => {
                 let file = runtime.read_workflow(path)?;
@@ -48,7 +52,8 @@ impl Source {
             Source::Value(value) => {
                 let spec = runtime.read_workflow_value(value).map_err(Failure::Problems)?;
                 let directory = std::env::current_dir().map_err(|error| {
-                    Error::new(ErrorKind::Configuration, "the current directory cannot be found").with_source(error)
+                    Error::new(ErrorKind::Configuration, "the current directory cannot be found")
+                        .with_source(error)
                 })?;
                 Ok((spec, RunSettings { model, ..RunSettings::in_directory(&directory) }))
             }
@@ -120,10 +125,15 @@ pub(crate) async fn list(runtime: Runtime, limit: u32) -> Result<Vec<store::RunS
 #[pyclass(frozen, eq, get_all, module = "motet")]
 #[derive(PartialEq)]
 pub(crate) struct Problem {
+    /// What is wrong.
     message: String,
+    /// The line, from 1; `None` for a dictionary.
     line: Option<usize>,
+    /// The column, from 1, in characters; `None` for a dictionary.
     column: Option<usize>,
+    /// The path in a dictionary, such as `tasks[2].params.model`; `None` for a file.
     path: Option<String>,
+    /// What to do about it.
     hint: Option<String>,
 }
 
@@ -166,10 +176,15 @@ impl Problem {
 /// How one task of a run stands.
 #[pyclass(frozen, get_all, module = "motet")]
 pub(crate) struct TaskResult {
+    /// Name of the task.
     name: String,
+    /// `blocked`, `ready`, `running`, `waiting`, `done`, `failed`, or `skipped`.
     status: &'static str,
+    /// What the task gave; `None` when it gave nothing.
     result: Py<PyAny>,
+    /// Why it failed or was skipped.
     error: Option<Py<PyAny>>,
+    /// Attempts made.
     attempts: u32,
 }
 
@@ -196,15 +211,25 @@ impl TaskResult {
 /// How a run stands, as the Python half builds its `WorkflowRun` of it.
 #[pyclass(frozen, get_all, module = "motet._motet")]
 pub(crate) struct Report {
+    /// Id of the run.
     id: String,
+    /// Name of the workflow.
     name: String,
+    /// How it stands.
     state: &'static str,
+    /// The workflow's outputs.
     outputs: Py<PyAny>,
+    /// Its tasks, in the order written.
     tasks: Vec<Py<TaskResult>>,
+    /// Recorded model calls.
     model_calls: u32,
+    /// Tokens of all model calls.
     usage: Py<Usage>,
+    /// US dollars of all model calls.
     cost: Option<f64>,
+    /// The same in nano-dollars.
     cost_nanos: Option<u64>,
+    /// From the start to the end, or to now.
     seconds: f64,
 }
 
@@ -212,9 +237,8 @@ impl Report {
     /// Makes the report that Python sees.
     pub(crate) fn new(py: Python<'_>, ran: Ran) -> PyResult<Self> {
         let Ran { report, results } = ran;
-        let task = |(task, result): &(Task, Option<Value>)| {
-            Py::new(py, TaskResult::new(py, task, result.as_ref())?)
-        };
+        let task =
+            |(task, result): &(Task, Option<Value>)| Py::new(py, TaskResult::new(py, task, result.as_ref())?);
         Ok(Self {
             outputs: to_python(py, &Value::Object(report.outputs))?.unbind(),
             tasks: results.iter().map(task).collect::<PyResult<_>>()?,
@@ -233,15 +257,25 @@ impl Report {
 /// A run in brief.
 #[pyclass(frozen, get_all, module = "motet")]
 pub(crate) struct RunSummary {
+    /// Id of the run.
     id: String,
+    /// Name of the workflow.
     name: String,
+    /// What kind of work it is, such as `workflow`.
     kind: String,
+    /// `running`, `failing`, `cancelling`, `completed`, `failed`, or `cancelled`.
     state: &'static str,
+    /// When it was stored, in UTC.
     created_at: Py<PyAny>,
+    /// When it ended; `None` while it goes on.
     ended_at: Option<Py<PyAny>>,
+    /// How many tasks it has, items of `for_each` included.
     tasks: u32,
+    /// How many are done.
     done: u32,
+    /// How many failed.
     failed: u32,
+    /// How many were skipped.
     skipped: u32,
 }
 

@@ -20,14 +20,19 @@ use super::read;
 use super::rows::{RunRows, find_run};
 use super::writer::Session;
 
-/// Ready tasks of a queue and priority whose time has come, in the order of readiness.
+/// Ready tasks of a queue and priority whose time has come, in the order of readiness. There is no `LIMIT`: SQLite would
+/// prepare the statement anew for each number bound there, which takes longer than to run it.
 const READY: &str = "SELECT not_before, run, n FROM task INDEXED BY ready WHERE state = 1 AND parked = 0 \
-                     AND queue = ?1 AND prio = ?2 AND not_before <= ?3 ORDER BY not_before, run, n LIMIT ?4";
+                     AND queue = ?1 AND prio = ?2 AND not_before <= ?3 ORDER BY not_before, run, n";
 
 /// The same for one run.
 const READY_OF_RUN: &str = "SELECT not_before, run, n FROM task INDEXED BY ready_of_run \
                             WHERE state = 1 AND parked = 0 AND queue = ?1 AND prio = ?2 AND not_before <= ?3 \
-                            AND run = ?5 ORDER BY not_before, n LIMIT ?4";
+                            AND run = ?4 ORDER BY not_before, n";
+
+/// The statements that every claim runs, so that a test can look at how they find their rows.
+#[cfg(test)]
+pub(super) const CLAIMS: [&str; 2] = [READY, READY_OF_RUN];
 
 /// Stores a run whose graph was checked.
 pub(super) fn submit(session: &Session<'_>, new: &NewRun) -> Result<RunId> {
@@ -95,14 +100,13 @@ fn ready(session: &Session<'_>, request: &ClaimRequest) -> Result<Vec<(i64, i64,
         }
         let mut equals = Vec::new();
         for queue in &queues {
-            let limit = i64::try_from(left).unwrap_or(i64::MAX);
             let (place, now) = (priority.place(), session.now.0);
             let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
             let rows = match run {
-                Some(run) => statement.query_map((queue, place, now, limit, run), row),
-                None => statement.query_map((queue, place, now, limit), row),
+                Some(run) => statement.query_map((queue, place, now, run), row),
+                None => statement.query_map((queue, place, now), row),
             };
-            for row in rows.or_store()? {
+            for row in rows.or_store()?.take(left) {
                 equals.push(row.or_store()?);
             }
         }

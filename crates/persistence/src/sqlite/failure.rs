@@ -15,6 +15,15 @@ impl<T> OrStore<T> for rusqlite::Result<T> {
     }
 }
 
+/// Makes the same error for another caller; only the error underneath is not repeated.
+pub(super) fn copy(error: &Error) -> Error {
+    let mut copy = Error::new(error.kind(), error.message()).with_retry(error.retry());
+    if let Some(hint) = error.hint() {
+        copy = copy.with_hint(hint);
+    }
+    error.context().iter().fold(copy, |copy, (name, value)| copy.with_context(name.clone(), value.clone()))
+}
+
 /// What each failure means and what helps; the first row with the code counts.
 const FAILURES: &[(ErrorCode, &str, &str)] = &[
     (

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
+use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::id::Millis;
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::mpsc::{self, error::TryRecvError};
 use tokio::sync::oneshot;
 
 use super::Shared;
-use super::failure::OrStore as _;
+use super::failure::{OrStore as _, copy};
 
 /// Commands that wait for the thread; who comes later waits for a place.
 const WAITING: usize = 1024;
@@ -134,7 +134,7 @@ trait Command: Send {
     fn execute(&mut self, session: &Session<'_>);
 
     /// Tells the caller the result, or why the transaction was lost.
-    fn answer(self: Box<Self>, lost: Option<&ErrorReport>);
+    fn answer(self: Box<Self>, lost: Option<&Error>);
 }
 
 struct Call<T, F> {
@@ -148,10 +148,10 @@ impl<T: Send, F: FnOnce(&Session<'_>) -> Result<T> + Send> Command for Call<T, F
         self.result = self.work.take().map(|work| session.in_savepoint(work));
     }
 
-    fn answer(self: Box<Self>, lost: Option<&ErrorReport>) {
+    fn answer(self: Box<Self>, lost: Option<&Error>) {
         let result = match (self.result, lost) {
             (Some(Err(error)), _) => Err(error),
-            (_, Some(lost)) => Err(Error::from(lost.clone())),
+            (_, Some(lost)) => Err(copy(lost)),
             (Some(Ok(value)), None) => Ok(value),
             (None, None) => Err(Error::new(ErrorKind::Internal, "a command of the store was not run")),
         };
@@ -194,18 +194,20 @@ impl Thread {
         self.connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))
     }
 
-    /// Runs a command and those that wait behind it in one transaction.
+    /// Runs a command and those that wait behind it in one transaction. When it cannot begin, all of them learn why, so
+    /// that they do not wait for the same failure one after the other.
     fn batch(&mut self, first: Box<dyn Command>, receiver: &mut mpsc::Receiver<Message>) {
-        let (began, mut commands, mut next) = (Instant::now(), Vec::new(), Some(first));
+        let (mut commands, mut next) = (Vec::new(), Some(first));
         let (mut looks, wakes) = (false, Cell::new(false));
         let changes = self.connection.total_changes();
         let mut lost = self.begin().err();
+        let began = Instant::now();
         while let Some(mut command) = next.take() {
             if lost.is_none() {
                 command.execute(&self.session(&wakes));
             }
             commands.push(command);
-            if lost.is_some() || self.connection.is_autocommit() {
+            if lost.is_none() && self.connection.is_autocommit() {
                 break;
             }
             while next.is_none() && commands.len() < MOST_COMMANDS && began.elapsed() < LONGEST {
@@ -223,7 +225,6 @@ impl Thread {
         if wakes.get() && lost.is_none() {
             self.shared.wake.notify();
         }
-        let lost = lost.map(|error| error.report());
         commands.into_iter().for_each(|command| command.answer(lost.as_ref()));
         if looks {
             self.look();

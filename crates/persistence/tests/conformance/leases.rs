@@ -43,7 +43,7 @@ async fn assert_stale(store: &SharedStore, token: &LeaseToken) {
         assert_eq!(error.kind(), ErrorKind::Conflict);
         assert_eq!(error.message(), format!("the lease of task {} is no longer held", token.task));
     }
-    assert_eq!(store.renew(&[token.clone()], HOUR).await.unwrap(), [LeaseState::Lost]);
+    assert_eq!(store.renew(std::slice::from_ref(token), HOUR).await.unwrap(), [LeaseState::Lost]);
 }
 
 pub(crate) async fn a_stale_token_is_refused_everywhere(store: SharedStore) {

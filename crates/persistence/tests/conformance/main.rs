@@ -32,7 +32,7 @@ mod workers;
 /// Makes one test for each case and backend, such as `sqlite::claim::urgent_tasks_come_first`.
 #[cfg(test)]
 macro_rules! conformance {
-    ($(($backend:ident, $open:path))* $cases:tt) => { $(conformance!(@backend $backend, $open, $cases);)* };
+    ([$($backend:ident: $open:path),*] $cases:tt) => { $(conformance!(@backend $backend, $open, $cases);)* };
     (@backend $backend:ident, $open:path, { $($area:ident { $($case:ident,)* })* }) => {
         mod $backend {
             $(mod $area {
@@ -48,8 +48,7 @@ macro_rules! conformance {
 
 #[cfg(test)]
 conformance! {
-    (memory, crate::fixture::memory)
-    (sqlite, crate::fixture::sqlite)
+    [memory: crate::fixture::memory, sqlite: crate::fixture::sqlite]
     {
         submit {
             tasks_without_dependencies_are_ready_at_once,

@@ -68,7 +68,12 @@ impl Dialect for OpenAiChat {
 
 /// Reads one JSON text of the provider; one that ends too early is truncated, any other defect makes it invalid.
 fn parse<'a, T: serde::Deserialize<'a>>(text: &'a [u8], what: &str) -> Result<T> {
-    serde_json::from_slice(text).map_err(|error| {
+    // Checking the encoding once is cheaper than checking each text in it.
+    let parsed = match std::str::from_utf8(text) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(text),
+    };
+    parsed.map_err(|error| {
         let start = String::from_utf8_lossy(text.get(..800).unwrap_or(text));
         let start = shortened(start.trim(), 200);
         if error.is_eof() {

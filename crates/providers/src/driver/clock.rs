@@ -1,13 +1,15 @@
 //! Time limits and cancellation of one call.
 
 use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use motet_core::{Error, ErrorKind, Result, RunContext};
 use reqwest::Response;
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{Instant, Sleep};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::failure;
 use crate::provider::Timeouts;
@@ -92,6 +94,19 @@ impl Clock {
         Ok(if whole.is_empty() { first } else { whole.freeze() })
     }
 
+    /// Goes on to watch the pieces of an answer.
+    pub(super) fn watch(self) -> Watch {
+        let now = Instant::now();
+        let mut watch = Watch {
+            cancelled: Box::pin(self.cancellation.clone().cancelled_owned()),
+            sleep: None,
+            last: now,
+            clock: self,
+        };
+        watch.sleep = watch.deadline().map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
+        watch
+    }
+
     fn too_late(&self, phase: Phase, limit: Option<Duration>, at: Option<Instant>) -> Error {
         let message = match (&self.end, limit) {
             (Some((end, why)), _) if at.is_none_or(|at| *end <= at) => why.clone(),
@@ -102,6 +117,48 @@ impl Clock {
             (_, None) => "the time for the call is over".to_owned(),
         };
         Error::new(ErrorKind::Timeout, message)
+    }
+}
+
+/// Watches over an answer that arrives in pieces. The timer is set anew only when it goes off too early, and not for
+/// each piece.
+pub(super) struct Watch {
+    clock: Clock,
+    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// When the last piece came.
+    last: Instant,
+}
+
+impl Watch {
+    /// Notes that a piece came.
+    pub(super) fn touch(&mut self) {
+        self.last = Instant::now();
+    }
+
+    /// Gives the error that ends the waiting, once it has to end.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        if self.cancelled.as_mut().poll(context).is_ready() {
+            return Poll::Ready(cancelled());
+        }
+        let deadline = self.deadline();
+        let (Some(sleep), Some(deadline)) = (&mut self.sleep, deadline) else { return Poll::Pending };
+        while sleep.as_mut().poll(context).is_ready() {
+            if sleep.deadline() >= deadline {
+                let limit = self.clock.timeouts.idle;
+                return Poll::Ready(self.clock.too_late(Phase::Idle, limit, self.idle_end()));
+            }
+            sleep.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+
+    fn idle_end(&self) -> Option<Instant> {
+        self.clock.timeouts.idle.and_then(|limit| self.last.checked_add(limit))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.idle_end().into_iter().chain(self.clock.end.as_ref().map(|(end, _)| *end)).min()
     }
 }
 

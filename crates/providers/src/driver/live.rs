@@ -2,14 +2,16 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use futures::{Stream, StreamExt as _};
 use motet_core::usage::Price;
 use motet_core::{Error, ErrorKind, EventStream, Result, StreamEvent, Usage};
 
-use super::clock::{Clock, Phase};
+use super::clock::{Clock, Watch};
 use super::failure::Answered;
 use super::reading::{self, StreamReader};
 use crate::dialect::{Dialect, Origin};
@@ -131,56 +133,64 @@ pub(super) fn events<S: Stream<Item = Result<Bytes>> + Send + 'static>(
     answered: Answered,
 ) -> EventStream {
     known.reverse();
-    let live = Live {
+    Box::pin(Live {
         body: Some(Box::pin(body)),
         rest: None,
+        watch: clock.watch(),
         decoding,
-        clock,
         ready: known,
         failure: None,
         answered,
-    };
-    Box::pin(futures::stream::unfold(Box::new(live), |mut live| async move {
-        live.next().await.map(|event| (event, live))
-    }))
+    })
 }
 
+/// Hands out events as long as bytes arrive in time. It polls by hand because this runs once for each piece of every
+/// answer, and a wait made anew each time would cost as much as the reading.
 struct Live<S> {
     /// Gone once nothing more is read; dropping it closes the connection.
     body: Option<Pin<Box<S>>>,
-    /// What follows the genuine end.
-    rest: Option<Pin<Box<S>>>,
+    /// Reads what follows the genuine end.
+    rest: Option<BoxFuture<'static, ()>>,
+    watch: Watch,
     decoding: Decoding,
-    clock: Clock,
     /// Events that were not handed out yet, the next one last.
     ready: Vec<StreamEvent>,
     failure: Option<Error>,
     answered: Answered,
 }
 
-impl<S: Stream<Item = Result<Bytes>> + Send + 'static> Live<S> {
-    async fn next(&mut self) -> Option<Result<StreamEvent>> {
+impl<S: Stream<Item = Result<Bytes>> + Send + 'static> Stream for Live<S> {
+    type Item = Result<StreamEvent>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let live = self.get_mut();
         loop {
-            if let Some(event) = self.ready.pop() {
-                return Some(Ok(event));
+            if let Some(event) = live.ready.pop() {
+                return Poll::Ready(Some(Ok(event)));
             }
-            if let Some(error) = self.failure.take() {
-                return Some(Err(error));
+            if let Some(error) = live.failure.take() {
+                return Poll::Ready(Some(Err(error)));
             }
-            if let Some(body) = self.rest.take() {
-                drain(body).await;
-                return None;
+            if let Some(rest) = &mut live.rest {
+                std::task::ready!(rest.as_mut().poll(context));
+                live.rest = None;
             }
-            self.read().await?;
+            let Some(body) = &mut live.body else { return Poll::Ready(None) };
+            let piece = match body.as_mut().poll_next(context) {
+                Poll::Ready(piece) => Ok(piece),
+                Poll::Pending => Err(std::task::ready!(live.watch.poll(context))),
+            };
+            live.take(piece);
         }
     }
+}
 
-    /// Reads the next piece; `None` when nothing more is to come.
-    async fn read(&mut self) -> Option<()> {
-        let body = self.body.as_mut()?;
-        let piece = self.clock.within(Phase::Idle, body.next()).await;
+impl<S: Stream<Item = Result<Bytes>> + Send + 'static> Live<S> {
+    /// Takes the next piece of the body, its end, or why there will be none.
+    fn take(&mut self, piece: Result<Option<Result<Bytes>>>) {
         let outcome = match piece {
             Ok(Some(Ok(piece))) => {
+                self.watch.touch();
                 self.decoding.feed(&piece, &mut self.ready).map(|()| self.decoding.ended())
             }
             Ok(None) => self.decoding.finish(&mut self.ready).map(|()| true),
@@ -192,11 +202,11 @@ impl<S: Stream<Item = Result<Bytes>> + Send + 'static> Live<S> {
         };
         if !matches!(outcome, Ok(false)) {
             self.ready.extend(self.decoding.cost());
-            self.rest = self.body.take().filter(|_| outcome.is_ok());
+            let rest = self.body.take().filter(|_| outcome.is_ok());
+            self.rest = rest.map(|body| Box::pin(drain(body)) as BoxFuture<'static, ()>);
         }
         self.failure = outcome.err().map(|error| self.answered.complete(error));
         self.ready.reverse();
-        Some(())
     }
 }
 

@@ -19,6 +19,8 @@ use super::words::{self, Language};
 pub(super) struct Names {
     pub(super) people: Vec<Person>,
     pub(super) organisations: Vec<String>,
+    /// Names behind `in`: towns, countries, rooms.
+    pub(super) places: Vec<String>,
     /// Which person a part of a name means, where it is only one; in lower case.
     aliases: HashMap<String, Option<usize>>,
 }
@@ -85,13 +87,13 @@ pub(super) fn find(blocks: &[Block], language: Option<Language>, text: &str) -> 
     }
     candidates.retain(|candidate| candidate.is_person(&small));
     let people = candidates.into_iter().map(|c| Person { name: c.name, role: c.role, mentions: 0 }).collect();
-    let mut names = Names::of(people, organisations);
+    let mut names = Names::of(people, organisations, Vec::new());
     names.add_singles(singles);
     names.within(blocks)
 }
 
 impl Names {
-    fn of(people: Vec<Person>, mut organisations: Vec<String>) -> Self {
+    fn of(people: Vec<Person>, mut organisations: Vec<String>, mut places: Vec<String>) -> Self {
         let mut aliases: HashMap<String, Option<usize>> = HashMap::new();
         for (number, person) in people.iter().enumerate() {
             let lower = person.name.to_lowercase();
@@ -107,15 +109,16 @@ impl Names {
         }
         let mut seen = HashSet::new();
         organisations.retain(|name| seen.insert(name.to_lowercase()));
-        Self { people, organisations, aliases }
+        places.retain(|name| seen.insert(name.to_lowercase()) && !aliases.contains_key(&name.to_lowercase()));
+        Self { people, organisations, places, aliases }
     }
 
     /// Gives those who are named in a part of the text, with their mentions there.
     pub(super) fn within(&self, blocks: &[Block]) -> Self {
         let mut order: Vec<usize> = Vec::new();
         let mut counts: HashMap<usize, usize> = HashMap::new();
-        let mut organisations = Vec::new();
-        for place in places(blocks) {
+        let (mut organisations, mut places) = (Vec::new(), Vec::new());
+        for place in self::places(blocks) {
             for number in self.mentioned(place.text) {
                 let count = counts.entry(number).or_default();
                 *count += 1;
@@ -123,13 +126,17 @@ impl Names {
                     order.push(number);
                 }
             }
-            organisations.extend(runs::find(place.text).iter().filter_map(organisation));
+            let runs = runs::find(place.text);
+            organisations.extend(runs.iter().filter_map(organisation));
+            places.extend(
+                runs.iter().filter(|run| run.title.is_none() && ends_with_in(run.before)).map(Run::name),
+            );
         }
         let person = |number: &usize| {
             let person = self.people.get(*number)?;
             Some(Person { mentions: counts.get(number).copied().unwrap_or(0), ..person.clone() })
         };
-        Self::of(order.iter().filter_map(person).collect(), organisations)
+        Self::of(order.iter().filter_map(person).collect(), organisations, places)
     }
 
     /// Gives the number of the person for every mention in a text.
@@ -161,7 +168,7 @@ impl Names {
                 people.push(Person { name, role: None, mentions: 0 });
             }
         }
-        *self = Self::of(people, std::mem::take(&mut self.organisations));
+        *self = Self::of(people, std::mem::take(&mut self.organisations), Vec::new());
     }
 }
 
@@ -241,6 +248,10 @@ fn organisation(run: &Run<'_>) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn ends_with_in(before: &str) -> bool {
+    [" in ", "In "].iter().any(|end| before.ends_with(end))
 }
 
 /// Gives the names that the text's mail addresses spell out, as `first.last`.

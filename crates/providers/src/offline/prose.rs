@@ -41,7 +41,6 @@ pub(super) fn answer(task: &Task, material: &Material) -> (Vec<String>, Wish) {
     let instruction = task.instruction.trim();
     if task.material.is_empty() {
         let is_question = instruction.ends_with('?');
-        // An instruction without a text is all the text there is.
         let pieces = if is_question { vec![NO_TEXT.to_owned()] } else { summary::summarise(material, wish) };
         return (pieces, wish);
     }
@@ -80,6 +79,7 @@ fn list(instruction: &str, material: &Material, wish: Wish) -> Option<Vec<String
     let mut found = match wanted {
         Kind::Person => material.names.people.iter().map(|person| person.name.clone()).collect(),
         Kind::Organisation => material.names.organisations.clone(),
+        Kind::Place => material.names.places.clone(),
         Kind::Date => unique(super::dates::find(&material.text).iter().map(ToString::to_string)),
         Kind::Email => unique(facts::emails(&material.text)),
         Kind::Url => unique(facts::urls(&material.text)),

@@ -9,6 +9,8 @@ use super::words;
 const USUAL: (usize, usize) = (3, 5);
 /// Number of sentences from which a text is long.
 const LONG: usize = 60;
+/// Words after which a sentence is cut, as text without full stops is one without end.
+const LONGEST: usize = 100;
 /// Share of the best score that a sentence needs to fill space that is left.
 const WORTHY: f32 = 0.6;
 /// Items of a list where no number is wished.
@@ -86,7 +88,7 @@ pub(super) fn join(pieces: &[String], wish: Wish) -> String {
 
 /// Gives a sentence with a full stop, which list items and table rows often lack.
 fn finished(material: &Material, sentence: &Sentence) -> String {
-    let mut text = material.shown(sentence);
+    let mut text = shortened(&material.shown(sentence), LONGEST);
     if text.ends_with(|c: char| c.is_alphanumeric() || c == ')' || c == '%') {
         text.push('.');
     }
@@ -104,7 +106,9 @@ pub(super) fn cut_characters(text: &str, most: usize) -> String {
         return text.to_owned();
     }
     let head: String = text.chars().take(most.saturating_sub(1)).collect();
-    let at_space = head.rfind(' ').filter(|at| at * 2 > head.len()).and_then(|at| head.get(..at));
+    let whole_word = !text.get(head.len()..).is_some_and(|rest| rest.starts_with(char::is_alphanumeric));
+    let at_space =
+        head.rfind(' ').filter(|at| at * 2 > head.len() && !whole_word).and_then(|at| head.get(..at));
     let kept = at_space.unwrap_or(&head).trim_end_matches([',', ';', ':', '.', '–', ' ']);
     if most == 0 { String::new() } else { format!("{kept}…") }
 }

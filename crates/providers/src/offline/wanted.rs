@@ -8,6 +8,7 @@ pub(super) enum Kind {
     Date,
     Person,
     Organisation,
+    Place,
     Role,
     Email,
     Url,
@@ -50,6 +51,10 @@ const NOUNS: &[(Kind, &str)] = &[
     (
         Kind::Organisation,
         "organisation organisations organization organizations company companies firm firms firma firmen employer vendor",
+    ),
+    (
+        Kind::Place,
+        "city town country place location venue ort stadt land cities countries places locations orte städte länder",
     ),
     (Kind::Role, "role roles position job rolle funktion occupation"),
     (Kind::Email, "email emails mail mails"),

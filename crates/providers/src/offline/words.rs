@@ -177,7 +177,7 @@ fn stem_of_lower(lower: &str) -> String {
     if let Some(root) = keeps("ings", 4).or_else(|| keeps("ing", 4)).or_else(|| keeps("ed", 4)) {
         return undouble(root);
     }
-    for ending in ["ern", "en", "em", "er", "es", "e", "s", "n"] {
+    for ending in ["ern", "en", "em", "er", "es", "e", "s"] {
         if let Some(root) = keeps(ending, 4) {
             return undouble(root);
         }

@@ -61,7 +61,7 @@ impl Keyed for ScriptFile {
                 let answers: Vec<Object<AnswerFile>> = map.next_value()?;
                 self.answers = answers.into_iter().map(|answer| answer.0.into_answer()).collect();
             }
-            "on_exhausted" => self.on_exhausted = on_exhausted(map)?,
+            "on_exhausted" => self.on_exhausted = map.next_value()?,
             _ => self.log = Some(map.next_value()?),
         }
         Ok(())
@@ -69,17 +69,6 @@ impl Keyed for ScriptFile {
 
     fn check(&self) -> Result<(), String> {
         if self.answers.is_empty() { Err("the script has no `answers`".into()) } else { Ok(()) }
-    }
-}
-
-fn on_exhausted<'de, A: MapAccess<'de>>(map: &mut A) -> Result<OnExhausted, A::Error> {
-    match map.next_value::<String>()?.as_str() {
-        "error" => Ok(OnExhausted::Error),
-        "repeat_last" => Ok(OnExhausted::RepeatLast),
-        "cycle" => Ok(OnExhausted::Cycle),
-        other => Err(A::Error::custom(format_args!(
-            "`on_exhausted` is `{other}` but can be `error`, `repeat_last` or `cycle`"
-        ))),
     }
 }
 

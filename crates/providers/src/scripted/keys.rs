@@ -23,7 +23,7 @@ pub(super) trait Keyed: Default {
     }
 }
 
-/// Reads a [`Keyed`] object; for `#[serde(deserialize_with)]`-like use from other readers.
+/// Reads a [`Keyed`] object wherever a value is read.
 pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: Keyed> serde::Deserialize<'de> for Object<T> {

@@ -259,7 +259,7 @@ fn a_mistake_in_a_file_is_told_with_its_place() {
         ("{\"answers\": [{\"text\": 1}]}", "line 1, column 23: invalid type: integer `1`, expected a string"),
         (
             "{\"answers\": [{\"text\": \"a\"}], \"on_exhausted\": \"stop\"}",
-            "line 1, column 46: `on_exhausted` is `stop` but can be `error`, `repeat_last` or `cycle`",
+            "line 1, column 46: unknown variant `stop`, expected one of `error`, `repeat_last`, `cycle`",
         ),
     ] {
         assert_eq!(refusal(text), expected, "{text}");

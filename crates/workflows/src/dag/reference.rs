@@ -87,14 +87,22 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Step::Field(name) if name.is_empty() || name.contains(RESERVED_CHARACTERS) => {
-                write!(f, "[{}]", Value::from(name.as_str()))
+            Step::Field(name) if !is_plain(name) => {
+                write!(f, "[\"{}\"]", name.replace('\\', "\\\\").replace('"', "\\\""))
             }
             Step::Field(name) => write!(f, ".{name}"),
             Step::Index(index) => write!(f, "[{index}]"),
             Step::Each => f.write_str("[*]"),
         }
     }
+}
+
+/// Tells whether a key can be written after a `.`.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && name.trim() == name
+        && !name.contains(char::is_control)
+        && !name.contains(RESERVED_CHARACTERS)
 }
 
 /// A text with its references found.

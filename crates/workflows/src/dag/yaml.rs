@@ -135,10 +135,10 @@ pub struct Document {
     pub faults: Vec<Fault>,
 }
 
-/// Reads a text of at most [`MAX_BYTES`] bytes.
+/// Reads a text of at most [`MAX_BYTES`] bytes; an empty one is null.
 ///
 /// # Errors
-/// The fault that makes it unreadable: it is too large, not UTF-8, empty, not YAML, or too deeply nested.
+/// The fault that makes it unreadable: it is too large, not UTF-8, not YAML, or too deeply nested.
 pub fn parse_bytes(bytes: &[u8]) -> Result<Document, Fault> {
     let text = text::decode(bytes)?;
     build::document(&surrogates::join(text))

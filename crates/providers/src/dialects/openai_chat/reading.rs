@@ -32,7 +32,7 @@ pub(super) fn plain(body: &[u8], origin: &Origin) -> Result<Vec<StreamEvent>> {
     if let Some(error) = answer.error.and_then(|raw| failure(raw, origin)) {
         return Err(error);
     }
-    let mut choices = answer.choices.take().unwrap_or_default();
+    let mut choices: Vec<Choice<'_>> = std::mem::take(&mut answer.choices).into_iter().collect();
     let first = choices.iter().position(|choice| choice.index.unwrap_or(0) == 0).unwrap_or(0);
     if choices.is_empty() {
         return Err(Error::new(ErrorKind::InvalidOutput, "the answer has no choices"));
@@ -82,7 +82,7 @@ impl Decoder for StreamDecoder {
         let origin = &*self.origin;
         self.reading.begin(&mut answer, origin, out);
         let mut failed = None;
-        for mut choice in answer.choices.take().unwrap_or_default() {
+        for mut choice in std::mem::take(&mut answer.choices) {
             if choice.index.unwrap_or(0) == 0 {
                 let piece = choice.delta.take();
                 failed = self.reading.choice(piece, choice, origin, out).or(failed);
@@ -188,13 +188,13 @@ impl Reading {
     /// Takes the candidate and its message; gives the error that it tells of.
     fn choice(
         &mut self,
-        message: Option<Message<'_>>,
+        message: Option<Box<Message<'_>>>,
         choice: Choice<'_>,
         origin: &Origin,
         out: &mut Vec<StreamEvent>,
     ) -> Option<Error> {
-        if let Some(message) = message {
-            self.message(message, out);
+        if let Some(mut message) = message {
+            self.message(&mut message, out);
         }
         if let Some(reason) = choice.finish_reason.and_then(|reason| reason.filled()) {
             self.finish_reason = Some(reason.into_owned());
@@ -205,9 +205,9 @@ impl Reading {
         choice.error.and_then(|raw| failure(raw, origin))
     }
 
-    fn message(&mut self, message: Message<'_>, out: &mut Vec<StreamEvent>) {
-        let shown = message.reasoning_content.and_then(|text| text.filled());
-        let shown = shown.or_else(|| message.reasoning.and_then(|text| text.filled()));
+    fn message(&mut self, message: &mut Message<'_>, out: &mut Vec<StreamEvent>) {
+        let shown = message.reasoning_content.take().and_then(|text| text.filled());
+        let shown = shown.or_else(|| message.reasoning.take().and_then(|text| text.filled()));
         if let Some(raw) = message.reasoning_details {
             let told = self.hidden.add_details(raw);
             push_reasoning(shown.unwrap_or(Cow::Owned(told)), out);
@@ -216,12 +216,12 @@ impl Reading {
         }
         self.hidden.add_field("reasoning_opaque", message.reasoning_opaque);
         self.hidden.add_field("reasoning_encrypted", message.reasoning_encrypted);
-        push_content(message.content, out);
-        if let Some(text) = message.refusal.and_then(|text| text.filled()) {
+        push_content(std::mem::take(&mut message.content), out);
+        if let Some(text) = message.refusal.take().and_then(|text| text.filled()) {
             self.has_refusal = true;
             out.push(StreamEvent::RefusalDelta { part: REFUSAL, text: text.into_owned() });
         }
-        for call in message.tool_calls.unwrap_or_default() {
+        for call in message.tool_calls.take().unwrap_or_default() {
             self.calls.add(call, out);
         }
         for (name, raw) in [("annotations", message.annotations), ("images", message.images)] {

@@ -19,7 +19,7 @@ pub(super) struct Answer<'a> {
     #[serde(borrow, default)]
     pub(super) created: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    pub(super) choices: Option<Vec<Choice<'a>>>,
+    pub(super) choices: Choices<'a>,
     #[serde(borrow, default)]
     pub(super) usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -39,17 +39,33 @@ pub(super) struct Extension<'a> {
     pub(super) error: Option<&'a RawValue>,
 }
 
+/// The candidates; almost always there is one, which then costs no allocation.
+#[derive(Default)]
+pub(super) struct Choices<'a> {
+    first: Option<Choice<'a>>,
+    more: Vec<Choice<'a>>,
+}
+
+impl<'a> IntoIterator for Choices<'a> {
+    type Item = Choice<'a>;
+    type IntoIter = std::iter::Chain<std::option::IntoIter<Choice<'a>>, std::vec::IntoIter<Choice<'a>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.first.into_iter().chain(self.more)
+    }
+}
+
 /// One candidate; only the first is asked for.
 #[derive(Deserialize)]
 pub(super) struct Choice<'a> {
     #[serde(default)]
     pub(super) index: Option<i64>,
-    /// The whole message.
+    /// The whole message; boxed, as moving it around costs more.
     #[serde(borrow, default)]
-    pub(super) message: Option<Message<'a>>,
+    pub(super) message: Option<Box<Message<'a>>>,
     /// A piece of the message; some servers repeat all that came before under `message`.
     #[serde(borrow, default)]
-    pub(super) delta: Option<Message<'a>>,
+    pub(super) delta: Option<Box<Message<'a>>>,
     #[serde(borrow, default)]
     pub(super) finish_reason: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -237,6 +253,34 @@ impl<'de> Visitor<'de> for ContentVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Content<'de>, A::Error> {
         Ok(Content::Parts(vec![ContentPart::deserialize(MapAccessDeserializer::new(map))?]))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Choices<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(ChoicesVisitor)
+    }
+}
+
+struct ChoicesVisitor;
+
+impl<'de> Visitor<'de> for ChoicesVisitor {
+    type Value = Choices<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of choices or null")
+    }
+
+    fn visit_unit<E>(self) -> Result<Choices<'de>, E> {
+        Ok(Choices::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Choices<'de>, A::Error> {
+        let mut choices = Choices { first: seq.next_element()?, more: Vec::new() };
+        while let Some(choice) = seq.next_element()? {
+            choices.more.push(choice);
+        }
+        Ok(choices)
     }
 }
 

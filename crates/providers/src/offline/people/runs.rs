@@ -123,7 +123,14 @@ fn is_leading_word(word: &str, others: &[Word<'_>]) -> bool {
         || lexicon::is_particle(word)
         || dates::is_month(word)
         || lexicon::is_role(word)
+        || names_a_role(others)
         || (followed_by_name && others.len() > 1 && !lexicon::is_given_name(word) && word.chars().count() > 1)
+}
+
+/// Tells whether the next words end a role before a name, as in `City Clerk Helen Strand`.
+fn names_a_role(others: &[Word<'_>]) -> bool {
+    let role = others.iter().take(2).position(|word| lexicon::is_role(word.text));
+    role.is_some_and(|at| others.len() > at + 1)
 }
 
 #[cfg(test)]

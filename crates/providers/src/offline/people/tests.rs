@@ -59,7 +59,8 @@ fn roles_are_read_beside_names() {
                 Amara Nwosu, the Harbour Engineer, agreed. Priya Raman, who met the clerk, smiled.";
     let roles: Vec<_> = names(text).people.into_iter().map(|person| person.role).collect();
     let expected = ["Director of Finance", "City Clerk", "Mayor", "Harbour Engineer"];
-    let expected: Vec<Option<String>> = expected.iter().map(|role| Some((*role).to_owned())).chain([None]).collect();
+    let expected: Vec<Option<String>> =
+        expected.iter().map(|role| Some((*role).to_owned())).chain([None]).collect();
     assert_eq!(roles, expected);
 }
 

@@ -24,14 +24,22 @@ const UNKNOWN: &[&str] = &[
 const DEEPEST: usize = 64;
 
 impl Schemas<'_> {
-    /// Checks a value.
+    /// Checks a value, both as validators do that check formats and as those do that take them for remarks.
     ///
     /// # Errors
     /// `InvalidOutput` with the place and keyword that does not hold; `Unsupported` for an unknown keyword.
     pub(super) fn check(&self, schema: &Value, value: &Value) -> Result<()> {
-        self.at(schema, value, "", 0)
+        Checker { schemas: self, formats: true }.at(schema, value, "", 0)?;
+        Checker { schemas: self, formats: false }.at(schema, value, "", 0)
     }
+}
 
+struct Checker<'a> {
+    schemas: &'a Schemas<'a>,
+    formats: bool,
+}
+
+impl Checker<'_> {
     fn at(&self, schema: &Value, value: &Value, path: &str, depth: usize) -> Result<()> {
         let keywords = match schema {
             Value::Object(keywords) => keywords,
@@ -47,12 +55,13 @@ impl Schemas<'_> {
                 .with_hint("say it without the keyword, or choose a language model"));
         }
         if let Some(reference) = keywords.get("$ref") {
-            self.at(self.target(reference)?, value, path, depth + 1)?;
+            self.at(self.schemas.target(reference)?, value, path, depth + 1)?;
         }
         general(keywords, value, path)?;
         self.combined(keywords, value, path, depth)?;
         match value {
-            Value::String(text) => string(keywords, text, path),
+            Value::String(text) if self.formats => string(keywords, text, path),
+            Value::String(text) => unformatted(keywords, text, path),
             Value::Number(number) => numeric(keywords, number.as_f64().unwrap_or(f64::NAN), path),
             Value::Array(items) => self.array(keywords, items, path, depth),
             Value::Object(fields) => self.object(keywords, fields, path, depth),
@@ -227,14 +236,23 @@ fn count_of(schema: &Map<String, Value>, keyword: &str) -> Option<usize> {
     schema.get(keyword).and_then(Value::as_f64).map(|bound| bound.max(0.0) as usize)
 }
 
-/// Checks the keywords of a text.
+/// Checks the keywords of a text, its format among them.
 pub(super) fn string(schema: &Map<String, Value>, text: &str, path: &str) -> Result<()> {
+    unformatted(schema, text, path)?;
+    format(schema, text, path)
+}
+
+fn unformatted(schema: &Map<String, Value>, text: &str, path: &str) -> Result<()> {
     bounds(schema, ("minLength", "maxLength"), text.chars().count(), path)?;
     if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
         && !Pattern::read(pattern)?.matches(text)
     {
         return Err(violated(path, "pattern"));
     }
+    Ok(())
+}
+
+fn format(schema: &Map<String, Value>, text: &str, path: &str) -> Result<()> {
     let holds = match schema.get("format").and_then(Value::as_str).unwrap_or_default() {
         "date" => is_date(text),
         "date-time" => text.split_once('T').is_some_and(|(date, time)| is_date(date) && time.ends_with('Z')),

@@ -132,6 +132,7 @@ impl Place<'_> {
             Kind::Date => unique(dates::find(&material.text).iter().map(ToString::to_string)),
             Kind::Person => people(wanted, self.view),
             Kind::Organisation => material.names.organisations.clone(),
+            Kind::Place => material.names.places.clone(),
             Kind::Role => unique(material.names.people.iter().filter_map(|person| person.role.clone())),
             Kind::Email => unique(facts::emails(&material.text)),
             Kind::Url => unique(facts::urls(&material.text)),

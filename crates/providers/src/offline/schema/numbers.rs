@@ -63,6 +63,9 @@ fn count(wanted: &Wanted, view: &View<'_>) -> Option<f64> {
         let date = dates::find(&material.text).into_iter().next()?;
         return date.to_string().split('-').next()?.parse().ok();
     }
+    if has(&["age", "alter"]) {
+        return age(&material.text);
+    }
     if let Some(anchor) = view.anchor.as_ref().filter(|_| has(&["mentions", "count", "occurrences"])) {
         return Some(anchor.mentions as f64);
     }
@@ -84,6 +87,13 @@ fn count(wanted: &Wanted, view: &View<'_>) -> Option<f64> {
         _ => return None,
     };
     Some(count as f64)
+}
+
+/// Reads an age such as `42 years old` or `42 Jahre alt`.
+fn age(text: &str) -> Option<f64> {
+    let words: Vec<&str> = words::words(text).collect();
+    let told = words.windows(3).find(|three| matches!(three, [_, "years", "old"] | [_, "Jahre", "alt"]));
+    told.and_then(|three| three.first()).and_then(|number| facts::number(number))
 }
 
 /// Gives the numbers of the sentence that matches best, those behind a matching word first.

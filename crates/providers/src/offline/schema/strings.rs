@@ -3,6 +3,7 @@
 use motet_core::Result;
 use serde_json::{Map, Value};
 
+use super::pattern::Pattern;
 use super::view::View;
 use super::{Filled, check, impossible};
 use crate::offline::summary::cut_characters;
@@ -22,6 +23,9 @@ const WHOLE_PART: usize = 3;
 /// Fills a schema of type string.
 pub(super) fn fill(schema: &Map<String, Value>, wanted: &Wanted, view: &View<'_>) -> Result<Filled> {
     let kind = kind(schema, wanted);
+    if let Some(pattern) = schema.get("pattern").and_then(Value::as_str) {
+        Pattern::read(pattern)?;
+    }
     if let Some((text, found)) = scalar(kind, wanted, view)
         && let Some(text) = fitted(schema, kind, &text)
     {
@@ -76,6 +80,10 @@ fn scalar(kind: Kind, wanted: &Wanted, view: &View<'_>) -> Option<Candidate> {
         Kind::Date => date(wanted, view),
         Kind::Person => person(wanted, view),
         Kind::Organisation => organisation(wanted, view),
+        Kind::Place => {
+            let named = || material.names.places.first().map(|place| (place.clone(), true));
+            labelled(wanted, view).or_else(named)
+        }
         Kind::Role => {
             view.anchor.as_ref().map_or_else(|| labelled(wanted, view), |anchor| found(anchor.role.clone()?))
         }

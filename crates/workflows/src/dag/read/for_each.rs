@@ -10,13 +10,15 @@ use super::report::Report;
 use crate::dag::machine::MAX_ITEMS;
 use crate::dag::yaml::{Content, Field, Node};
 
+const SOURCES: [&str; 2] = ["files", "items"];
+
 const EXPECTED: &str = "a list, a reference to a list, `files: …`, or `items: …`";
 
 pub(super) fn for_each(field: &Field, report: &mut Report<'_>) -> Option<ForEach> {
     match &field.node.content {
         Content::Map(_) => {
             let fields = Fields::of(&field.node, "`for_each`", report)?;
-            fields.refuse_others(&["files", "items"], report, |_| None);
+            fields.refuse_others(&SOURCES, report, |_| None);
             match (fields.get("files"), fields.get("items")) {
                 (Some(_), Some(items)) => {
                     report.add(items.place, "`for_each` takes `files` or `items`, not both");
@@ -24,6 +26,8 @@ pub(super) fn for_each(field: &Field, report: &mut Report<'_>) -> Option<ForEach
                 }
                 (Some(files), None) => patterns(files, report).map(ForEach::Files),
                 (None, Some(given)) => items(given, report).map(ForEach::Items),
+                // An unknown key was meant to be one of them, and is reported already.
+                (None, None) if fields.all.iter().any(|field| !SOURCES.contains(&field.key.as_str())) => None,
                 (None, None) => {
                     report.add(field.node.place, "`for_each` needs `files` or `items`");
                     None

@@ -14,6 +14,12 @@ use crate::dag::yaml::Place;
 /// How many tasks of a long circle a message names.
 const SHOWN: usize = 12;
 
+/// How many circles are reported.
+const MAX_CIRCLES: usize = 20;
+
+/// How many tasks of circles are looked at before the search ends.
+const MAX_WALKED: usize = 10_000_000;
+
 /// What references may name beside tasks.
 pub(super) struct Names<'a> {
     pub(super) inputs: &'a Map<String, Value>,
@@ -229,29 +235,26 @@ fn env(found: &Found, names: &Names<'_>, report: &mut Report<'_>) {
     }
 }
 
-/// Reports every circle of tasks that wait for each other, once.
+/// Reports circles of tasks that wait for each other; tasks that are all in reported circles already make no further one.
 fn refuse_circles(drafts: &[Draft], edges: &[Vec<(usize, Place)>], report: &mut Report<'_>) {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Mark {
-        New,
-        OnPath,
-        Left,
-    }
     let mut marks = vec![Mark::New; edges.len()];
+    let mut circles = Circles { drafts, edges, reported: HashSet::new(), count: 0, walked: 0 };
     for start in 0..edges.len() {
         // The path from the start, with the edges of each task that are still to be followed.
         let mut path: Vec<(usize, std::slice::Iter<'_, (usize, Place)>)> = Vec::new();
         let mut next = Some(start);
-        loop {
-            match next.take().and_then(|task| Some((task, *marks.get(task)?))) {
-                Some((task, Mark::New)) => {
-                    set(&mut marks, task, Mark::OnPath);
+        while !circles.is_enough() {
+            match next.take().and_then(|task| Some((task, marks.get_mut(task)?))) {
+                Some((task, mark @ Mark::New)) => {
+                    *mark = Mark::OnPath;
                     path.push((task, edges.get(task).map(|edges| edges.iter()).unwrap_or_default()));
                 }
                 Some((task, Mark::OnPath)) => {
-                    let from = path.iter().position(|(on_path, _)| *on_path == task).unwrap_or(0);
-                    let circle: Vec<usize> = path.iter().skip(from).map(|(task, _)| *task).collect();
-                    report_circle(&circle, drafts, edges, report);
+                    let on_path = path.iter().rev().map(|(task, _)| *task);
+                    let mut circle: Vec<usize> =
+                        on_path.take_while(|on_path| *on_path != task).chain([task]).collect();
+                    circle.reverse();
+                    circles.found(&circle, report);
                 }
                 _ => {}
             }
@@ -259,33 +262,60 @@ fn refuse_circles(drafts: &[Draft], edges: &[Vec<(usize, Place)>], report: &mut 
             match rest.next() {
                 Some((dependency, _)) => next = Some(*dependency),
                 None => {
-                    set(&mut marks, *task, Mark::Left);
+                    marks.get_mut(*task).into_iter().for_each(|mark| *mark = Mark::Left);
                     path.pop();
                 }
             }
         }
     }
-    fn set(marks: &mut [Mark], task: usize, mark: Mark) {
-        if let Some(place) = marks.get_mut(task) {
-            *place = mark;
-        }
-    }
 }
 
-/// Reports one circle, from the task that is written first, at the place that makes it wait for the next.
-fn report_circle(circle: &[usize], drafts: &[Draft], edges: &[Vec<(usize, Place)>], report: &mut Report<'_>) {
-    let first = circle.iter().enumerate().min_by_key(|(_, task)| **task).map_or(0, |(position, _)| position);
-    let turned: Vec<usize> = circle.iter().cycle().skip(first).take(circle.len() + 1).copied().collect();
-    let [task, next, ..] = turned.as_slice() else { return };
-    let edge = edges.get(*task).and_then(|edges| edges.iter().find(|(to, _)| to == next));
-    let Some((_, place)) = edge else { return };
-    let name = |task: &usize| drafts.get(*task).map_or("", |draft| draft.spec.id.as_str());
-    let names: Vec<&str> = if turned.len() > SHOWN {
-        let (head, tail) = (turned.iter().take(SHOWN - 2).map(name), turned.iter().rev().take(1).map(name));
-        head.chain(["…"]).chain(tail).collect()
-    } else {
-        turned.iter().map(name).collect()
-    };
-    let message = format!("tasks wait for each other in a circle: {}", names.join(" → "));
-    report.hint(*place, message, "remove one of these dependencies or references");
+/// How far the search for circles has come with a task.
+#[derive(Clone, Copy, PartialEq)]
+enum Mark {
+    New,
+    OnPath,
+    Left,
+}
+
+/// The circles found so far.
+struct Circles<'d> {
+    drafts: &'d [Draft],
+    edges: &'d [Vec<(usize, Place)>],
+    /// Tasks of the circles that were reported.
+    reported: HashSet<usize>,
+    count: usize,
+    walked: usize,
+}
+
+impl Circles<'_> {
+    /// Tells whether the search can end: one circle makes a workflow wrong, and a dense graph has no end of them.
+    fn is_enough(&self) -> bool {
+        self.count >= MAX_CIRCLES || self.walked >= MAX_WALKED
+    }
+
+    /// Reports a circle, from the task that is written first, at the place that makes it wait for the next.
+    fn found(&mut self, circle: &[usize], report: &mut Report<'_>) {
+        self.walked += circle.len();
+        let known = self.reported.len();
+        self.reported.extend(circle);
+        if self.reported.len() == known {
+            return;
+        }
+        self.count += 1;
+        let first =
+            circle.iter().enumerate().min_by_key(|(_, task)| **task).map_or(0, |(position, _)| position);
+        let turned: Vec<usize> = circle.iter().cycle().skip(first).take(circle.len() + 1).copied().collect();
+        let [task, next, ..] = turned.as_slice() else { return };
+        let edge = self.edges.get(*task).and_then(|edges| edges.iter().find(|(to, _)| to == next));
+        let Some((_, place)) = edge else { return };
+        let name = |task: &usize| self.drafts.get(*task).map_or("", |draft| draft.spec.id.as_str());
+        let names: Vec<&str> = if turned.len() > SHOWN {
+            turned.iter().take(SHOWN - 2).map(name).chain(["…"]).chain(turned.last().map(name)).collect()
+        } else {
+            turned.iter().map(name).collect()
+        };
+        let message = format!("tasks wait for each other in a circle: {}", names.join(" → "));
+        report.hint(*place, message, "remove one of these dependencies or references");
+    }
 }

@@ -104,7 +104,7 @@ impl<'a> Report<'a> {
 
     /// Gives the problems in the order of the text, each once.
     pub(super) fn problems(mut self) -> Problems {
-        self.faults.sort_by(|one, other| one.place.cmp(&other.place));
+        self.faults.sort_by_key(|fault| fault.place);
         self.faults.dedup();
         let last = self.faults.last().map(|fault| fault.place);
         if let (Some(place), true) = (last, self.omitted > 0) {

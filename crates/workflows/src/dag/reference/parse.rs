@@ -96,6 +96,7 @@ impl Path<'_> {
             Some(found @ ('{' | '$' | '"' | ']')) => {
                 Err(self.malformed(&format!("has `{found}` in a name; write such keys as `[\"…\"]`")))
             }
+            _ if name.trim().contains(char::is_control) => Err(self.malformed("has a line break in a name")),
             _ => Ok(name.trim().to_owned()),
         }
     }

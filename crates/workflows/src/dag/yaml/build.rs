@@ -7,9 +7,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::scalar::{self, Unfit};
 use super::surrogates::Joined;
-use super::{
-    Content, Document, Fault, Field, MAX_BYTES, MAX_DEPTH, MAX_FAULTS, MAX_NODES, MAX_TEXT_BYTES, Node, Place,
-};
+use super::{Content, Document, Fault, Field, MAX_DEPTH, MAX_FAULTS, MAX_NODES, MAX_TEXT_BYTES, Node, Place};
 
 pub(super) fn document(joined: &Joined<'_>) -> Result<Document, Fault> {
     let parser = Parser::new_from_str(&joined.text);
@@ -18,10 +16,7 @@ pub(super) fn document(joined: &Joined<'_>) -> Result<Document, Fault> {
     let root = loop {
         match builder.event()? {
             (Event::StreamStart | Event::DocumentStart(_) | Event::Nothing, _) => {}
-            (Event::StreamEnd, _) => {
-                return Err(Fault::new(Place::START, "the file is empty")
-                    .with_hint("a workflow begins with `name:` and `tasks:`"));
-            }
+            (Event::StreamEnd, _) => break Node { content: Content::Null, place: Place::START },
             (event, place) => break builder.node(event, place, 1)?,
         }
     };
@@ -91,8 +86,7 @@ impl<'t> Builder<'t> {
             ));
         }
         if self.text_bytes > MAX_TEXT_BYTES {
-            let message =
-                format!("the texts have more than {} MiB", MAX_TEXT_BYTES / MAX_BYTES * (MAX_BYTES >> 20));
+            let message = format!("the texts have more than {} MiB", MAX_TEXT_BYTES >> 20);
             return Err(Fault::new(place, message)
                 .with_hint("texts that `*aliases` repeat count each time; keep data in files of their own"));
         }
@@ -249,6 +243,9 @@ impl<'t> Builder<'t> {
         let marker = error.marker();
         let place = self.joined.in_file(Place { line: marker.line(), column: marker.col() + 1 });
         let line = self.joined.text.lines().nth(place.line - 1).unwrap_or_default();
+        if error.info().contains("recursion limit") {
+            return too_deep(place);
+        }
         let (message, hint) = explained(error.info());
         let reference_in_flow = line.contains("${") && error.info().contains("while parsing a flow");
         let hint = if reference_in_flow {
