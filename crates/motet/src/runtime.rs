@@ -148,7 +148,6 @@ impl Runtime {
     }
 
     /// Begins to build an agent under the limits of the settings.
-    #[must_use]
     pub fn agent(&self, name: impl Into<String>, model: ModelId) -> AgentBuilder {
         let limits = &self.settings().agent;
         Agent::builder(name, model)

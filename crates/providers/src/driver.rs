@@ -8,7 +8,8 @@ mod failure;
 mod live;
 mod reading;
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -43,6 +44,8 @@ pub struct HttpModel {
     client: reqwest::Client,
     /// Base address without a slash at its end.
     base: Url,
+    /// The first path that was asked for, joined to the base; mostly there is no other.
+    address: OnceLock<(Cow<'static, str>, Url)>,
     headers: HeaderMap,
     key: Option<Secret>,
     timeouts: Timeouts,
@@ -71,6 +74,7 @@ impl HttpModel {
             client: clients.client(&base, config)?,
             headers: clients::headers(dialect.key_header(), config)?,
             base,
+            address: OnceLock::new(),
             origin: Arc::new(Origin::new(row, model)),
             key: config.api_key.clone(),
             timeouts: config.timeouts,
@@ -135,7 +139,7 @@ impl HttpModel {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
         };
-        let mut request = reqwest::Request::new(method, clients::joined(&self.base, &wire.path));
+        let mut request = reqwest::Request::new(method, self.url(&wire.path));
         let mut headers = self.headers.clone();
         for (name, value) in &wire.headers {
             let value = HeaderValue::from_str(value).map_err(|_| clients::bad_header(name))?;
@@ -144,6 +148,12 @@ impl HttpModel {
         *request.headers_mut() = headers;
         *request.body_mut() = Some(wire.body.clone().into());
         Ok(request)
+    }
+
+    fn url(&self, path: &Cow<'static, str>) -> Url {
+        let joined = || clients::joined(&self.base, path);
+        let (known, url) = self.address.get_or_init(|| (path.clone(), joined()));
+        if known == path { url.clone() } else { joined() }
     }
 
     async fn send(&self, wire: &HttpRequest, clock: &Clock) -> Result<Response> {

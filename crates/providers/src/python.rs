@@ -174,6 +174,7 @@ impl Method for PythonExecute {
         PARAMETERS
     }
 
+    /// Code is run again after a crash, as every task is: what it did outside it must look up by itself.
     fn effect(&self) -> Effect {
         Effect::Idempotent
     }

@@ -20,8 +20,7 @@ use super::read;
 use super::rows::{RunRows, find_run};
 use super::writer::Session;
 
-/// Ready tasks of a queue and priority whose time has come, in the order of readiness. There is no `LIMIT`: SQLite would
-/// prepare the statement anew for each number bound there, which takes longer than to run it.
+/// Ready tasks of a queue and priority whose time has come, in the order of readiness.
 const READY: &str = "SELECT not_before, run, n FROM task INDEXED BY ready WHERE state = 1 AND parked = 0 \
                      AND queue = ?1 AND prio = ?2 AND not_before <= ?3 ORDER BY not_before, run, n";
 

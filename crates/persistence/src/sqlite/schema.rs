@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::store::{RunState, TaskState};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::failure::OrStore as _;
@@ -102,6 +103,8 @@ fn connect(path: &Path, more: OpenFlags) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | more;
     let connection = Connection::open_with_flags(path, flags).or_store()?;
     connection.set_prepared_statement_cache_capacity(PREPARED);
+    // Without this guarantee many statements are prepared anew each time that they get other values.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).or_store()?;
     Ok(connection)
 }
 

@@ -176,5 +176,8 @@ fn without(error: &Error, key: &Secret) -> Error {
     if let Some(id) = error.request_id() {
         clean = clean.with_request_id(key.redact(id));
     }
-    error.context().iter().fold(clean, |clean, (name, value)| clean.with_context(name.clone(), key.redact(value)))
+    error
+        .context()
+        .iter()
+        .fold(clean, |clean, (name, value)| clean.with_context(name.clone(), key.redact(value)))
 }

@@ -167,10 +167,10 @@ impl Reading {
     fn announce(&mut self, answer: &mut Answer<'_>, out: &mut Vec<StreamEvent>) {
         if self.seed.is_none() {
             let id = answer.id.as_ref().map_or("", |id| &id.0);
-            let created = answer.created.map_or("", RawValue::get);
-            self.seed =
-                Some(call_ids::fold(call_ids::fold(call_ids::FOLD_START, id.as_bytes()), created.as_bytes()));
-            self.calls.seed = self.seed.unwrap_or_default();
+            let created = answer.created.0.unwrap_or_default().to_le_bytes();
+            let seed = call_ids::fold(call_ids::fold(call_ids::FOLD_START, id.as_bytes()), &created);
+            self.seed = Some(seed);
+            self.calls.seed = seed;
         }
         let id = if self.has_id { None } else { answer.id.take().and_then(|id| id.filled()) };
         let model = if self.has_model { None } else { answer.model.take().and_then(|model| model.filled()) };

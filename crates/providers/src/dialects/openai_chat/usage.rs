@@ -37,9 +37,9 @@ struct CompletionDetails {
     audio_tokens: Count,
 }
 
-/// A number of tokens; anything that is no number counts as not sent.
+/// A whole number; anything else counts as not sent.
 #[derive(Default, Clone, Copy)]
-struct Count(Option<u64>);
+pub(super) struct Count(pub(super) Option<u64>);
 
 impl Count {
     fn or(self, other: Count) -> Count {
@@ -89,7 +89,7 @@ impl<'de> Visitor<'de> for CountVisitor {
     type Value = Count;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a number of tokens")
+        f.write_str("a whole number")
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Count, E> {

@@ -9,6 +9,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
 use serde_json::value::RawValue;
 
+use super::usage::Count;
+
 /// A plain answer or one piece of a streamed one.
 #[derive(Deserialize)]
 pub(super) struct Answer<'a> {
@@ -16,8 +18,8 @@ pub(super) struct Answer<'a> {
     pub(super) id: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub(super) model: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(super) created: Option<&'a RawValue>,
+    #[serde(default)]
+    pub(super) created: Count,
     #[serde(borrow, default)]
     pub(super) choices: Choices<'a>,
     #[serde(borrow, default)]
