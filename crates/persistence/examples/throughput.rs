@@ -18,7 +18,8 @@ const WIDTH: u32 = 100;
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let failed = |error: std::io::Error| Error::new(ErrorKind::Store, "no temporary directory").with_source(error);
+    let failed =
+        |error: std::io::Error| Error::new(ErrorKind::Store, "no temporary directory").with_source(error);
     let directory = tempfile::tempdir().map_err(failed)?;
     let file = |name: &str| format!("sqlite:{}", directory.path().join(name).display());
     let urls = match std::env::args().nth(1) {
@@ -54,7 +55,9 @@ async fn measure(store: &SharedStore) -> Result<()> {
 async fn drain(store: &SharedStore, run: &RunId, workers: u32) -> Result<()> {
     let workers: Vec<_> = (0..workers).map(|_| tokio::spawn(work(Arc::clone(store), run.clone()))).collect();
     for worker in workers {
-        worker.await.map_err(|error| Error::new(ErrorKind::Internal, "a worker broke off").with_source(error))??;
+        worker
+            .await
+            .map_err(|error| Error::new(ErrorKind::Internal, "a worker broke off").with_source(error))??;
     }
     Ok(())
 }

@@ -42,7 +42,8 @@ pub const BACKENDS: &[Backend] = &[
 
 /// Opens a store by its URL, such as `sqlite:runs.db`, `sqlite:///var/lib/motet/runs.db`, or `memory:`.
 ///
-/// Each call opens a store of its own; two of them share runs where they name the same file.
+/// Each call opens a store of its own; two of them share runs where they name the same file. It blocks while it reads
+/// the file's first pages.
 ///
 /// # Errors
 /// `Configuration` when the URL names no backend or has a part that its backend does not know; `Store` when the store
@@ -71,7 +72,8 @@ fn unknown(scheme: &str) -> Error {
     let likeness = |backend: &&Backend| (strsim::jaro_winkler(backend.scheme, scheme) * 1_000.0) as u32;
     let nearest = BACKENDS.iter().max_by_key(likeness).filter(|backend| likeness(backend) > 700);
     let meant = nearest.map(|backend| format!("did you mean `{}:`? ", backend.scheme)).unwrap_or_default();
-    configuration(format!("there is no store `{scheme}:`")).with_hint(format!("{meant}known are {}", known.join(", ")))
+    configuration(format!("there is no store `{scheme}:`"))
+        .with_hint(format!("{meant}known are {}", known.join(", ")))
 }
 
 fn configuration(message: String) -> Error {
@@ -90,8 +92,9 @@ fn open_sqlite(rest: &str, directory: &Path) -> Result<SharedStore> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let path = path.strip_prefix("//").unwrap_or(path);
     if path.is_empty() {
-        return Err(configuration("the URL of the store names no file".to_owned())
-            .with_hint("write `sqlite:PATH`, such as `sqlite:runs.db` or `sqlite:///var/lib/motet/runs.db`"));
+        return Err(configuration("the URL of the store names no file".to_owned()).with_hint(
+            "write `sqlite:PATH`, such as `sqlite:runs.db` or `sqlite:///var/lib/motet/runs.db`",
+        ));
     }
     if path == ":memory:" {
         return Err(configuration("SQLite keeps runs in files only".to_owned())
@@ -139,7 +142,9 @@ mod tests {
         assert!(refused("memory:x").starts_with("a store in memory has no name"));
         assert!(refused("sqlite:").starts_with("the URL of the store names no file"));
         assert!(refused("sqlite::memory:").ends_with("write `memory:` for a store that is not kept"));
-        assert!(refused("sqlite:x?sync=full").starts_with("the URL of the store has an unknown part `sync=full`"));
+        assert!(
+            refused("sqlite:x?sync=full").starts_with("the URL of the store has an unknown part `sync=full`")
+        );
     }
 
     #[test]

@@ -115,7 +115,8 @@ impl SqliteStore {
         let readers: Vec<_> =
             (0..READERS).map(|_| schema::open_reader(&path, options)).collect::<Result<_>>()?;
         let workers = Workers::beside(&path);
-        let shared = Arc::new(Shared { path: path.clone(), clock: Clock::new(), workers, wake: Wake::default() });
+        let shared =
+            Arc::new(Shared { path: path.clone(), clock: Clock::new(), workers, wake: Wake::default() });
         Ok(Self {
             writer: Writer::start(writer, Arc::clone(&shared))?,
             readers: Readers::start(readers, path)?,
@@ -160,7 +161,9 @@ impl Store for SqliteStore {
         let nothing = self.readers.run(move |connection| {
             let now = shared.clock.at_least(read::clock(connection)?);
             let workers = read::busy_workers(connection)?;
-            if read::is_lease_over(connection, now)? || workers.iter().any(|name| shared.workers.is_dead(name)) {
+            if read::is_lease_over(connection, now)?
+                || workers.iter().any(|name| shared.workers.is_dead(name))
+            {
                 return Ok(None);
             }
             Ok(Some(Progress { next_due: read::next_due(connection, now)?, ..Progress::default() }))

@@ -8,7 +8,6 @@ mod failure;
 mod live;
 mod reading;
 
-use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -45,7 +44,7 @@ pub struct HttpModel {
     /// Base address without a slash at its end.
     base: Url,
     /// The first path that was asked for, joined to the base; mostly there is no other.
-    address: OnceLock<(Cow<'static, str>, Url)>,
+    address: OnceLock<(String, Url)>,
     headers: HeaderMap,
     key: Option<Secret>,
     timeouts: Timeouts,
@@ -150,9 +149,9 @@ impl HttpModel {
         Ok(request)
     }
 
-    fn url(&self, path: &Cow<'static, str>) -> Url {
+    fn url(&self, path: &str) -> Url {
         let joined = || clients::joined(&self.base, path);
-        let (known, url) = self.address.get_or_init(|| (path.clone(), joined()));
+        let (known, url) = self.address.get_or_init(|| (path.to_owned(), joined()));
         if known == path { url.clone() } else { joined() }
     }
 

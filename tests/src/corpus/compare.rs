@@ -120,7 +120,7 @@ fn compare_call(found: &mut Vec<String>, call: &ToolCall, expect: &Value) {
 
 fn compare_usage(found: &mut Vec<String>, line: &Line, usage: Option<Usage>) {
     let empty = Map::new();
-    let expect = line.expect["usage"].as_object().unwrap_or(&empty);
+    let expect = line.expect.get("usage").and_then(Value::as_object).unwrap_or(&empty);
     differ(found, "presence of usage", &usage.is_some(), !expect.is_empty());
     let Some(usage) = usage else { return };
     let count = |name: &str| expect.get(name).and_then(Value::as_u64).unwrap_or(0);

@@ -23,7 +23,7 @@ pub(super) const ROW: Row = Row { name: "complete", build: Complete::augment_arg
 
 /// Asks a model once and prints its answer
 ///
-/// The prompt is the argument, or standard input, or both: then the input follows the argument after an empty line.
+/// The prompt is the argument, or standard input where the argument is left out or is `-`.
 #[derive(Args)]
 struct Complete {
     /// What to ask
@@ -113,20 +113,15 @@ fn request(args: &Complete, runtime: &Runtime) -> Result<ChatRequest> {
     Ok(request)
 }
 
-/// Joins the argument and what is piped in.
+/// Gives the argument, or what is piped in.
 fn prompt(argument: Option<&str>) -> Result<String> {
-    let mut parts: Vec<String> =
-        argument.filter(|text| *text != "-").map(str::to_owned).into_iter().collect();
+    let mut prompt = argument.filter(|text| *text != "-").unwrap_or_default().to_owned();
     let stdin = std::io::stdin();
-    // Without a prompt the input is the prompt; with one, only a pipe that ends is read, which a terminal does not.
     if argument.is_none_or(|text| text == "-") && !stdin.is_terminal() {
-        let mut text = String::new();
-        stdin.lock().read_to_string(&mut text).map_err(|error| {
+        stdin.lock().read_to_string(&mut prompt).map_err(|error| {
             Error::new(ErrorKind::InvalidRequest, format!("standard input cannot be read as text: {error}"))
         })?;
-        parts.push(text);
     }
-    let prompt = parts.join("\n\n");
     if prompt.trim().is_empty() {
         return Err(Error::new(ErrorKind::InvalidRequest, "there is no prompt")
             .with_hint("give it as an argument or on standard input"));

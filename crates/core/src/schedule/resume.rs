@@ -113,7 +113,8 @@ fn compare(rows: &mut dyn Rows, change: &Redefinition<'_>) -> Result<Old> {
         for dependency in rows.dependencies(*number)? {
             if !old.kept.contains(&dependency) {
                 let (task, other) = (rows.name(*number)?, rows.name(dependency)?);
-                let message = format!("task `{task}` is not unchanged: it waits for `{other}`, which changed");
+                let message =
+                    format!("task `{task}` is not unchanged: it waits for `{other}`, which changed");
                 return Err(Error::new(ErrorKind::InvalidRequest, message));
             }
         }
@@ -150,14 +151,15 @@ fn ended_badly(task: &TaskRow) -> bool {
     }
 }
 
-/// Tells whether an item runs again: where its task has failed for its items, whatever its own failure was to mean, and
-/// never where the task has ended for good.
+/// Tells whether a failed item runs again: where its task has failed or would fail for it. What its own policy says is no
+/// matter then, and where the task has ended for good nothing is.
 fn is_item_again(rows: &mut dyn Rows, item: &TaskRow, parent_again: bool) -> Result<bool> {
     let Some(parent) = item.parent else { return Ok(false) };
-    if parent_again {
+    if item.state != TaskState::Failed || parent_again {
         return Ok(item.state == TaskState::Failed);
     }
-    Ok(rows.task(parent)?.state == TaskState::Waiting && ended_badly(item))
+    let parent = rows.task(parent)?;
+    Ok(parent.state == TaskState::Waiting && parent.on_failure != OnFailure::Continue)
 }
 
 fn reset(rows: &mut dyn Rows, mut task: TaskRow, now: Millis) -> Result<()> {

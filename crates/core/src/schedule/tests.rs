@@ -37,7 +37,9 @@ impl Double {
     }
 
     fn entry(&mut self, number: u32) -> Result<&mut Entry> {
-        self.tasks.get_mut(&number).ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no task {number}")))
+        self.tasks
+            .get_mut(&number)
+            .ok_or_else(|| Error::new(ErrorKind::NotFound, format!("no task {number}")))
     }
 
     fn row(&self, number: u32) -> &TaskRow {
@@ -90,7 +92,8 @@ impl Rows for Double {
         let mut new = task.clone();
         new.dependencies.sort_unstable();
         new.dependencies.dedup();
-        let before = self.tasks.insert(row.number, Entry { row: row.clone(), new, error: None, output: None });
+        let before =
+            self.tasks.insert(row.number, Entry { row: row.clone(), new, error: None, output: None });
         assert_eq!(before, None, "a number was given twice");
         Ok(())
     }
@@ -158,8 +161,14 @@ impl World {
 
     /// Gives one of the tasks that this holds for.
     fn pick(&self, pick: usize, fits: impl Fn(&TaskRow) -> bool) -> Option<u32> {
-        let numbers: Vec<u32> =
-            self.double.tasks.values().map(|entry| &entry.row).filter(|row| fits(row)).map(|row| row.number).collect();
+        let numbers: Vec<u32> = self
+            .double
+            .tasks
+            .values()
+            .map(|entry| &entry.row)
+            .filter(|row| fits(row))
+            .map(|row| row.number)
+            .collect();
         (!numbers.is_empty()).then(|| numbers[pick % numbers.len()])
     }
 
@@ -186,10 +195,13 @@ impl World {
                 let ended = matches!(self.double.run.state, RunState::Completed | RunState::Failed);
                 assert_eq!(cancel(&mut self.double, self.now).is_err(), ended);
             }
-            Event::Resume => self.keeping_results(|_| true, |world| {
-                let completed = world.double.run.state == RunState::Completed;
-                assert_eq!(resume(&mut world.double, world.now).is_err(), completed);
-            }),
+            Event::Resume => self.keeping_results(
+                |_| true,
+                |world| {
+                    let completed = world.double.run.state == RunState::Completed;
+                    assert_eq!(resume(&mut world.double, world.now).is_err(), completed);
+                },
+            ),
             Event::Redefine(choices) => self.redefine(choices),
         }
         self.check();
@@ -212,7 +224,8 @@ impl World {
         assert_eq!(applied.run, self.double.run.state);
         assert_eq!(applied.state, self.double.row(token.task).state);
         let before = self.double.clone();
-        let repeated = complete(&mut self.double, &token, Outcome::Done { output: json!("other") }, self.now).unwrap();
+        let repeated =
+            complete(&mut self.double, &token, Outcome::Done { output: json!("other") }, self.now).unwrap();
         assert_eq!(repeated, Applied { ready: 0, ..applied });
         assert_eq!(self.double, before);
     }
@@ -240,7 +253,8 @@ impl World {
             return;
         }
         let token = self.stale[pick % self.stale.len()].clone();
-        let current = self.double.tasks.get(&token.task).is_some_and(|entry| entry.row.token.as_ref() == Some(&token));
+        let current =
+            self.double.tasks.get(&token.task).is_some_and(|entry| entry.row.token.as_ref() == Some(&token));
         let before = self.double.clone();
         let answer = complete(&mut self.double, &token, Outcome::Done { output: json!("stale") }, self.now);
         match answer {
@@ -252,7 +266,8 @@ impl World {
 
     /// Checks that the tasks of these names that are done stay so, with their results.
     fn keeping_results(&mut self, named: impl Fn(&str) -> bool, change: impl FnOnce(&mut Self)) {
-        let kept: Vec<Entry> = self.double.tasks.values().filter(|entry| named(&entry.new.name)).cloned().collect();
+        let kept: Vec<Entry> =
+            self.double.tasks.values().filter(|entry| named(&entry.new.name)).cloned().collect();
         change(self);
         for entry in kept.iter().filter(|entry| entry.row.state == TaskState::Done) {
             assert_eq!(self.double.tasks.get(&entry.row.number), Some(entry));
@@ -261,7 +276,8 @@ impl World {
 
     /// Removes, changes, and adds tasks as the bits of a number say.
     fn redefine(&mut self, choices: u64) {
-        let top: Vec<&Entry> = self.double.tasks.values().filter(|entry| entry.row.parent.is_none()).collect();
+        let top: Vec<&Entry> =
+            self.double.tasks.values().filter(|entry| entry.row.parent.is_none()).collect();
         let choice = |number: u32| (choices >> (2 * number % 62)) & 3;
         let stays: Vec<&&Entry> = top.iter().filter(|entry| choice(entry.row.number) != 3).collect();
         let place = |number: &u32| stays.iter().position(|entry| entry.row.number == *number);
@@ -269,18 +285,23 @@ impl World {
         let mut tasks = Vec::new();
         for entry in &stays {
             let places: Vec<Option<usize>> = entry.new.dependencies.iter().map(place).collect();
-            let as_before = places.iter().all(|place| {
-                place.is_some_and(|place| unchanged.contains(&stays[place].new.name))
-            });
+            let as_before = places
+                .iter()
+                .all(|place| place.is_some_and(|place| unchanged.contains(&stays[place].new.name)));
             if as_before && choice(entry.row.number) != 2 {
                 unchanged.push(entry.new.name.clone());
             }
-            let dependencies = places.into_iter().flatten().map(|place| u32::try_from(place).unwrap()).collect();
+            let dependencies =
+                places.into_iter().flatten().map(|place| u32::try_from(place).unwrap()).collect();
             tasks.push(NewTask { dependencies, ..entry.new.clone() });
         }
         self.made += 1;
         let last = u32::try_from(tasks.len()).unwrap().checked_sub(1);
-        tasks.push(task(format!("made-{}", self.made), &last.into_iter().collect::<Vec<_>>(), OnFailure::Fail));
+        tasks.push(task(
+            format!("made-{}", self.made),
+            &last.into_iter().collect::<Vec<_>>(),
+            OnFailure::Fail,
+        ));
         let names = unchanged.clone();
         self.keeping_results(
             |name| names.iter().any(|kept| name == kept),
@@ -312,7 +333,8 @@ impl World {
     /// Counts everything again.
     fn check(&self) {
         let (run, rows) = (&self.double.run, || self.double.tasks.values().map(|entry| &entry.row));
-        let count = |fits: &dyn Fn(&TaskRow) -> bool| u32::try_from(rows().filter(|row| fits(row)).count()).unwrap();
+        let count =
+            |fits: &dyn Fn(&TaskRow) -> bool| u32::try_from(rows().filter(|row| fits(row)).count()).unwrap();
         let in_state = |state: TaskState| count(&|row| row.state == state);
         let counted = (count(&|row| !row.state.is_ended()), in_state(TaskState::Running), count(&|_| true));
         assert_eq!((run.open, run.active, run.tasks), counted, "{}", self.double.states());
@@ -336,7 +358,12 @@ impl World {
 
     fn check_task(&self, Entry { row, new, error, output }: &Entry) {
         let shown = || format!("{} in {}", new.name, self.double.states());
-        let is_open = |number: &&u32| !self.double.row(**number).state.is_ended();
+        // A failure that stops the run lets nothing go.
+        let lets_go = |row: &TaskRow| match row.state {
+            TaskState::Failed => row.on_failure != OnFailure::Fail,
+            state => state.is_ended(),
+        };
+        let is_open = |number: &&u32| !lets_go(self.double.row(**number));
         let open = if row.parent.is_some() { 0 } else { new.dependencies.iter().filter(is_open).count() };
         let children: Vec<&TaskRow> = self.double.children(row.number).collect();
         let open_children = children.iter().filter(|child| !child.state.is_ended()).count();
@@ -389,12 +416,19 @@ fn retry() -> impl Strategy<Value = Retry> {
 fn graphs() -> impl Strategy<Value = Vec<NewTask>> {
     let one = (any::<u16>(), any::<u16>(), policy(), 1u32..4, any::<bool>());
     proptest::collection::vec(one, 1..12).prop_map(|tasks| {
-        let build = |(number, (some, of_them, on_failure, max_attempts, delayed)): (u32, (u16, u16, _, _, bool))| {
-            let dependencies: Vec<u32> = (0..number).filter(|earlier| (some & of_them) >> earlier & 1 == 1).collect();
-            let base_delay = if delayed { Duration::from_secs(1) } else { Duration::ZERO };
-            let retry = RetryPolicy { max_attempts, base_delay, backoff: Backoff::Fixed, ..RetryPolicy::default() };
-            NewTask { retry, ..task(format!("t{number}"), &dependencies, on_failure) }
-        };
+        let build =
+            |(number, (some, of_them, on_failure, max_attempts, delayed)): (u32, (u16, u16, _, _, bool))| {
+                let dependencies: Vec<u32> =
+                    (0..number).filter(|earlier| (some & of_them) >> earlier & 1 == 1).collect();
+                let base_delay = if delayed { Duration::from_secs(1) } else { Duration::ZERO };
+                let retry = RetryPolicy {
+                    max_attempts,
+                    base_delay,
+                    backoff: Backoff::Fixed,
+                    ..RetryPolicy::default()
+                };
+                NewTask { retry, ..task(format!("t{number}"), &dependencies, on_failure) }
+            };
         (0..).zip(tasks).map(build).collect()
     })
 }
@@ -501,7 +535,8 @@ fn each_policy_means_what_it_says() {
 /// Spreads `a` over two items of this policy, of which the first fails, and gives how all ended.
 fn after_first_item(parent: OnFailure, item: OnFailure) -> (String, RunState) {
     let mut world = World::new(&[task("a", &[], parent), task("b", &[0], OnFailure::Fail)]);
-    for event in [Event::Claim(0), Event::Expand(0, 2, item), Event::Claim(0), Event::Failed(0, Retry::Never)] {
+    for event in [Event::Claim(0), Event::Expand(0, 2, item), Event::Claim(0), Event::Failed(0, Retry::Never)]
+    {
         world.apply(event);
     }
     if !world.double.run.state.is_ended() {

@@ -79,9 +79,11 @@ fn translate(error: rusqlite::Error) -> Error {
     let translated = match (known, &error) {
         (Some((code, message, hint)), _) => {
             let busy = matches!(code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked);
-            Error::new(ErrorKind::Store, *message)
-                .with_hint(*hint)
-                .with_retry(if busy { Retry::Backoff } else { Retry::Never })
+            Error::new(ErrorKind::Store, *message).with_hint(*hint).with_retry(if busy {
+                Retry::Backoff
+            } else {
+                Retry::Never
+            })
         }
         (None, rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..)) => {
             Error::new(ErrorKind::Store, "a stored value cannot be read")

@@ -49,7 +49,8 @@ impl Workers {
             return Ok(());
         }
         if worker.as_str().len() > LONGEST_NAME {
-            let message = format!("a worker's name has {} bytes; at most {LONGEST_NAME} fit", worker.as_str().len());
+            let message =
+                format!("a worker's name has {} bytes; at most {LONGEST_NAME} fit", worker.as_str().len());
             return Err(Error::new(ErrorKind::InvalidRequest, message));
         }
         let file = self.lock_new(worker.as_str()).map_err(|error| {

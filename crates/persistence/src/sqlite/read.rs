@@ -152,7 +152,12 @@ pub(super) fn outputs(connection: &Connection, run: &RunId, tasks: &[u32]) -> Re
 }
 
 /// Gives journal entries of a run in order.
-pub(super) fn records(connection: &Connection, run: &RunId, after: u64, limit: u32) -> Result<Vec<Sequenced>> {
+pub(super) fn records(
+    connection: &Connection,
+    run: &RunId,
+    after: u64,
+    limit: u32,
+) -> Result<Vec<Sequenced>> {
     const SQL: &str = "SELECT seq, task, body FROM journal WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
     let key = existing(connection, run)?;
     let mut statement = connection.prepare_cached(SQL).or_store()?;
@@ -204,8 +209,7 @@ pub(super) fn leases(connection: &Connection) -> Result<Vec<Lease>> {
 
 /// Gives the workers that hold a task.
 pub(super) fn busy_workers(connection: &Connection) -> Result<Vec<String>> {
-    const SQL: &str =
-        "SELECT DISTINCT worker FROM task INDEXED BY due WHERE due IS NOT NULL AND state = 2 AND worker IS NOT NULL";
+    const SQL: &str = "SELECT DISTINCT worker FROM task INDEXED BY due WHERE due IS NOT NULL AND state = 2 AND worker IS NOT NULL";
     let mut statement = connection.prepare_cached(SQL).or_store()?;
     let rows = statement.query_map((), |row| row.get(0)).or_store()?;
     rows.collect::<rusqlite::Result<_>>().or_store()
@@ -213,8 +217,7 @@ pub(super) fn busy_workers(connection: &Connection) -> Result<Vec<String>> {
 
 /// Tells whether the time of a lease is over.
 pub(super) fn is_lease_over(connection: &Connection, now: Millis) -> Result<bool> {
-    const SQL: &str =
-        "SELECT EXISTS (SELECT 1 FROM task INDEXED BY due WHERE due <= ?1 AND state = 2)";
+    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM task INDEXED BY due WHERE due <= ?1 AND state = 2)";
     connection.prepare_cached(SQL).or_store()?.query_row([now.0], |row| row.get(0)).or_store()
 }
 

@@ -70,7 +70,8 @@ impl<'a> RunRows<'a> {
             })
             .or_store()?;
         let key = connection.last_insert_rowid();
-        let (definition, inputs, settings) = (json(&new.definition)?, json(&new.inputs)?, json(&new.settings)?);
+        let (definition, inputs, settings) =
+            (json(&new.definition)?, json(&new.inputs)?, json(&new.settings)?);
         connection
             .prepare_cached(DEFINITION)
             .and_then(|mut statement| statement.execute(params![key, definition, inputs, settings]))

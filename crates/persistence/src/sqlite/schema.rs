@@ -144,14 +144,16 @@ enum Found {
 
 /// Tells what a file is without changing it.
 fn check(connection: &Connection) -> Result<Found> {
-    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).or_store();
+    let number =
+        |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).or_store();
     let (application, version) = (number("application_id")?, number("user_version")?);
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).or_store()?;
     match (application, tables) {
         (APPLICATION_ID, _) if version > VERSION => {
             let message = format!("the store has version {version}; this Motet reads up to {VERSION}");
-            Err(Error::new(ErrorKind::Store, message).with_hint("use the newer Motet that wrote it, or another file"))
+            Err(Error::new(ErrorKind::Store, message)
+                .with_hint("use the newer Motet that wrote it, or another file"))
         }
         (APPLICATION_ID, 1..) => Ok(Found::Store),
         (0 | APPLICATION_ID, 0) => Ok(Found::Empty),

@@ -85,7 +85,8 @@ async fn a_command_that_fails_leaves_those_of_the_same_transaction_alone() {
             if fails { Err(Error::new(ErrorKind::Conflict, "no")) } else { Ok(key) }
         })
     };
-    let results = futures::future::join_all([insert("a", false), insert("b", true), insert("c", false)]).await;
+    let results =
+        futures::future::join_all([insert("a", false), insert("b", true), insert("c", false)]).await;
     assert_eq!(results[0].as_ref().unwrap(), &"a");
     assert_eq!(results[1].as_ref().unwrap_err().message(), "no");
     assert_eq!(results[2].as_ref().unwrap(), &"c");
@@ -126,7 +127,8 @@ async fn every_statement_finds_its_rows_by_an_index() {
         let plan = |sql: &str| {
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
             let count = statement.parameter_count();
-            let rows = statement.query_map(rusqlite::params_from_iter(vec![0; count]), |row| row.get(3)).unwrap();
+            let rows =
+                statement.query_map(rusqlite::params_from_iter(vec![0; count]), |row| row.get(3)).unwrap();
             rows.collect::<rusqlite::Result<Vec<String>>>().unwrap().join("; ")
         };
         Ok(commands::CLAIMS.map(plan))
@@ -138,4 +140,22 @@ async fn every_statement_finds_its_rows_by_an_index() {
             "SEARCH task USING COVERING INDEX ready_of_run (run=? AND queue=? AND prio=? AND not_before<?)",
         ]
     );
+}
+
+#[tokio::test]
+async fn statements_are_prepared_once_whatever_values_they_get() {
+    let (_directory, store) = open();
+    store.submit(run_of(&["a", "b", "c"])).await.unwrap();
+    for _ in 0..3 {
+        let claim = claim(&store).await;
+        store.complete(&claim.token, Outcome::Done { output: json!(1) }).await.unwrap();
+    }
+    let prepared = |session: &writer::Session<'_>| {
+        let statement = session.connection.prepare_cached(commands::CLAIMS[0]).unwrap();
+        let count = |status| statement.get_status(status);
+        Ok((count(rusqlite::StatementStatus::Run), count(rusqlite::StatementStatus::RePrepare)))
+    };
+    let (runs, prepared_again) = store.writer.run(prepared).await.unwrap();
+    assert!(runs >= 3, "the statement is not the one that claims run");
+    assert_eq!(prepared_again, 0);
 }

@@ -115,7 +115,9 @@ impl Session<'_> {
 
     /// Undoes everything that a command did unless it succeeds.
     fn in_savepoint<T>(&self, work: impl FnOnce(&Session<'_>) -> Result<T>) -> Result<T> {
-        let run = |sql| self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(())).or_store();
+        let run = |sql| {
+            self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(())).or_store()
+        };
         run("SAVEPOINT command")?;
         let result = work(self);
         // A full disk ends the whole transaction, and the savepoint with it.
@@ -237,7 +239,8 @@ impl Thread {
 
     fn begin(&self) -> Result<()> {
         self.run("BEGIN IMMEDIATE")?;
-        let mut statement = self.connection.prepare_cached("SELECT v FROM meta WHERE k = 'clock'").or_store()?;
+        let mut statement =
+            self.connection.prepare_cached("SELECT v FROM meta WHERE k = 'clock'").or_store()?;
         let seen = statement.query_row((), |row| row.get(0)).optional();
         match seen.or_store() {
             Ok(seen) => {

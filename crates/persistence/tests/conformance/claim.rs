@@ -68,7 +68,11 @@ pub(crate) async fn only_the_run_asked_is_taken_from(store: SharedStore) {
 }
 
 pub(crate) async fn a_delayed_task_is_not_given_before_its_time(store: SharedStore) {
-    submit(&store, vec![with_priority(Priority::Urgent, with_retries(2, HOUR, task("late", &[]))), task("b", &[])]).await;
+    submit(
+        &store,
+        vec![with_priority(Priority::Urgent, with_retries(2, HOUR, task("late", &[]))), task("b", &[])],
+    )
+    .await;
     let late = claim_named(&store, "late").await;
     let before = Millis::now();
     end(&store, &late, failed(&Error::new(ErrorKind::Overloaded, "busy"))).await;
@@ -87,12 +91,16 @@ pub(crate) async fn a_claimed_task_is_not_given_twice(store: SharedStore) {
 
 pub(crate) async fn a_claim_shows_the_task_as_it_stands(store: SharedStore) {
     let before = Millis::now();
-    let new = NewTask { payload: json!({"item": 7}), ..with_retries(2, std::time::Duration::ZERO, task("a", &[])) };
+    let new =
+        NewTask { payload: json!({"item": 7}), ..with_retries(2, std::time::Duration::ZERO, task("a", &[])) };
     let run = submit(&store, vec![new]).await;
     let first = claim_named(&store, "a").await;
     assert_eq!((first.task.state, first.task.attempt, &first.task.error), (TaskState::Running, 1, &None));
     assert_eq!((&first.token.run, first.token.task, first.token.attempt), (&run, 0, 1));
-    assert_eq!((first.task.payload.clone(), first.task.started_at >= Some(before)), (json!({"item": 7}), true));
+    assert_eq!(
+        (first.task.payload.clone(), first.task.started_at >= Some(before)),
+        (json!({"item": 7}), true)
+    );
     let busy = Error::new(ErrorKind::Overloaded, "busy").with_retry(Retry::Backoff);
     end(&store, &first, failed(&busy)).await;
     let second = claim_named(&store, "a").await;

@@ -34,7 +34,8 @@ pub(crate) async fn repeating_a_completion_changes_nothing(store: SharedStore) {
 }
 
 pub(crate) async fn the_last_of_a_diamond_starts_once(store: SharedStore) {
-    let run = submit(&store, vec![task("a", &[]), task("b", &[0]), task("c", &[0]), task("d", &[1, 2])]).await;
+    let run =
+        submit(&store, vec![task("a", &[]), task("b", &[0]), task("c", &[0]), task("d", &[1, 2])]).await;
     done(&store, &claim_named(&store, "a").await).await;
     let both = claim(&store, 9).await;
     assert_eq!(names(&both), "b c");

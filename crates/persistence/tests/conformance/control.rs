@@ -8,8 +8,8 @@ use motet_core::store::{Control, LeaseState, Outcome, RunState, SharedStore};
 use motet_core::workflow::OnFailure;
 
 use crate::fixture::{
-    HOUR, claim, claim_named, control, counts, crash, done, drain, end, error_of, expand, fail, names, skipped, state,
-    states, submit, task, with_policy, with_retries,
+    HOUR, claim, claim_named, control, counts, crash, done, drain, end, error_of, expand, fail, names,
+    skipped, state, states, submit, task, with_policy, with_retries,
 };
 
 pub(crate) async fn cancelling_an_idle_run_ends_it(store: SharedStore) {

@@ -8,8 +8,8 @@ use motet_core::store::{Control, RunState, SharedStore, TaskState};
 use motet_core::workflow::OnFailure;
 
 use crate::fixture::{
-    HOUR, claim, claim_named, control, counts, done, drain, end, error_of, fail, failed, names, states, submit, task,
-    with_policy, with_retries,
+    HOUR, claim, claim_named, control, counts, done, drain, end, error_of, fail, failed, names, states,
+    submit, task, with_policy, with_retries,
 };
 
 pub(crate) async fn by_default_nothing_new_starts_and_what_runs_may_finish(store: SharedStore) {
@@ -53,13 +53,18 @@ pub(crate) async fn every_policy_ends_the_run_as_its_author_said(store: SharedSt
         (OnFailure::SkipDependents, "c", "failed: 3 tasks, 1 done, 1 failed, 1 skipped"),
         (OnFailure::Continue, "b c", "completed: 3 tasks, 2 done, 1 failed, 0 skipped"),
     ] {
-        let tasks = vec![with_policy(policy, task("a", &[])), task("b", &[0]), with_policy(policy, task("c", &[]))];
+        let tasks =
+            vec![with_policy(policy, task("a", &[])), task("b", &[0]), with_policy(policy, task("c", &[]))];
         let run = submit(&store, tasks).await;
         let a = claim_named(&store, "a").await;
         fail(&store, &a, ErrorKind::ToolFailed).await;
         let mut order: Vec<String> = drain(&store).await.split_whitespace().map(str::to_owned).collect();
         order.sort_unstable();
-        assert_eq!((order.join(" ").as_str(), counts(&store, &run).await.as_str()), (ran, expected), "{policy:?}");
+        assert_eq!(
+            (order.join(" ").as_str(), counts(&store, &run).await.as_str()),
+            (ran, expected),
+            "{policy:?}"
+        );
     }
 }
 

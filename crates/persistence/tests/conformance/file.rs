@@ -141,7 +141,8 @@ async fn workers_leave_no_file_behind() {
     let locks = fs::read_dir(directory.path().join("store.db-workers")).unwrap().count();
     assert!(locks <= 65, "{locks} idle workers keep their files");
     drop(store);
-    let left: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["store.db"]);
 }
 
@@ -159,7 +160,8 @@ async fn a_change_by_another_store_wakes_those_who_wait() {
     let waiter = tokio::spawn(async move { waiting.changed(seen, Duration::from_secs(600)).await });
     tokio::task::yield_now().await;
     submit(&changing, vec![task("a", &[])]).await;
-    let newest = tokio::time::timeout(Duration::from_secs(60), waiter).await.expect("the change wakes").unwrap();
+    let newest =
+        tokio::time::timeout(Duration::from_secs(60), waiter).await.expect("the change wakes").unwrap();
     assert!(newest > seen);
 }
 
@@ -173,7 +175,8 @@ async fn many_stores_may_make_one_file_at_the_same_time() {
         })
         .collect();
     let stores: Vec<SharedStore> = openers.into_iter().map(|opener| opener.join().unwrap()).collect();
-    let runs = futures::future::join_all(stores.iter().map(|store| submit(store, vec![task("a", &[])]))).await;
+    let runs =
+        futures::future::join_all(stores.iter().map(|store| submit(store, vec![task("a", &[])]))).await;
     for (store, run) in stores.iter().rev().zip(runs) {
         assert_eq!(states(store, &run).await, "a:ready");
     }
@@ -195,7 +198,8 @@ async fn the_tables_can_be_queried_while_the_store_is_open() {
     assert_eq!(text(tasks), "a:done:\"a\" b:ready:");
     assert_eq!(text("SELECT payload ->> '$.item' FROM tasks WHERE run = ?1 AND n = 0"), "moon");
     assert_eq!(text("SELECT state || ' ' || done || '/' || tasks FROM runs WHERE id = ?1"), "running 1/2");
-    let journal = "SELECT journal.kind || ' ' || step FROM journal JOIN run ON run.key = journal.run WHERE run.id = ?1";
+    let journal =
+        "SELECT journal.kind || ' ' || step FROM journal JOIN run ON run.key = journal.run WHERE run.id = ?1";
     assert_eq!(text(journal), "finished a/step");
 }
 

@@ -47,7 +47,13 @@ pub(crate) fn with_policy(policy: OnFailure, task: NewTask) -> NewTask {
 
 /// A task with so many attempts and this delay between them.
 pub(crate) fn with_retries(max_attempts: u32, delay: Duration, task: NewTask) -> NewTask {
-    let retry = RetryPolicy { max_attempts, base_delay: delay, max_delay: delay, jitter: false, ..RetryPolicy::default() };
+    let retry = RetryPolicy {
+        max_attempts,
+        base_delay: delay,
+        max_delay: delay,
+        jitter: false,
+        ..RetryPolicy::default()
+    };
     NewTask { retry, ..task }
 }
 
@@ -83,7 +89,8 @@ pub(crate) async fn claim(store: &SharedStore, limit: u32) -> Vec<Claim> {
 
 /// Claims the one task that is expected to be first.
 pub(crate) async fn claim_named(store: &SharedStore, name: &str) -> Claim {
-    let claim = claim(store, 1).await.pop().unwrap_or_else(|| panic!("nothing to claim, but expected `{name}`"));
+    let claim =
+        claim(store, 1).await.pop().unwrap_or_else(|| panic!("nothing to claim, but expected `{name}`"));
     assert_eq!(claim.task.name, name);
     claim
 }
@@ -150,7 +157,10 @@ pub(crate) async fn state(store: &SharedStore, run: &RunId) -> RunState {
 pub(crate) async fn counts(store: &SharedStore, run: &RunId) -> String {
     let run = store.run(run).await.unwrap().unwrap().summary;
     assert_eq!(run.ended_at.is_some(), run.state.is_ended());
-    format!("{}: {} tasks, {} done, {} failed, {} skipped", run.state, run.tasks, run.done, run.failed, run.skipped)
+    format!(
+        "{}: {} tasks, {} done, {} failed, {} skipped",
+        run.state, run.tasks, run.done, run.failed, run.skipped
+    )
 }
 
 /// The message of a task's error, if it has one.

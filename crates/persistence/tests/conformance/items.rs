@@ -8,8 +8,8 @@ use motet_core::workflow::OnFailure;
 use serde_json::json;
 
 use crate::fixture::{
-    claim, claim_named, counts, crash, done, drain, end, error_of, expand, fail, names, skipped, states, submit, task,
-    with_policy, with_retries,
+    claim, claim_named, counts, crash, done, drain, end, error_of, expand, fail, names, skipped, states,
+    submit, task, with_policy, with_retries,
 };
 
 /// Items of task `a` as a worker makes them: with the policy of their task.

@@ -66,7 +66,11 @@ pub(crate) async fn entries_of_many_tasks_at_once_leave_no_gap(store: SharedStor
     assert!(entries.iter().map(|entry| entry.seq).eq(1..=TASKS * ENTRIES));
     for task in 0..u32::try_from(TASKS).unwrap() {
         let own = store.task_records(&run, task).await.unwrap();
-        assert!(own.iter().map(|record| record.step().to_owned()).eq((0..ENTRIES).map(|number| number.to_string())));
+        assert!(
+            own.iter()
+                .map(|record| record.step().to_owned())
+                .eq((0..ENTRIES).map(|number| number.to_string()))
+        );
     }
 }
 

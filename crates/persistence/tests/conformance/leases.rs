@@ -11,8 +11,8 @@ use motet_core::store::{
 use serde_json::json;
 
 use crate::fixture::{
-    HOUR, claim, claim_named, control, counts, crash, done, end, error_of, names, request, state, states, submit,
-    task,
+    HOUR, claim, claim_named, control, counts, crash, done, end, error_of, names, request, state, states,
+    submit, task,
 };
 
 pub(crate) async fn a_lease_that_is_over_is_taken_back(store: SharedStore) {
@@ -86,7 +86,8 @@ pub(crate) async fn a_task_that_crashed_twice_may_still_end_well(store: SharedSt
 }
 
 pub(crate) async fn renewals_are_answered_in_the_order_asked(store: SharedStore) {
-    let (going, cancelled) = (submit(&store, vec![task("a", &[])]).await, submit(&store, vec![task("b", &[])]).await);
+    let (going, cancelled) =
+        (submit(&store, vec![task("a", &[])]).await, submit(&store, vec![task("b", &[])]).await);
     let claims = claim(&store, 2).await;
     control(&store, &cancelled, Control::Cancel).await;
     let unknown = LeaseToken::new(going.clone(), 0, 1);

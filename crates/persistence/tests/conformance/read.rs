@@ -14,7 +14,8 @@ use crate::fixture::{claim_named, control, drain, end, run_of, submit, task};
 const TOO_LONG: Duration = Duration::from_secs(60);
 
 pub(crate) async fn results_stand_in_the_order_asked(store: SharedStore) {
-    let run = submit(&store, vec![task("a", &[]), task("b", &[]), task("c", &[0, 1, 3]), task("d", &[])]).await;
+    let run =
+        submit(&store, vec![task("a", &[]), task("b", &[]), task("c", &[0, 1, 3]), task("d", &[])]).await;
     for name in ["a", "b"] {
         let claim = claim_named(&store, name).await;
         end(&store, &claim, Outcome::Done { output: json!(name) }).await;
@@ -100,7 +101,8 @@ pub(crate) async fn a_change_that_was_not_seen_is_told_at_once(store: SharedStor
     let mut seen = store.changed(0, Duration::ZERO).await;
     let run = submit(&store, vec![task("a", &[])]).await;
     let claim = claim_named(&store, "a").await;
-    let record = motet_core::run_log::Record::new("s", motet_core::run_log::Entry::Finished { result: json!(1) });
+    let record =
+        motet_core::run_log::Record::new("s", motet_core::run_log::Entry::Finished { result: json!(1) });
     store.journal(&claim.token, 0, vec![record]).await.unwrap();
     seen = {
         let newest = store.changed(seen, TOO_LONG).await;
@@ -122,7 +124,8 @@ pub(crate) async fn waiting_ends_without_a_change(store: SharedStore) {
 }
 
 pub(crate) async fn numbers_are_given_back_exactly(store: SharedStore) {
-    let output = json!([u64::MAX, i64::MIN, 0.1 + 0.2, f64::MAX, f64::MIN_POSITIVE, -0.0, 1e-7, 123456789.12345679]);
+    let output =
+        json!([u64::MAX, i64::MIN, 0.1 + 0.2, f64::MAX, f64::MIN_POSITIVE, -0.0, 1e-7, 123456789.12345679]);
     let run = submit(&store, vec![task("a", &[])]).await;
     let a = claim_named(&store, "a").await;
     end(&store, &a, Outcome::Done { output: output.clone() }).await;

@@ -6,7 +6,7 @@ use motet_core::store::{NewRun, NewTask, RunState, SharedStore, TaskState};
 use motet_core::workflow::{OnFailure, Priority};
 use serde_json::{Map, Value, json};
 
-use crate::fixture::{drain, run_of, state, states, submit, task, with_retries, HOUR};
+use crate::fixture::{HOUR, drain, run_of, state, states, submit, task, with_retries};
 
 pub(crate) async fn tasks_without_dependencies_are_ready_at_once(store: SharedStore) {
     let run = submit(&store, vec![task("a", &[]), task("b", &[0]), task("c", &[])]).await;
@@ -83,9 +83,15 @@ pub(crate) async fn what_was_submitted_is_given_back(store: SharedStore) {
     assert_eq!((run.summary.name, run.summary.kind), (new.name, new.kind));
     assert_eq!((run.summary.tasks, run.summary.ended_at), (2, None));
     let tasks = store.tasks(&id).await.unwrap();
-    assert_eq!((tasks[0].number, tasks[0].name.as_str(), tasks[0].payload.clone()), (0, "first", Value::Null));
+    assert_eq!(
+        (tasks[0].number, tasks[0].name.as_str(), tasks[0].payload.clone()),
+        (0, "first", Value::Null)
+    );
     let stored = &tasks[1];
-    assert_eq!((&stored.queue, stored.priority, &stored.retry), (&second.queue, second.priority, &second.retry));
+    assert_eq!(
+        (&stored.queue, stored.priority, &stored.retry),
+        (&second.queue, second.priority, &second.retry)
+    );
     assert_eq!((stored.on_failure, &stored.payload), (second.on_failure, &second.payload));
     assert_eq!((stored.state, stored.remaining, stored.attempt), (TaskState::Blocked, 1, 0));
     assert_eq!((stored.run.clone(), stored.journal, stored.started_at), (id, 0, None));

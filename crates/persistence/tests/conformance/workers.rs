@@ -48,7 +48,10 @@ async fn work(store: SharedStore, shift: Arc<Shift>) {
             {
                 let mut reports = shift.reports.lock().unwrap();
                 for dependency in &shift.graphs[run][number as usize] {
-                    assert!(reports.contains_key(&(run.clone(), *dependency)), "{number} before {dependency}");
+                    assert!(
+                        reports.contains_key(&(run.clone(), *dependency)),
+                        "{number} before {dependency}"
+                    );
                 }
                 *reports.entry((run.clone(), number)).or_default() += 1;
             }

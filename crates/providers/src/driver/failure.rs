@@ -96,10 +96,13 @@ fn cause(error: &reqwest::Error) -> Cause {
     Cause::Other(deepest(error))
 }
 
-/// Finds a TLS error, which hides inside an I/O error.
+/// Finds a TLS error, which hides inside I/O errors that do not name it as their source.
 fn tls_error<'a>(link: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    let inner = link.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    link.downcast_ref::<rustls::Error>().or_else(|| inner?.downcast_ref::<rustls::Error>())
+    if let Some(tls) = link.downcast_ref::<rustls::Error>() {
+        return Some(tls);
+    }
+    let inner = link.downcast_ref::<io::Error>()?.get_ref()?;
+    tls_error(inner)
 }
 
 /// Gives an error and all errors underneath.

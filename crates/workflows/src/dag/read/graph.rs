@@ -18,7 +18,7 @@ const SHOWN: usize = 12;
 const MAX_CIRCLES: usize = 20;
 
 /// How many tasks of circles are looked at before the search ends.
-const MAX_WALKED: usize = 10_000_000;
+const MAX_WALKED: usize = 1_000_000;
 
 /// What references may name beside tasks.
 pub(super) struct Names<'a> {

@@ -1,3 +1,5 @@
+//! Reads workflows against tables of parameters that stand in for methods.
+
 mod accepted;
 mod batch;
 mod hostile;

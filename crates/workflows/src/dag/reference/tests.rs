@@ -1,3 +1,5 @@
+//! References over a scope of plain values.
+
 use std::collections::BTreeMap;
 
 use motet_core::error::ErrorKind;

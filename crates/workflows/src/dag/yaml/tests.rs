@@ -1,3 +1,5 @@
+//! Trees, faults, bounds, and agreement with JSON.
+
 use proptest::prelude::*;
 use serde_json::json;
 

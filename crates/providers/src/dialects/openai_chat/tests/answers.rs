@@ -115,7 +115,7 @@ fn a_plain_answer_that_is_none_is_refused() {
         ("{\"choices\": [", ErrorKind::Truncated),
         ("", ErrorKind::Truncated),
         ("{\"choices\": ]", ErrorKind::InvalidOutput),
-        ("[1]", ErrorKind::InvalidOutput),
+        ("7", ErrorKind::InvalidOutput),
     ] {
         let error = OpenAiChat.decode(body.as_bytes(), &origin()).unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");

@@ -1,3 +1,5 @@
+//! Every key in every form, and the specification that it becomes.
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! The batch forms, and the `for_each` that they become.
+
 use motet_core::workflow::{ForEach, TaskSpec};
 use serde_json::{Value, json};
 

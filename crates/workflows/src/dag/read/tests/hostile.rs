@@ -1,3 +1,5 @@
+//! Large, broken, and random files: read within bounds, without panic.
+
 use proptest::prelude::*;
 
 use super::{MAX_TASKS, problems, read, rules};
@@ -16,7 +18,7 @@ fn the_largest_workflow_is_read_and_a_larger_one_refused() {
         |number: usize| if number == 0 { String::new() } else { format!(", depends_on: [t{}]", number - 1) };
     let spec = read(tasks(MAX_TASKS, chain).as_bytes(), &rules()).unwrap();
     assert_eq!(spec.tasks[MAX_TASKS - 1].dependencies, [format!("t{}", MAX_TASKS - 2)]);
-    let larger = problems(&tasks(MAX_TASKS + 1, |_| String::new()));
+    let larger = problems(&format!("name: w\ntasks:\n{}", "- 0\n".repeat(MAX_TASKS + 1)));
     assert_eq!(
         larger,
         ["2:1: the workflow has 100001 tasks, but may have 100000 | use `for_each` for work on many items"]
@@ -25,28 +27,28 @@ fn the_largest_workflow_is_read_and_a_larger_one_refused() {
 
 #[test]
 fn a_large_file_full_of_mistakes_is_told_in_short() {
-    let wrong = tasks(20_000, |number| format!(", promt: x, depends_on: [u{number}]"));
+    let wrong = tasks(2_000, |number| format!(", promt: x, depends_on: [u{number}]"));
     let found = problems(&wrong);
     assert_eq!(found.len(), 1_001);
     assert!(found[1_000].contains(" further problems are not listed"), "{}", found[1_000]);
-    let ring = tasks(MAX_TASKS, |number| format!(", depends_on: [t{}]", (number + 1) % MAX_TASKS));
+    let ring = tasks(10_000, |number| format!(", depends_on: [t{}]", (number + 1) % 10_000));
     assert_eq!(problems(&ring).len(), 1);
 }
 
 #[test]
 fn a_dense_graph_with_many_circles_is_checked() {
-    let dense = tasks(300, |number| {
+    let dense = tasks(200, |number| {
         let all: Vec<String> =
-            (0..300).filter(|other| *other != number).map(|other| format!("t{other}")).collect();
+            (0..200).filter(|other| *other != number).map(|other| format!("t{other}")).collect();
         format!(", depends_on: [{}]", all.join(", "))
     });
     // Long circles that are shortened to the same words are one problem.
     assert_eq!(problems(&dense).len(), 11);
     let back_to_start = |number: usize| {
-        let next = (number + 1) % MAX_TASKS;
+        let next = (number + 1) % 10_000;
         format!(", depends_on: [t{next}, t{}]", number / 2)
     };
-    assert!(problems(&tasks(MAX_TASKS, back_to_start)).len() > 1);
+    assert!(problems(&tasks(10_000, back_to_start)).len() > 1);
 }
 
 /// Changes bytes of a valid file.

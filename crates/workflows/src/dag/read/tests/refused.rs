@@ -1,3 +1,5 @@
+//! Every mistake, with its place and advice.
+
 use motet_core::error::{Error, ErrorKind};
 
 use super::{problems, read, rules};

@@ -1,3 +1,5 @@
+//! Workflows that are values: the same problems, with paths.
+
 use motet_core::error::Error;
 use serde_json::{Value, json};
 
