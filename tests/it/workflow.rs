@@ -159,14 +159,20 @@ tasks:
   - id: use
     dependencies: [secret]
     method: python/execute
-    params: {context: {text: "${ask.content}", said: "She said: ${ask.content}"}, code: "result = [context['text'], context['said']]"}
+    params:
+      context: {text: "${ask.content}", said: "She said: ${ask.content}"}
+      code: |
+        # ${ask.content}
+        pasted = "${ask.content}"
+        within = f"{1 + 1} ${ask.content}!"
+        result = [context["text"], context["said"], pasted, within, ${ask.content}]
 outputs: {use: "${use.result}"}
 "#;
     place.write("i.yaml", workflow).unwrap();
     let done = run(&place, "i.yaml", &[]);
     assert_eq!(
         done.json().unwrap()["outputs"]["use"],
-        json!([nasty, format!("She said: {nasty}")]),
+        json!([nasty, format!("She said: {nasty}"), nasty, format!("2 {nasty}!"), nasty]),
         "{done:?}"
     );
 }

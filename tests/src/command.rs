@@ -22,7 +22,8 @@ pub fn binary() -> anyhow::Result<PathBuf> {
     let binary = directory.join(format!("motet{}", std::env::consts::EXE_SUFFIX));
     if !binary.exists() {
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        let built = cargo.args(["build", "--quiet", "--package", "motet-cli"]).current_dir(workspace()).status()?;
+        let built =
+            cargo.args(["build", "--quiet", "--package", "motet-cli"]).current_dir(workspace()).status()?;
         ensure!(built.success() && binary.exists(), "the command does not build");
     }
     Ok(binary)

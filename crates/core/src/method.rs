@@ -51,6 +51,10 @@ pub struct Parameter {
 pub enum ParameterKind {
     /// A text.
     String,
+    /// Source code: a reference in it becomes a variable, because a value must never become code.
+    Source,
+    /// A model id, such as `openai:gpt-4o-mini`.
+    Model,
     /// A whole number.
     Integer,
     /// A number.
@@ -70,7 +74,8 @@ impl ParameterKind {
     #[must_use]
     pub fn accepts(self, value: &Value) -> bool {
         match self {
-            ParameterKind::String => value.is_string() || value.is_null(),
+            ParameterKind::String | ParameterKind::Source => value.is_string() || value.is_null(),
+            ParameterKind::Model => value.is_null() || value.as_str().is_some_and(|text| text.parse::<ModelId>().is_ok()),
             ParameterKind::Integer => value.is_i64() || value.is_u64() || value.is_null(),
             ParameterKind::Number => value.is_number() || value.is_null(),
             ParameterKind::Boolean => value.is_boolean() || value.is_null(),
@@ -80,11 +85,19 @@ impl ParameterKind {
         }
     }
 
+    /// Tells whether it takes texts.
+    #[must_use]
+    pub fn is_text(self) -> bool {
+        matches!(self, ParameterKind::String | ParameterKind::Source | ParameterKind::Model)
+    }
+
     /// Gives the name used in error messages.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             ParameterKind::String => "a string",
+            ParameterKind::Source => "source code",
+            ParameterKind::Model => "a model id as `provider:model`",
             ParameterKind::Integer => "an integer",
             ParameterKind::Number => "a number",
             ParameterKind::Boolean => "true or false",

@@ -46,7 +46,7 @@ const INHERITED: &[&str] = &[
 const PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "code",
-        kind: ParameterKind::String,
+        kind: ParameterKind::Source,
         required: false,
         doc: "Python source to run; what it leaves in the variable `result` is the answer",
     },

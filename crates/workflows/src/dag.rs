@@ -5,5 +5,6 @@ pub mod plan;
 pub mod read;
 pub mod reference;
 pub mod scope;
+pub mod source;
 pub mod worker;
 pub mod yaml;

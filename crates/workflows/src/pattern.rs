@@ -122,7 +122,7 @@ const COMMON: [Parameter; 2] = [
     Parameter { name: "input", kind: ParameterKind::String, required: true, doc: "the task in words" },
     Parameter {
         name: "model",
-        kind: ParameterKind::String,
+        kind: ParameterKind::Model,
         required: false,
         doc: "model of the agents that name none",
     },

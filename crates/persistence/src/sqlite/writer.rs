@@ -49,7 +49,9 @@ impl Writer {
         let (sender, receiver) = mpsc::channel(WAITING);
         let looking = Arc::new(AtomicBool::new(false));
         let path = shared.path.clone();
-        let state = Thread { connection, shared, looking: Arc::clone(&looking), version: 0 };
+        // Read before anybody can wait: what another process changes from now on is news.
+        let version = read_version(&connection).or_store()?;
+        let state = Thread { connection, shared, looking: Arc::clone(&looking), version };
         let thread = std::thread::Builder::new()
             .name("motet-sqlite-write".to_owned())
             .spawn(move || state.work(receiver))
@@ -172,7 +174,6 @@ struct Thread {
 
 impl Thread {
     fn work(mut self, mut receiver: mpsc::Receiver<Message>) {
-        self.version = self.read_version().unwrap_or(0);
         while let Some(message) = receiver.blocking_recv() {
             match message {
                 Message::Look => self.look(),
@@ -186,14 +187,10 @@ impl Thread {
     fn look(&mut self) {
         self.looking.store(false, Ordering::Release);
         // A failing read tells nothing; the next command meets the same error and reports it.
-        let Ok(version) = self.read_version() else { return };
+        let Ok(version) = read_version(&self.connection) else { return };
         if std::mem::replace(&mut self.version, version) != version {
             self.shared.wake.notify();
         }
-    }
-
-    fn read_version(&self) -> rusqlite::Result<i64> {
-        self.connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))
     }
 
     /// Runs a command and those that wait behind it in one transaction. When it cannot begin, all of them learn why, so
@@ -287,4 +284,9 @@ impl Thread {
         self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(())).or_store()?;
         Ok(())
     }
+}
+
+/// Gives a number that differs whenever another connection has changed the file.
+fn read_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))
 }

@@ -3,11 +3,13 @@
 //! What the graph does when an attempt ends is decided by `motet_core::schedule`; nothing here waits or touches a file.
 
 use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::method::{Parameter, ParameterKind};
 use motet_core::store::{NewTask, Outcome, Task};
 use motet_core::workflow::{ForEach, TaskSpec};
 use serde_json::{Map, Value, json};
 
 use super::reference::{Root, Scope, references, substitute};
+use super::source;
 
 /// How many items a `for_each` may have.
 pub const MAX_ITEMS: usize = 100_000;
@@ -25,11 +27,11 @@ pub enum Action {
     Complete(Outcome),
 }
 
-/// Decides how an attempt begins.
+/// Decides how an attempt begins; `parameters` is the table of the task's method.
 ///
 /// # Errors
 /// `InvalidRequest` when a reference leads nowhere or `for_each` gives no list; the task has failed then.
-pub fn begin(spec: &TaskSpec, task: &Task, scope: &dyn Scope) -> Result<Action> {
+pub fn begin(spec: &TaskSpec, task: &Task, scope: &dyn Scope, parameters: &[Parameter]) -> Result<Action> {
     if task.joining {
         return Ok(Action::Join);
     }
@@ -44,8 +46,8 @@ pub fn begin(spec: &TaskSpec, task: &Task, scope: &dyn Scope) -> Result<Action> 
         }
     }
     match &spec.for_each {
-        Some(_) if is_item => call(spec, scope),
-        None => call(spec, scope),
+        Some(_) if is_item => call(spec, scope, parameters),
+        None => call(spec, scope, parameters),
         Some(ForEach::Items(items)) => match substitute(items, scope)? {
             Value::Array(items) => spread(spec, task, items).map(Action::Complete),
             other => Err(Error::new(
@@ -54,13 +56,27 @@ pub fn begin(spec: &TaskSpec, task: &Task, scope: &dyn Scope) -> Result<Action> 
             )
             .with_hint("refer to a task's field that holds a list")),
         },
-        Some(ForEach::Files(patterns)) => {
-            let patterns = patterns.iter().map(|pattern| match substitute(&json!(pattern), scope)? {
-                Value::String(text) => Ok(text),
-                other => Ok(other.to_string()),
-            });
-            patterns.collect::<Result<_>>().map(Action::ListFiles)
+        Some(ForEach::Files(written)) => {
+            let mut patterns = Vec::new();
+            for pattern in written {
+                match substitute(&json!(pattern), scope)? {
+                    Value::Array(several) => patterns.extend(several.into_iter().map(pattern_text)),
+                    one => patterns.push(pattern_text(one)),
+                }
+            }
+            patterns.into_iter().collect::<Result<_>>().map(Action::ListFiles)
         }
+    }
+}
+
+fn pattern_text(value: Value) -> Result<String> {
+    match value {
+        Value::String(text) => Ok(text),
+        other => Err(Error::new(
+            ErrorKind::InvalidRequest,
+            format!("a file pattern must be a text, but is {}", kind(&other)),
+        )
+        .with_hint("give a pattern such as `documents/*.md`, or a list of patterns")),
     }
 }
 
@@ -87,11 +103,27 @@ pub fn spread(spec: &TaskSpec, task: &Task, items: Vec<Value>) -> Result<Outcome
     Ok(Outcome::Expand { children: children.collect() })
 }
 
-fn call(spec: &TaskSpec, scope: &dyn Scope) -> Result<Action> {
-    match substitute(&Value::Object(spec.params.clone()), scope)? {
-        Value::Object(params) => Ok(Action::Call(params)),
-        other => Err(Error::new(ErrorKind::Internal, format!("parameters became {}", kind(&other)))),
+fn call(spec: &TaskSpec, scope: &dyn Scope, parameters: &[Parameter]) -> Result<Action> {
+    let (mut params, mut variables) = (Map::new(), Map::new());
+    for (name, value) in &spec.params {
+        let is_source =
+            parameters.iter().any(|known| known.name == name && known.kind == ParameterKind::Source);
+        let filled = match value {
+            Value::String(code) if is_source => Value::String(source::bind(code, scope, &mut variables)?),
+            other => substitute(other, scope)?,
+        };
+        params.insert(name.clone(), filled);
     }
+    if !variables.is_empty() {
+        match params.entry("context").or_insert_with(|| json!({})) {
+            Value::Object(context) => context.extend(variables),
+            other => {
+                let message = format!("`context` must be an object, but is {}", kind(other));
+                return Err(Error::new(ErrorKind::InvalidRequest, message));
+            }
+        }
+    }
+    Ok(Action::Call(params))
 }
 
 /// False, null, zero, and the empty text, list, or object are false; everything else is true.

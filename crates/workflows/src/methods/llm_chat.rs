@@ -42,7 +42,7 @@ impl LlmChat {
 const PARAMETERS: &[Parameter] = &[
     parameter(
         "model",
-        ParameterKind::String,
+        ParameterKind::Model,
         "model to ask, as `provider:model`; the workflow's model where it is left out",
     ),
     parameter("messages", ParameterKind::Array, "the conversation: objects with `role` and `content`"),

@@ -35,9 +35,8 @@ fn kind(field: &Field, kind: ParameterKind, report: &mut Report<'_>) {
     let fits = match &field.node.content {
         Content::String(text) => match becomes(text) {
             Becomes::Anything => true,
-            Becomes::Text { .. } | Becomes::Itself => {
-                matches!(kind, ParameterKind::String | ParameterKind::Any)
-            }
+            Becomes::Itself if kind == ParameterKind::Model => kind.accepts(&field.node.to_json()),
+            Becomes::Text { .. } | Becomes::Itself => kind.is_text() || kind == ParameterKind::Any,
         },
         Content::List(_) => matches!(kind, ParameterKind::Array | ParameterKind::Any),
         Content::Map(_) => matches!(kind, ParameterKind::Object | ParameterKind::Any),
@@ -62,6 +61,9 @@ fn remedy(field: &Field, kind: ParameterKind) -> Option<String> {
             if matches!(kind, ParameterKind::Number | ParameterKind::Integer | ParameterKind::Boolean) =>
         {
             Some("write it without quotes".to_owned())
+        }
+        Content::String(_) if kind == ParameterKind::Model => {
+            Some("name the provider too, for example `ollama:llama3.2` or `offline:extract`".to_owned())
         }
         Content::Bool(_) | Content::Number(_) if kind == ParameterKind::String => {
             Some(format!("put it in quotes: `\"{}\"`", field.node.to_json()))

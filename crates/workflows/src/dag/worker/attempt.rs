@@ -136,7 +136,8 @@ async fn attempt(
 ) -> Result<Outcome> {
     let (spec, task) = (definition.task(&claim.task)?, &claim.task);
     let scope = scope(shared, definition, spec, task).await?;
-    match machine::begin(spec, task, &scope)? {
+    let method = shared.methods.get(&spec.method)?;
+    match machine::begin(spec, task, &scope, method.parameters())? {
         Action::Complete(outcome) => Ok(outcome),
         Action::Join => join(shared, task).await,
         Action::ListFiles(patterns) => {
