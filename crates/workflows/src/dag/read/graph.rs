@@ -158,7 +158,9 @@ impl Edges<'_> {
             None => {
                 let others = self.drafts.iter().enumerate().filter(|(number, _)| Some(*number) != self.task);
                 let others = others.map(|(_, draft)| draft.spec.id.as_str()).filter(|id| !id.is_empty());
-                report.advice(name, others)
+                let mut once = HashSet::new();
+                let others: Vec<&str> = others.filter(|id| once.insert(*id)).collect();
+                report.advice(name, others.iter().copied())
             }
         }
     }
