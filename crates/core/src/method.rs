@@ -75,7 +75,9 @@ impl ParameterKind {
     pub fn accepts(self, value: &Value) -> bool {
         match self {
             ParameterKind::String | ParameterKind::Source => value.is_string() || value.is_null(),
-            ParameterKind::Model => value.is_null() || value.as_str().is_some_and(|text| text.parse::<ModelId>().is_ok()),
+            ParameterKind::Model => {
+                value.is_null() || value.as_str().is_some_and(|text| text.parse::<ModelId>().is_ok())
+            }
             ParameterKind::Integer => value.is_i64() || value.is_u64() || value.is_null(),
             ParameterKind::Number => value.is_number() || value.is_null(),
             ParameterKind::Boolean => value.is_boolean() || value.is_null(),

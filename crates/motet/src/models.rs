@@ -111,7 +111,8 @@ impl Table {
                     name: row.name.to_owned(),
                     doc: row.doc.to_owned(),
                     dialect: Some(row.dialect.to_owned()),
-                    ready: base_url.is_some() && (config.api_key.is_some() || config.base_url.is_some() || !row.key_required),
+                    ready: base_url.is_some()
+                        && (config.api_key.is_some() || config.base_url.is_some() || !row.key_required),
                     base_url,
                     key: row.key_names.first().map(|name| (*name).to_owned()),
                 }

@@ -12,6 +12,7 @@ use motet_core::id::{RunId, WorkerId};
 use motet_core::store::{ClaimRequest, DEFAULT_QUEUE, NewRun, NewTask, Outcome, SharedStore};
 use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
 use serde_json::{Map, Value, json};
+use tokio::task::JoinSet;
 
 /// Tasks of one layer; each depends on two of the layer before.
 const WIDTH: u32 = 100;
@@ -51,13 +52,11 @@ async fn measure(store: &SharedStore) -> Result<()> {
     Ok(())
 }
 
-/// Has workers claim one task after the other until the run has ended.
+/// Has workers claim one task after the other until the run has ended, or one of them fails.
 async fn drain(store: &SharedStore, run: &RunId, workers: u32) -> Result<()> {
-    let workers: Vec<_> = (0..workers).map(|_| tokio::spawn(work(Arc::clone(store), run.clone()))).collect();
-    for worker in workers {
-        worker
-            .await
-            .map_err(|error| Error::new(ErrorKind::Internal, "a worker broke off").with_source(error))??;
+    let mut workers: JoinSet<_> = (0..workers).map(|_| work(Arc::clone(store), run.clone())).collect();
+    while let Some(ended) = workers.join_next().await {
+        ended.map_err(|error| Error::new(ErrorKind::Internal, "a worker broke off").with_source(error))??;
     }
     Ok(())
 }

@@ -73,7 +73,7 @@ pub(crate) fn wait<'py>(
         // Nobody listens any more when a second signal came.
         let _ = done.send(unpanicked(work).await);
     });
-    let outcome = py.detach(|| receive(&outcome, cancellation))?;
+    let outcome = py.detach(move || receive(&outcome, cancellation))?;
     outcome(py)
 }
 

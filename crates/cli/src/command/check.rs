@@ -29,7 +29,7 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
     let checked: Vec<Value> = files.iter().map(|file| check(&runtime, file, context.printer)).collect();
     let sound = checked.iter().all(|file| file["ok"] == true);
     context.printer.data(&json!({"ok": sound, "files": checked}), || {
-        checked.iter().filter(|file| file["ok"] == true).map(|file| sound_line(file)).collect()
+        checked.iter().filter(|file| file["ok"] == true).map(sound_line).collect()
     })?;
     Ok(if sound { Exit::Success } else { Exit::InvalidInput })
 }

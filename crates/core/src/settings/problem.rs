@@ -34,7 +34,8 @@ impl Problem {
     /// Makes the error, with the facts that tell where the problem is.
     pub(super) fn at(self, place: &[(&'static str, String)]) -> Error {
         let error = Error::new(ErrorKind::Configuration, self.message);
-        let error = place.iter().fold(error, |error, (name, value)| error.with_context(*name, value.as_str()));
+        let error =
+            place.iter().fold(error, |error, (name, value)| error.with_context(*name, value.as_str()));
         match self.hint {
             Some(hint) => error.with_hint(hint),
             None => error,
