@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use motet_core::{Error, ErrorKind};
+use motet::core::{Error, ErrorKind};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,7 @@ pub(crate) fn awaitable<'py>(
     let event_loop = event_loop.unbind();
     runtime.spawn(async move {
         let outcome = unpanicked(work).await;
-        wake(&event_loop, completion, outcome);
+        wake(event_loop, completion, outcome);
     });
     Ok(future)
 }
@@ -114,11 +114,12 @@ fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 }
 
 /// Has the event loop take the outcome; a loop that is closed by now needs none.
-fn wake(event_loop: &Py<PyAny>, completion: Py<Completion>, outcome: Build) {
+fn wake(event_loop: Py<PyAny>, completion: Py<Completion>, outcome: Build) {
     *completion.get().outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
     Python::try_attach(|py| {
+        let event_loop = event_loop.into_bound(py);
         // The only failure is that the loop is closed, and then nobody waits.
-        let _ = event_loop.call_method1(py, pyo3::intern!(py, "call_soon_threadsafe"), (completion,));
+        let _ = event_loop.call_method1(pyo3::intern!(py, "call_soon_threadsafe"), (completion,));
     });
 }
 

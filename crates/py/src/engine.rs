@@ -11,9 +11,9 @@ use std::process;
 use std::sync::{Mutex, PoisonError};
 
 use motet::Runtime;
+use motet::core::request::Output;
+use motet::core::{ChatRequest, Error, ErrorKind, ModelId, RunContext};
 use motet::discover::{Discovered, discover};
-use motet_core::request::Output;
-use motet_core::{ChatRequest, Error, ErrorKind, ModelId, RunContext};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
 use tokio_util::sync::CancellationToken;
@@ -69,10 +69,7 @@ impl Engine {
         };
         let key = Key { process: process::id(), place, base_url };
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if made.first().is_some_and(|first| first.key.process != key.process) {
-            // They lean on threads that a fork left behind, so not even their end can be waited for.
-            mem::forget(mem::take(&mut *made));
-        }
+        leave_inherited(&mut made);
         if let Some(found) = made.iter().find(|made| made.key == key) {
             return Ok(found.runtime.clone());
         }
@@ -123,6 +120,19 @@ impl Engine {
             context = context.with_timeout(timeout);
         }
         Ok(Call { runtime, context, request: asked.request(model) })
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        leave_inherited(self.made.get_mut().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Forgets what was made before a fork: it leans on threads that were left behind, so its end would be waited for in vain.
+fn leave_inherited(made: &mut Vec<Made>) {
+    if made.first().is_some_and(|first| first.key.process != process::id()) {
+        mem::forget(mem::take(made));
     }
 }
 

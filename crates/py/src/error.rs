@@ -1,9 +1,9 @@
 //! Turns errors of the engine into Python exceptions; the classes are in `motet._errors`.
 
+use motet::core::Error;
+use motet::core::error::ErrorReport;
 use motet::workflow::FileError;
 use motet::workflows::dag::read::Problems;
-use motet_core::Error;
-use motet_core::error::ErrorReport;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 

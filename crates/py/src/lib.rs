@@ -14,7 +14,7 @@ mod show;
 mod stream;
 mod workflow;
 
-use motet_core::ErrorKind;
+use motet::core::ErrorKind;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 

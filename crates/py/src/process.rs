@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use motet_core::{Error, ErrorKind};
+use motet::core::{Error, ErrorKind};
 use pyo3::prelude::*;
 use tokio::runtime::{Builder, Handle, Runtime};
 

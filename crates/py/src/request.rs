@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
+use motet::core::request::{Output, ReasoningEffort, Sampling, ToolChoice, ToolSpec};
+use motet::core::{ChatRequest, Error, ErrorKind, Message, ModelId};
 use motet::written;
-use motet_core::request::{Output, ReasoningEffort, Sampling, ToolChoice, ToolSpec};
-use motet_core::{ChatRequest, Error, ErrorKind, Message, ModelId};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
@@ -166,7 +166,7 @@ impl<'py> Given<'_, 'py> {
         PyValueError::new_err(format!("`{}` must be {expected}, not {shown}", self.name))
     }
 
-    fn engine<T>(&self, result: motet_core::Result<T>) -> PyResult<T> {
+    fn engine<T>(&self, result: motet::core::Result<T>) -> PyResult<T> {
         result.map_err(|error| raise(self.value.py(), &error))
     }
 

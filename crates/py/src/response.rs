@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use motet_core::message::{Part, ToolCall as CoreToolCall};
-use motet_core::usage::Usage as CoreUsage;
-use motet_core::{ChatResponse, Cost, Error, ErrorKind};
+use motet::core::message::{Part, ToolCall as CoreToolCall};
+use motet::core::usage::Usage as CoreUsage;
+use motet::core::{ChatResponse, Cost, Error, ErrorKind};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde_json::Value;

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use futures::{FutureExt as _, StreamExt as _};
 use motet::Runtime;
 use motet::agents::structured;
-use motet_core::accumulate::Accumulator;
-use motet_core::request::Output;
-use motet_core::{ChatRequest, ChatResponse, Error, EventStream, RunContext, StreamEvent};
+use motet::core::accumulate::Accumulator;
+use motet::core::request::Output;
+use motet::core::{ChatRequest, ChatResponse, Error, EventStream, RunContext, StreamEvent};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use serde_json::Value;
@@ -143,7 +143,7 @@ impl Answer {
         }
         match &mut self.source {
             Source::Open(events) => Ok(events),
-            Source::Waiting(_) => Err(Error::new(motet_core::ErrorKind::Internal, "a stream did not open")),
+            Source::Waiting(_) => Err(Error::new(motet::core::ErrorKind::Internal, "a stream did not open")),
         }
     }
 

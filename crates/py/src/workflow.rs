@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 
+use motet::core::store::{self, RunFilter, Task};
+use motet::core::workflow::WorkflowSpec;
+use motet::core::{Cost, Error, ErrorKind, Millis, ModelId, RunId};
 use motet::workflow::Definition;
 use motet::workflows::dag::plan::RunSettings;
 use motet::workflows::dag::read::Problems;
 use motet::{RunReport, Runtime};
-use motet_core::store::{self, RunFilter, Task};
-use motet_core::workflow::WorkflowSpec;
-use motet_core::{Cost, Error, ErrorKind, Millis, ModelId, RunId};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};

@@ -104,12 +104,15 @@ def test_a_forked_child_makes_calls_of_its_own(provider: Provider) -> None:
         import os, motet
         ask = dict(model="custom:say:hi", base_url={provider.base_url!r})
         client = motet.Client(store="memory:", **ask)
+        closed = motet.Client(store="sqlite:runs.db", **ask)
+        closed.list_workflows_sync()
         flow = {{"name": "f", "tasks": [{{"id": "a", "method": "llm/chat", "params": {{"prompt": "?"}}}}]}}
         def use():
             return motet.complete_sync("?", **ask).text, client.run_workflow_sync(flow)["a"].result["content"]
         before = use()
         child = os.fork()
         if child == 0:
+            closed.close()
             os._exit(0 if use() == before else 1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         print(*use())

@@ -2,12 +2,15 @@
 
 import asyncio
 import gc
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Provider
 
 import motet
+from motet import _motet
 
 
 async def collect(prompt: str, **options: Any) -> list[motet.StreamingChunk]:
@@ -30,15 +33,18 @@ async def test_a_stream_is_the_plain_answer_in_pieces(provider: Provider, model:
     assert blocking[-1].response == plain
 
 
-async def test_every_piece_is_a_chunk_and_waking_is_rare(provider: Provider) -> None:
+async def test_every_piece_is_a_chunk(provider: Provider) -> None:
     chunks = await collect("?", model="custom:pieces:500", base_url=provider.base_url)
-    assert len(chunks) == 501
-    engine = motet.Client(model="custom:pieces:500", base_url=provider.base_url)._engine
-    stream = engine.stream("?", {})
-    batches = []
-    while batch := await stream.next():
-        batches.append(batch)
-    assert sum(map(len, batches)) == 501
+    assert [chunk.content for chunk in chunks] == [f"word{number} " for number in range(500)] + [""]
+
+
+async def test_all_that_is_ready_comes_with_one_awakening(place: Path) -> None:
+    text = "a word " * 300
+    (place / "script.json").write_text(json.dumps({"answers": [{"text": text}]}))
+    stream = _motet.Engine(None).stream("?", {"model": "scripted:script.json"})
+    batch = await stream.next()
+    assert len(batch) > 300 and batch[-1].done
+    assert "".join(chunk.content for chunk in batch) == text
     assert await stream.next() == []
 
 
