@@ -39,7 +39,7 @@ async def test_every_piece_is_a_chunk(provider: Provider) -> None:
 
 
 async def test_all_that_is_ready_comes_with_one_awakening(place: Path) -> None:
-    text = "a word " * 300
+    text = "a word " * 200
     (place / "script.json").write_text(json.dumps({"answers": [{"text": text}]}))
     stream = _motet.Engine(None).stream("?", {"model": "scripted:script.json"})
     batch = await stream.next()

@@ -144,11 +144,13 @@ enum Found {
 
 /// Tells what a file is without changing it.
 fn check(connection: &Connection) -> Result<Found> {
-    let number =
-        |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).or_store();
-    let (application, version) = (number("application_id")?, number("user_version")?);
-    let tables: i64 =
-        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).or_store()?;
+    // One transaction, or the tables that another process makes just now would seem to be those of another program.
+    connection.execute_batch("SAVEPOINT look").or_store()?;
+    let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get::<_, i64>(0));
+    let read = tables.and_then(|tables| Ok((tables, number("application_id")?, number("user_version")?)));
+    connection.execute_batch("RELEASE look").or_store()?;
+    let (tables, application, version) = read.or_store()?;
     match (application, tables) {
         (APPLICATION_ID, _) if version > VERSION => {
             let message = format!("the store has version {version}; this Motet reads up to {VERSION}");
