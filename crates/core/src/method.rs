@@ -97,8 +97,7 @@ impl ParameterKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            ParameterKind::String => "a string",
-            ParameterKind::Source => "source code",
+            ParameterKind::String | ParameterKind::Source => "a string",
             ParameterKind::Model => "a model id as `provider:model`",
             ParameterKind::Integer => "an integer",
             ParameterKind::Number => "a number",

@@ -7,7 +7,8 @@ use clap::{ArgMatches, Args};
 use futures::StreamExt as _;
 use motet::agents::structured;
 use motet::core::accumulate::Accumulator;
-use motet::core::request::{JsonSchemaOutput, Output, ReasoningEffort, ToolSpec};
+use motet::core::request::{Output, ReasoningEffort};
+use motet::written;
 use motet::{
     ChatRequest, ChatResponse, Error, ErrorKind, Message, ModelId, Part, Result, RunContext, Runtime,
     StreamEvent,
@@ -98,17 +99,11 @@ fn request(args: &Complete, runtime: &Runtime) -> Result<ChatRequest> {
     request.max_tokens = args.max_tokens;
     request.reasoning_effort = args.reasoning_effort;
     if let Some(path) = &args.schema {
-        let schema = read_json(path)?;
-        let named = schema.get("title").and_then(Value::as_str).unwrap_or("answer");
-        let name: String = named
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' })
-            .take(64)
-            .collect();
-        request.output = Output::JsonSchema(JsonSchemaOutput { name, schema, strict: true });
+        request.output = written::schema(read_json(path)?);
     }
     if let Some(path) = &args.tools {
-        request.tools = tools(path)?;
+        request.tools = written::tools(read_json(path)?)
+            .map_err(|error| error.with_context("file", path.display().to_string()))?;
     }
     Ok(request)
 }
@@ -136,23 +131,6 @@ fn read_json(path: &Path) -> Result<Value> {
     serde_json::from_str(&text).map_err(|error| {
         Error::new(ErrorKind::InvalidRequest, format!("`{}` is not valid JSON: {error}", path.display()))
     })
-}
-
-/// Reads tools, either plain or wrapped as OpenAI's API has them.
-fn tools(path: &Path) -> Result<Vec<ToolSpec>> {
-    let wrong = |reason: String| {
-        Error::new(
-            ErrorKind::InvalidRequest,
-            format!("`{}` holds no list of tools: {reason}", path.display()),
-        )
-        .with_hint("write a JSON list of objects with `name`, `description`, and `parameters`")
-    };
-    let Value::Array(tools) = read_json(path)? else { return Err(wrong("it is not a list".to_owned())) };
-    let unwrapped = tools.into_iter().map(|mut tool| match tool.get_mut("function") {
-        Some(function) => function.take(),
-        None => tool,
-    });
-    unwrapped.map(|tool| serde_json::from_value(tool).map_err(|error| wrong(error.to_string()))).collect()
 }
 
 /// Shows the answer as it comes, and folds it.

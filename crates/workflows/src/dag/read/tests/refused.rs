@@ -93,7 +93,7 @@ outputs: {x: "${nobody.x} ${env.API_KEY}", y: "${index}"}
         "46:10: `id` must be a string, but is the number `7` | put it in quotes: `\"7\"`",
         "46:19: `name` is empty | -",
         "46:53: `depends_on` must be a list of strings, but is the string `b` | write it as a list: `[b]`",
-        "47:14: `${nobody.x}` refers to `nobody`, but there is no such task | known are `research`, `write`, `write`, `a`, `b`, `item`; write `$${` for a plain `${`",
+        "47:14: `${nobody.x}` refers to `nobody`, but there is no such task | known are `research`, `write`, `a`, `b`, `item`; write `$${` for a plain `${`",
         "47:14: `${env.API_KEY}` cannot stand in `outputs`, which are stored and shown | -",
         "47:47: `${index}` has no meaning here: only a task with `for_each` has items | in `for_each` itself and in `outputs` there is no item",
     ];
