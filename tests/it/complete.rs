@@ -184,3 +184,27 @@ fn a_server_that_is_not_there_is_told_in_one_line_with_a_hint() {
     assert_eq!((&error["kind"], done.code), (&json!("connection"), Some(1)));
     assert!(error["hint"].is_string());
 }
+
+#[test]
+fn a_provider_can_be_added_by_settings_alone() {
+    let message = json!({"role": "assistant", "content": "from the lab"});
+    let server = Server::start(move |_, _| Reply::json(200, &answer(&message, "stop"))).unwrap();
+    let place = Place::new().unwrap();
+    let settings = format!(
+        "model = \"my-lab:m\"\n[providers.my-lab]\nbase_url = \"{}\"\napi_key = \"sk-lab-0123456789\"\n[providers.my-lab.headers]\nx-team = \"a\"\n[prices.\"my-lab:m\"]\ninput = 1.0\noutput = 2.0\n",
+        server.url()
+    );
+    place.write("motet.toml", settings).unwrap();
+    let shape = place.run(&["complete", "Hello", "--output", "json"]).unwrap().json().unwrap();
+    assert_eq!((&shape["text"], &shape["provider"]), (&json!("from the lab"), &json!("my-lab")));
+    assert_eq!(shape["cost"], json!(0.000_022), "12 tokens in at $1 and 5 out at $2 a million");
+    let headers = server.requests()[0].headers.clone();
+    let has = |name: &str, value: &str| headers.contains(&(name.to_owned(), value.to_owned()));
+    assert!(has("authorization", "Bearer sk-lab-0123456789") && has("x-team", "a"), "{headers:?}");
+    let listed = place.run(&["provider", "list"]).unwrap().stdout;
+    assert!(listed.contains("my-lab") && !listed.contains("sk-lab"), "{listed}");
+    place.write("motet.toml", "[providers.opnai]\napi_key = \"sk\"\n").unwrap();
+    let refused = place.run(&["provider", "list"]).unwrap();
+    assert_eq!(refused.code, Some(3));
+    assert!(refused.stderr.contains("there is no provider `opnai`"), "{}", refused.stderr);
+}

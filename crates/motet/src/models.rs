@@ -13,8 +13,8 @@ use motet_core::{ModelId, Secret};
 use motet_providers::driver::{Clients, HttpModel};
 use motet_providers::offline::OfflineExtract;
 use motet_providers::provider::{ProviderConfig, ProviderRow, Proxy, Timeouts};
-use motet_providers::rows;
 use motet_providers::scripted::ScriptedModel;
+use motet_providers::{dialects, rows};
 use serde::Serialize;
 
 use crate::prices;
@@ -58,7 +58,8 @@ const BUILT_IN: &[BuiltIn] = &[
 
 /// Every model that was asked for, by id.
 pub(crate) struct Table {
-    providers: HashMap<String, Provider>,
+    /// Those with a row in their order, then those that only the settings name.
+    providers: Vec<Provider>,
     prices: HashMap<ModelId, Price>,
     clients: Clients,
     directory: PathBuf,
@@ -73,17 +74,20 @@ struct Provider {
 impl Table {
     pub(crate) fn new(loaded: &Loaded, directory: &Path) -> Result<Self> {
         let settings = &loaded.settings;
-        if let Some(unknown) =
-            settings.providers.keys().find(|name| rows::ALL.iter().all(|row| row.name != **name))
-        {
-            return Err(rows::find(unknown).err().unwrap_or_else(|| unknown_provider(unknown)));
-        }
-        let providers = rows::ALL.iter().map(|row| {
+        let mut providers = Vec::new();
+        for row in rows::ALL {
             let own = settings.providers.get(row.name).cloned().unwrap_or_default();
-            (row.name.to_owned(), Provider { row, config: config(row, own, loaded) })
-        });
+            let row = with_dialect(row, own.dialect.as_deref())?;
+            providers.push(Provider { row, config: config(row, own, loaded) });
+        }
+        for (name, own) in
+            settings.providers.iter().filter(|(name, _)| rows::ALL.iter().all(|row| row.name != **name))
+        {
+            let row = named_in_settings(name, own)?;
+            providers.push(Provider { row, config: config(row, own.clone(), loaded) });
+        }
         Ok(Self {
-            providers: providers.collect(),
+            providers,
             prices: settings.prices.clone().into_iter().collect(),
             clients: Clients::default(),
             directory: directory.to_owned(),
@@ -104,20 +108,18 @@ impl Table {
             key: None,
             ready: true,
         });
-        let remote = rows::ALL.iter().filter_map(|row| self.providers.get(row.name)).map(
-            |Provider { row, config }| {
-                let base_url = config.base_url.clone().or_else(|| row.base_url.map(str::to_owned));
-                ProviderInfo {
-                    name: row.name.to_owned(),
-                    doc: row.doc.to_owned(),
-                    dialect: Some(row.dialect.to_owned()),
-                    ready: base_url.is_some()
-                        && (config.api_key.is_some() || config.base_url.is_some() || !row.key_required),
-                    base_url,
-                    key: row.key_names.first().map(|name| (*name).to_owned()),
-                }
-            },
-        );
+        let remote = self.providers.iter().map(|Provider { row, config }| {
+            let base_url = config.base_url.clone().or_else(|| row.base_url.map(str::to_owned));
+            ProviderInfo {
+                name: row.name.to_owned(),
+                doc: row.doc.to_owned(),
+                dialect: Some(row.dialect.to_owned()),
+                ready: base_url.is_some()
+                    && (config.api_key.is_some() || config.base_url.is_some() || !row.key_required),
+                base_url,
+                key: row.key_names.first().map(|name| (*name).to_owned()),
+            }
+        });
         remote.chain(built_in).collect()
     }
 
@@ -125,7 +127,7 @@ impl Table {
     pub(crate) fn no_model(&self) -> Error {
         let with_key: Vec<String> = self
             .providers
-            .values()
+            .iter()
             .filter(|provider| provider.config.api_key.is_some())
             .map(|provider| format!("`{}`", provider.row.name))
             .collect();
@@ -147,7 +149,8 @@ impl Table {
         if let Some(built_in) = BUILT_IN.iter().find(|built_in| built_in.name == id.provider()) {
             return (built_in.make)(id, &self.directory);
         }
-        let Some(Provider { row, config }) = self.providers.get(id.provider()) else {
+        let found = self.providers.iter().find(|provider| provider.row.name == id.provider());
+        let Some(Provider { row, config }) = found else {
             return Err(unknown_provider(id.provider()));
         };
         let price = self.prices.get(id).copied().or_else(|| prices::listed(id));
@@ -163,6 +166,31 @@ impl Models for Table {
         }
         let model = self.make(id)?;
         Ok(Arc::clone(self.made().entry(id.clone()).or_insert(model)))
+    }
+}
+
+/// Makes the row of a provider that only the settings know: a compatible server under a name of its own.
+///
+/// The row stays for the life of the process, like those that are compiled in; there are as many as settings name.
+fn named_in_settings(name: &str, own: &ProviderSettings) -> Result<&'static ProviderRow> {
+    if own.base_url.is_none() {
+        return Err(unknown_provider(name)
+            .with_context("setting", format!("providers.{name}"))
+            .with_hint(format!("to add a server of this name, set `providers.{name}.base_url`")));
+    }
+    let template = with_dialect(rows::find("custom")?, own.dialect.as_deref())?;
+    let doc = "Named in the settings.";
+    Ok(Box::leak(Box::new(ProviderRow { name: String::leak(name.to_owned()), doc, ..*template })))
+}
+
+/// Gives the row, or a copy of it that speaks the dialect that the settings name.
+fn with_dialect(row: &'static ProviderRow, dialect: Option<&str>) -> Result<&'static ProviderRow> {
+    match dialect {
+        Some(name) if name != row.dialect => {
+            let dialect = dialects::find(name)?.name();
+            Ok(Box::leak(Box::new(ProviderRow { dialect, ..*row })))
+        }
+        _ => Ok(row),
     }
 }
 
