@@ -3,6 +3,7 @@
 //! Knows no crate of ours: what the code says is asked of the built `motet` program.
 
 mod command_line;
+mod methods;
 mod settings;
 
 use std::path::PathBuf;
@@ -43,6 +44,12 @@ const GENERATORS: &[Generator] = &[
         doc: "every setting with its type, default, and example",
         output: "docs/reference/settings.md",
         generate: settings::generate,
+    },
+    Generator {
+        name: "method-reference",
+        doc: "what tasks of workflows can call",
+        output: "docs/reference/methods.md",
+        generate: methods::generate,
     },
 ];
 

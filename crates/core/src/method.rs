@@ -22,6 +22,11 @@ pub trait Method: Send + Sync {
     /// Gives the parameters it takes; a workflow that writes others is refused before it starts.
     fn parameters(&self) -> &[Parameter];
 
+    /// Tells what its result holds, in one sentence for help.
+    fn result(&self) -> &str {
+        ""
+    }
+
     /// Tells what happens when it runs twice.
     fn effect(&self) -> Effect;
 

@@ -12,7 +12,7 @@ use motet_core::usage::{Cost, Usage};
 use motet_core::workflow::WorkflowSpec;
 use motet_workflows::dag::reference::substitute;
 use motet_workflows::dag::scope::{RunScope, TaskResult};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 /// How many journal entries are read at a time.
@@ -36,7 +36,8 @@ pub struct RunReport {
     pub model_calls: u32,
     /// Tokens of all model calls.
     pub usage: Usage,
-    /// Nano-dollars of all model calls; null when a price is unknown.
+    /// What all model calls cost, written as US dollars; null when a price is unknown.
+    #[serde(serialize_with = "dollars")]
     pub cost: Option<Cost>,
     /// Seconds from its start to its end, or to now.
     pub seconds: f64,
@@ -62,6 +63,11 @@ impl RunReport {
     pub fn failures(&self) -> impl Iterator<Item = &TaskReport> {
         self.tasks.iter().filter(|task| task.state == TaskState::Failed)
     }
+}
+
+#[expect(clippy::ref_option, reason = "serde gives the field by reference")]
+fn dollars<S: Serializer>(cost: &Option<Cost>, serializer: S) -> Result<S::Ok, S::Error> {
+    cost.map(Cost::dollars).serialize(serializer)
 }
 
 pub(crate) fn no_such_run(run: &RunId) -> Error {

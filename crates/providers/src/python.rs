@@ -167,11 +167,15 @@ impl Method for PythonExecute {
     }
 
     fn doc(&self) -> &'static str {
-        "runs Python code or a Python file in a process of its own, with limits of time and memory"
+        "Runs Python code or a Python file in a process of its own, with limits of time and memory"
     }
 
     fn parameters(&self) -> &'static [Parameter] {
         PARAMETERS
+    }
+
+    fn result(&self) -> &str {
+        "`result` holds what the code left in the variable `result`; beside it `output` and `stderr`, what it printed, `success`, and `execution_time` in seconds."
     }
 
     /// Code is run again after a crash, as every task is: what it did outside it must look up by itself.

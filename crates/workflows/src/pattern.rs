@@ -151,6 +151,10 @@ impl Method for PatternMethod {
         &self.parameters
     }
 
+    fn result(&self) -> &str {
+        "`final_output` (also `content` and `response`) holds the answer; beside it `outcome`, `iterations`, `interactions`, `metadata`, `usage`, and `cost` in dollars, `null` when unknown."
+    }
+
     fn effect(&self) -> Effect {
         Effect::Pure
     }
@@ -180,6 +184,7 @@ impl Method for PatternMethod {
         if let Some(fields) = value.as_object_mut() {
             fields.insert("response".to_owned(), json!(result.final_output));
             fields.insert("content".to_owned(), json!(result.final_output));
+            fields.insert("cost".to_owned(), json!(result.cost.map(Cost::dollars)));
         }
         Ok(value)
     }

@@ -1,11 +1,16 @@
 //! `motet workflow`: looks at stored runs, and goes on with them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{ArgMatches, Args, Subcommand};
+use motet::core::method::{Method, Parameter};
 use motet::core::store::{RunFilter, RunState, RunSummary, TaskState};
 use motet::workflow::Definition;
+use motet::workflows::methods::Methods;
 use motet::{Error, Result, RunId, RunReport};
+
+use serde_json::{Value, json};
 
 use super::run::{print, work};
 use super::{Row, arguments};
@@ -46,6 +51,12 @@ enum Action {
         /// Id of the run
         run: RunId,
     },
+    /// Lists the methods that tasks can call
+    Methods {
+        /// Prints the reference of all methods as Markdown instead
+        #[arg(long)]
+        reference: bool,
+    },
     /// Goes on with a run that failed, was cancelled, or was interrupted; what is done is not done again
     Resume {
         /// Id of the run
@@ -84,6 +95,21 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
                 }
                 Err(unfinished(&report))
             }
+            Action::Methods { reference: true } => {
+                printer.text(&methods_reference(&runtime.methods()))?;
+                Ok(Exit::Success)
+            }
+            Action::Methods { reference: false } => {
+                let methods = runtime.methods();
+                let rows: Vec<_> = methods.iter().map(described).collect();
+                printer.data(&rows, || {
+                    table(
+                        ["METHOD", ""],
+                        methods.iter().map(|row| [row.name().to_owned(), row.doc().to_owned()]),
+                    )
+                })?;
+                Ok(Exit::Success)
+            }
             Action::Resume { run, changed } => {
                 let definition = match changed {
                     None => Definition::AsStored,
@@ -96,6 +122,33 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
             }
         }
     })
+}
+
+fn described(method: &Arc<dyn Method>) -> Value {
+    let parameters = method.parameters().iter().map(|parameter| {
+        let Parameter { name, kind, required, doc } = *parameter;
+        json!({"name": name, "kind": kind.as_str(), "required": required, "doc": doc})
+    });
+    json!({
+        "name": method.name(),
+        "doc": method.doc(),
+        "result": method.result(),
+        "parameters": parameters.collect::<Value>(),
+    })
+}
+
+fn methods_reference(methods: &Methods) -> String {
+    let mut text = "# Methods\n\nWhat a task of a workflow can call.\n".to_owned();
+    for method in methods.iter() {
+        text.push_str(&format!("\n## `{}`\n\n{}.\n\n", method.name(), method.doc().trim_end_matches('.')));
+        text.push_str("| Parameter | Takes | |\n|---|---|---|\n");
+        for Parameter { name, kind, required, doc } in method.parameters() {
+            let required = if *required { "; required" } else { "" };
+            text.push_str(&format!("| `{name}` | {}{required} | {doc} |\n", kind.as_str()));
+        }
+        text.push_str(&format!("\nResult: {}\n", method.result()));
+    }
+    text
 }
 
 fn unfinished(report: &RunReport) -> Error {

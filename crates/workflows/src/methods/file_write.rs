@@ -40,6 +40,10 @@ impl Method for FileWrite {
         PARAMETERS
     }
 
+    fn result(&self) -> &str {
+        "`path` as it was given, and `bytes`, the number written."
+    }
+
     fn effect(&self) -> Effect {
         Effect::Idempotent
     }

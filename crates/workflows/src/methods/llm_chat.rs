@@ -107,6 +107,10 @@ impl Method for LlmChat {
         PARAMETERS
     }
 
+    fn result(&self) -> &str {
+        "`content` and `response` hold the text, `json` the checked value when there is a `schema`, `files` the files read; beside them `role`, `model`, `provider`, `finish_reason`, `reasoning`, `usage`, `tokens_used`, and `cost` in dollars, `null` when unknown."
+    }
+
     fn effect(&self) -> Effect {
         Effect::Pure
     }
