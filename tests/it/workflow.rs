@@ -268,3 +268,53 @@ fn looking_at_runs_shows_what_is_stored() {
     assert_eq!(unknown.code, Some(3));
     assert!(unknown.stderr.contains("hint: "));
 }
+
+#[test]
+fn a_short_delay_before_another_attempt_is_kept_short() {
+    let place = Place::new().unwrap();
+    let error = json!({"error": {"kind": "overloaded", "message": "busy"}});
+    place
+        .write("s.json", json!({"answers": [error, error, {"text": "ok"}], "log": "calls.jsonl"}).to_string())
+        .unwrap();
+    let workflow = r#"
+name: retry
+model: scripted:s.json
+tasks:
+  - id: ask
+    method: llm/chat
+    retry: {max_attempts: 3, backoff: fixed, base_delay: 20ms, jitter: false}
+    params: {prompt: Hello}
+"#;
+    place.write("r.yaml", workflow).unwrap();
+    assert_eq!(run(&place, "r.yaml", &[]).code, Some(0));
+    let log = place.read("calls.jsonl").unwrap();
+    let at: Vec<i64> = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["at_ms"].as_i64().unwrap())
+        .collect();
+    assert!(at.windows(2).all(|pair| (20..900).contains(&(pair[1] - pair[0]))), "{at:?}");
+}
+
+#[test]
+fn cancelling_is_refused_where_there_is_nothing_to_cancel() {
+    let place = Place::new().unwrap();
+    place.write("fragile.yaml", FRAGILE).unwrap();
+    let id = run(&place, "fragile.yaml", &[]).json().unwrap()["id"].as_str().unwrap().to_owned();
+    let failed = place.run(&["workflow", "cancel", &id]).unwrap();
+    assert_eq!(failed.code, Some(1), "a run that failed has ended already: {failed:?}");
+    let unknown = place.run(&["workflow", "cancel", "nope", "--output", "json"]).unwrap();
+    assert_eq!(
+        (unknown.code, unknown.json().unwrap()["error"]["kind"].take()),
+        (Some(3), json!("not_found"))
+    );
+}
+
+#[test]
+fn a_wrong_command_line_is_json_where_json_is_wanted() {
+    let place = Place::new().unwrap();
+    let done = place.run(&["run", "--bogus", "--output", "json"]).unwrap();
+    assert_eq!(done.code, Some(2));
+    assert_eq!(done.json().unwrap()["error"]["message"], "unexpected argument '--bogus' found");
+    let text = place.run(&["run", "--bogus"]).unwrap();
+    assert!(text.stdout.is_empty() && text.stderr.contains("--bogus") && text.code == Some(2));
+}

@@ -10,7 +10,10 @@ mod table;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let matches = command::cli().get_matches();
+    let matches = match command::cli().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return printer::usage(&error),
+    };
     let printer = printer::Printer::new(&matches);
     command::dispatch(&matches, &printer).unwrap_or_else(|error| printer.failure(&error)).into()
 }

@@ -1,6 +1,7 @@
 //! Decides what goes where: data on stdout, everything else on stderr, and nothing into a pipe that was closed.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
 
 use clap::ArgMatches;
 use motet::{Error, ErrorKind};
@@ -8,6 +9,9 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::exit::Exit;
+
+/// Exit code for a wrong command line, which the argument parser uses too.
+const USAGE: u8 = 2;
 
 /// Form of the data on stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -90,6 +94,22 @@ impl Printer {
         }
         Exit::of(error.kind())
     }
+}
+
+/// Tells what is wrong with the command line, as JSON where that is wanted; help and version are no errors.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let arguments: Vec<_> = std::env::args().collect();
+    let json = arguments.windows(2).any(|pair| pair == ["--output", "json"])
+        || arguments.iter().any(|one| one == "--output=json");
+    if !(json && error.use_stderr()) {
+        error.exit();
+    }
+    let text = error.to_string();
+    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let error =
+        Error::new(ErrorKind::InvalidRequest, message).with_hint("`motet help` lists commands and options");
+    let _ = (Printer { output: Output::Json, quiet: false }).failure(&error);
+    ExitCode::from(USAGE)
 }
 
 /// Gives the documented shape of an error.

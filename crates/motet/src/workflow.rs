@@ -144,6 +144,17 @@ impl Runtime {
         }
     }
 
+    /// Stops a run: nothing new starts, and what runs is told to stop.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run; `Conflict` when it has ended otherwise.
+    pub async fn cancel(&self, run: &RunId) -> Result<()> {
+        let store = self.store().await?;
+        // Tasks of a worker that died would keep the run from ending.
+        store.advance().await?;
+        store.control(run, Control::Cancel).await
+    }
+
     /// Reports how a run stands.
     ///
     /// # Errors

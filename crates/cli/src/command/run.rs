@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::{ArgMatches, Args};
 use motet::core::event::EventSink;
-use motet::core::store::{RunState, TaskState};
+use motet::core::store::{Durability, RunState, TaskState};
 use motet::workflow::FileError;
 use motet::{Error, ErrorKind, ModelId, Result, RunId, RunReport, Runtime};
 use serde_json::{Map, Value, json};
@@ -80,7 +80,14 @@ pub(super) async fn work(
     let worked = runtime.work(run, Some(events), cancellation).await;
     progress.finish();
     match worked {
-        Ok(report) => print(&report, printer),
+        Ok(report) => {
+            let exit = print(&report, printer)?;
+            let kept = runtime.store().await?.capabilities().durability > Durability::None;
+            if kept && report.state != RunState::Completed && !printer.is_json() {
+                printer.note(&format!("resume it with `motet workflow resume {}`", report.id));
+            }
+            Ok(exit)
+        }
         Err(error) if error.kind() == ErrorKind::Cancelled => {
             Err(error.with_hint(format!("`motet workflow resume {run}` goes on where it stopped")))
         }
@@ -99,9 +106,6 @@ pub(super) fn print(report: &RunReport, printer: Printer) -> Result<Exit> {
             printer.problem(&format!("task `{}` failed: {message}", task.name), hint);
         }
         printer.note(&summary(report));
-        if report.state == RunState::Failed {
-            printer.note(&format!("resume it with `motet workflow resume {}`", report.id));
-        }
     }
     Ok(if report.state == RunState::Completed { Exit::Success } else { Exit::Failed })
 }

@@ -37,7 +37,7 @@ enum Action {
         /// Only runs whose name contains this text
         #[arg(long)]
         name: Option<String>,
-        /// At most this many
+        /// At most this many; 0 means all
         #[arg(long, default_value_t = 20)]
         limit: u32,
     },
@@ -48,6 +48,11 @@ enum Action {
     },
     /// Prints the outputs of a completed run
     Results {
+        /// Id of the run
+        run: RunId,
+    },
+    /// Stops a run: nothing new starts, and what runs is told to stop; it can be resumed
+    Cancel {
         /// Id of the run
         run: RunId,
     },
@@ -94,6 +99,12 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
                     return print(&report, printer);
                 }
                 Err(unfinished(&report))
+            }
+            Action::Cancel { run } => {
+                runtime.cancel(&run).await?;
+                let report = runtime.report(&run).await?;
+                printer.data(&report, || format!("run {}: {}\n", report.id, report.state))?;
+                Ok(Exit::Success)
             }
             Action::Methods { reference: true } => {
                 printer.text(&methods_reference(&runtime.methods()))?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use motet_core::error::Result;
 use motet_core::event::{EventSink, StreamEvent};
 use motet_core::id::{Millis, WorkerId};
-use motet_core::store::{Claim, ClaimRequest, DEFAULT_QUEUE, RunState, SharedStore};
+use motet_core::store::{Claim, ClaimRequest, DEFAULT_QUEUE, RunState, SharedStore, TaskState};
 use motet_core::{Error, ErrorKind, RunId};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -24,9 +24,6 @@ use crate::methods::Methods;
 
 /// Longest sleep of a worker that waits for the store to change.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-
-/// How often ended leases and delays are looked for while tasks come and go.
-const SWEEP: Duration = Duration::from_millis(250);
 
 /// Looks up environment variables that workflows list.
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -112,7 +109,7 @@ struct Loop<'a> {
     run: &'a RunId,
     definition: Arc<Definition>,
     limit: u32,
-    tasks: JoinSet<Result<()>>,
+    tasks: JoinSet<Result<TaskState>>,
     leases: Leases,
     /// When to look for ended leases and delays next.
     sweep: Instant,
@@ -200,7 +197,7 @@ impl<'a> Loop<'a> {
         }
         let progress = self.shared.store.advance().await?;
         let due = progress.next_due.map_or(LONGEST_WAIT, |due| due.since(Millis::now()));
-        self.sweep = Instant::now() + due.clamp(SWEEP, LONGEST_WAIT);
+        self.sweep = Instant::now() + due.clamp(Duration::from_millis(1), LONGEST_WAIT);
         Ok(())
     }
 
@@ -211,10 +208,15 @@ impl<'a> Loop<'a> {
 
     fn joined(
         &mut self,
-        joined: Option<std::result::Result<Result<()>, tokio::task::JoinError>>,
+        joined: Option<std::result::Result<Result<TaskState>, tokio::task::JoinError>>,
     ) -> Result<()> {
         match joined {
-            None | Some(Ok(Ok(()))) => Ok(()),
+            // A task that is tried again has a delay, which the next look finds.
+            Some(Ok(Ok(TaskState::Ready))) => {
+                self.sweep = Instant::now();
+                Ok(())
+            }
+            None | Some(Ok(Ok(_))) => Ok(()),
             // The lease was lost: another worker has the task, and this attempt does not count.
             Some(Ok(Err(error))) if error.kind() == ErrorKind::Conflict => {
                 self.emit(&StreamEvent::Warning { message: error.to_string() });

@@ -88,7 +88,7 @@ pub(super) fn no_such_run(run: &RunId) -> Error {
         .with_hint("`motet workflow list` shows the runs")
 }
 
-/// Runs a claimed task and reports how it ended.
+/// Runs a claimed task, reports how it ended, and gives the state that it has by that.
 ///
 /// # Errors
 /// `Conflict` when the lease was lost meanwhile; `Store` when the outcome cannot be stored.
@@ -97,7 +97,7 @@ pub(super) async fn run(
     definition: &Definition,
     claim: Claim,
     cancellation: &CancellationToken,
-) -> Result<()> {
+) -> Result<TaskState> {
     let name = claim.task.name.clone();
     let changed = |state: &str, reason: Option<String>| StreamEvent::TaskChanged {
         task: name.clone(),
@@ -119,7 +119,7 @@ pub(super) async fn run(
     };
     let applied = shared.store.complete(&claim.token, outcome).await?;
     emit(shared, &changed(applied.state.as_str(), reason));
-    Ok(())
+    Ok(applied.state)
 }
 
 fn emit(shared: &Shared, event: &StreamEvent) {
