@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
 
 use motet_tests::command::{Place, workspace};
 use serde_json::{Value, json};
 
-/// Copies the example workflow, so that its store and output are the test's own.
-fn example(place: &Place) {
+/// Copies the example workflow, so that its store and output are the test's own. A model that answers slowly is hit in the
+/// middle of a call by a kill at its beginning, a quick one while answers are recorded and tasks completed.
+fn example(place: &Place, delay_ms: usize) {
     copy(&workspace().join("examples"), &place.path().join("examples"));
     let answers = json!({
         "answers": [
-            {"when": {"schema": true}, "json": {"title": "T", "dates": ["2026-05-03"], "people": ["Ada Brook"]}, "delay_ms": 15},
-            {"when": {"schema": false}, "text": "A summary.", "delay_ms": 15},
+            {"when": {"schema": true}, "json": {"title": "T", "dates": ["2026-05-03"], "people": ["Ada Brook"]}, "delay_ms": delay_ms},
+            {"when": {"schema": false}, "text": "A summary.", "delay_ms": delay_ms},
         ],
         "log": "calls.jsonl",
     });
@@ -67,7 +67,7 @@ fn recorded(place: &Place) -> Vec<String> {
 #[test]
 fn a_run_killed_at_any_moment_goes_on_and_repeats_nothing_that_was_recorded() {
     let whole = Place::new().unwrap();
-    example(&whole);
+    example(&whole, 0);
     let done = whole.run(RUN).unwrap();
     assert_eq!(done.code, Some(0), "{done:?}");
     let expected = whole.read("examples/output/brief.md").unwrap();
@@ -75,7 +75,7 @@ fn a_run_killed_at_any_moment_goes_on_and_repeats_nothing_that_was_recorded() {
     let mut killed_midway = 0;
     for moment in 0..10 {
         let place = Place::new().unwrap();
-        example(&place);
+        example(&place, moment % 4 * 10);
         let mut child = place.start(RUN).unwrap();
         wait_for_calls(&place, &mut child, moment * all_steps / 10);
         child.kill().unwrap();
@@ -110,8 +110,6 @@ fn wait_for_calls(place: &Place, child: &mut std::process::Child, wanted: usize)
     while calls_seen(place) < wanted.max(1) && child.try_wait().unwrap().is_none() {
         std::thread::yield_now();
     }
-    // A little later, so that kills hit answers, journal writes, and completions alike.
-    std::thread::sleep(Duration::from_millis(u64::try_from(wanted % 7).unwrap() * 4));
 }
 
 fn calls_seen(place: &Place) -> usize {

@@ -166,6 +166,18 @@ async fn a_task_is_tried_again_as_its_policy_says() {
     assert_eq!((times("shaky"), times("hopeless"), times("once")), (3, 3, 1));
 }
 
+/// If each of the hundred delays of 1 ms became a worker's longest sleep of 1 s, the stage would give up waiting.
+#[tokio::test]
+async fn short_delays_stay_short() {
+    let retry =
+        json!({"max_attempts": 101, "base_delay": 1, "max_delay": 1, "backoff": "fixed", "jitter": false});
+    let stage =
+        stage(&json!([{"id": "shaky", "method": "play", "params": {"fail_times": 100}, "retry": retry}]))
+            .await;
+    assert_eq!(stage.work(4).await, RunState::Completed);
+    assert_eq!(stage.diary().len(), 101);
+}
+
 #[tokio::test]
 async fn a_panic_and_a_timeout_fail_their_task_and_nothing_else() {
     let stage = stage(&json!([

@@ -199,3 +199,24 @@ fn python_config(settings: &Settings) -> PythonConfig {
     config.max_output_bytes = (python.max_output_kb as usize) << 10;
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn agents_are_built_under_the_limits_of_the_settings() {
+        let limits = [("max_iterations", "3"), ("max_parallel_tools", "2"), ("tool_timeout", "7s")];
+        let overrides = limits
+            .map(|(name, value)| (format!("agent.{name}"), value.to_owned(), "test".to_owned()))
+            .to_vec();
+        let loaded = Settings::load(&Sources { overrides, ..Sources::default() }).unwrap();
+        let runtime = Runtime::new(loaded, PathBuf::from(".")).unwrap();
+        let agent = runtime.agent("clerk", "offline:extract".parse().unwrap()).build().unwrap();
+        let limits = agent.limits();
+        let found = (limits.max_iterations, limits.max_parallel_tools, limits.tool_timeout);
+        assert_eq!(found, (3, 2, Duration::from_secs(7)));
+    }
+}
