@@ -6,17 +6,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use motet_core::accumulate::Accumulator;
 use motet_core::{ChatResponse, Error, Message, ModelId, StreamEvent, Usage};
-use motet_providers::dialect::{Dialect, ErrorAnswer, Origin};
+use motet_providers::dialect::{Answer, Dialect, Origin};
 use motet_providers::driver::StreamReader;
+use motet_providers::provider::ProviderRow;
 use motet_providers::{dialects, rows};
 use serde::Deserialize;
 use serde_json::Value;
 
 mod compare;
+mod operations;
 
 pub use compare::differences;
+pub use operations::operation_differences;
 
 /// One recorded exchange, as far as answers are concerned.
 #[derive(Debug, Deserialize)]
@@ -27,12 +32,36 @@ pub struct Line {
     pub provider: String,
     /// Format spoken, by the names of dialects.
     pub wire: String,
+    /// What was done: `chat`, `embed`, `models`, `count-tokens`, or `rerank`.
+    pub op: String,
+    /// What is special about the exchange.
+    pub kind: String,
+    /// Exchanges of one session follow each other.
+    pub session: String,
+    /// Place in the session.
+    pub step: u32,
     /// The request asked for a stream.
+    #[serde(default)]
     pub stream: bool,
+    /// The model that was asked, as the wire names it.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// What was sent.
+    pub request: Request,
     /// What came back.
     pub response: Recorded,
     /// What a correct client reports.
     pub expect: Value,
+}
+
+/// A recorded request.
+#[derive(Debug, Deserialize)]
+pub struct Request {
+    /// Path with the prefix of the provider's address.
+    pub path: String,
+    /// Body, null where there was none.
+    #[serde(default)]
+    pub body: Value,
 }
 
 /// A recorded response.
@@ -52,7 +81,10 @@ impl Line {
     /// Tells whether the answer came as a stream of frames.
     #[must_use]
     pub fn is_streamed(&self) -> bool {
-        self.response.encoding == "text" && self.response.status < 400
+        let binary = self.response.encoding == "base64";
+        let text =
+            self.response.encoding == "text" && (self.op == "chat" || self.wire.ends_with("-interactions"));
+        (binary || text) && self.response.status < 400
     }
 
     /// Gives the body's bytes.
@@ -60,18 +92,32 @@ impl Line {
     pub fn bytes(&self) -> Vec<u8> {
         match (&self.response.body, self.response.encoding.as_str()) {
             (Value::String(text), "text") => text.clone().into_bytes(),
+            (Value::String(text), "base64") => STANDARD.decode(text).unwrap_or_default(),
             (body, _) => body.to_string().into_bytes(),
         }
     }
 
-    /// Gives who answers: the provider's row where there is one, else the one for compatible servers.
+    /// Gives who answers: the provider's row speaking the line's format, or the row for compatible servers.
     ///
     /// # Errors
-    /// When neither is there.
+    /// When the recorded model has no name that can be asked for.
     pub fn origin(&self) -> Result<Arc<Origin>> {
         let row = rows::find(&self.provider).or_else(|_| rows::find("custom"))?;
-        let row = if row.dialect == self.wire { row } else { rows::find("custom")? };
-        Ok(Arc::new(Origin::new(row, ModelId::new(row.name, "recorded")?)))
+        let row = match dialects::find(&self.wire) {
+            Ok(dialect) if dialect.name() != row.dialect => {
+                &*Box::leak(Box::new(ProviderRow { dialect: dialect.name(), ..*row }))
+            }
+            _ => row,
+        };
+        let model = self.model.as_deref().filter(|model| !model.is_empty()).unwrap_or("recorded");
+        Ok(Arc::new(Origin::new(row, ModelId::new(row.name, model)?)))
+    }
+
+    /// Gives the response's headers, names in lower case.
+    #[must_use]
+    pub fn headers(&self) -> Vec<(String, String)> {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        self.response.headers.iter().map(|(name, value)| (name.to_lowercase(), text(value))).collect()
     }
 }
 
@@ -81,20 +127,16 @@ pub fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/corpus/dev.jsonl")
 }
 
-/// Reads the recorded answers of one wire format; `None` when there is no corpus.
+/// Reads a file of recorded exchanges; `None` when it is not there.
 ///
 /// # Errors
 /// When a line cannot be read.
-pub fn load(path: &Path, wire: &str) -> Result<Option<Vec<Line>>> {
+pub fn load(path: &Path) -> Result<Option<Vec<Line>>> {
     let Ok(text) = std::fs::read_to_string(path) else { return Ok(None) };
-    let mut lines = Vec::new();
-    for (number, text) in text.lines().enumerate() {
-        let line: Line = serde_json::from_str(text).with_context(|| format!("line {}", number + 1))?;
-        if line.wire == wire {
-            lines.push(line);
-        }
-    }
-    Ok(Some(lines))
+    let lines = text.lines().enumerate().map(|(number, text)| {
+        serde_json::from_str(text).with_context(|| format!("line {} of the corpus", number + 1))
+    });
+    lines.collect::<Result<_>>().map(Some)
 }
 
 /// What Motet made of an answer.
@@ -166,8 +208,5 @@ pub fn read_stream(line: &Line, pieces: &[&[u8]]) -> Result<Outcome> {
 }
 
 fn refused(line: &Line, dialect: &dyn Dialect, body: &[u8], origin: &Origin) -> Error {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let headers: Vec<(String, String)> =
-        line.response.headers.iter().map(|(name, value)| (name.clone(), text(value))).collect();
-    dialect.classify(&ErrorAnswer { status: line.response.status, headers: &headers, body }, origin)
+    dialect.classify(&Answer { status: line.response.status, headers: &line.headers(), body }, origin)
 }

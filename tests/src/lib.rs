@@ -1,6 +1,7 @@
 //! What the integration tests share: the real command, a provider on loopback, recorded traffic.
 
 pub mod command;
+pub mod conformance;
 pub mod corpus;
 pub mod server;
 pub mod skip;

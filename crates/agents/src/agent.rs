@@ -339,7 +339,7 @@ mod tests {
     }
 
     fn tool(name: &str, parameters: Value) -> impl Tool + use<> {
-        let spec = ToolSpec { name: name.into(), description: String::new(), parameters };
+        let spec = ToolSpec::new(name, "", parameters);
         dynamic(spec, |_, _| async { Ok(motet_core::ToolOutput::text("")) })
     }
 

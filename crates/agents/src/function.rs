@@ -71,7 +71,7 @@ where
     F: Fn(A, CallContext) -> W + Send + Sync + 'static,
     W: Future<Output = Result<O>> + Send + 'static,
 {
-    let spec = ToolSpec { name: name.into(), description: description.into(), parameters: parameters::<A>() };
+    let spec = ToolSpec::new(name, description, parameters::<A>());
     let name = spec.name.clone();
     FunctionTool::new(spec, move |arguments, context| match serde_json::from_value(arguments) {
         Ok(arguments) => {
@@ -263,11 +263,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_tool_known_only_at_run_time_gets_the_json_itself() {
-        let spec = ToolSpec {
-            name: "echo".into(),
-            description: String::new(),
-            parameters: json!({"type": "object"}),
-        };
+        let spec = ToolSpec::new("echo", "", json!({"type": "object"}));
         let tool = dynamic(spec, |arguments, _| async move { Ok(ToolOutput::json(&arguments)) })
             .effect(Effect::Idempotent)
             .timeout(Duration::from_secs(1));

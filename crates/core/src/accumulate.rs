@@ -73,11 +73,11 @@ impl Accumulator {
                 }
             }
             StreamEvent::PartOpaque { part, opaque } => self.add_opaque(part, opaque)?,
+            StreamEvent::NativePart { part, opaque } => self.whole(part, Part::Native { opaque })?,
+            StreamEvent::ImagePart { part, image } => self.whole(part, Part::Image(image))?,
             StreamEvent::ToolCallStarted { part, id, name, minted } => {
                 let call = ToolCall { id, name, arguments: String::new(), minted, opaque: None };
-                if let Some(other) = self.parts.insert(part, Part::ToolCall(call)) {
-                    return Err(misplaced("a new tool call", part, &other));
-                }
+                self.whole(part, Part::ToolCall(call))?;
             }
             StreamEvent::ToolCallDelta { part, arguments } => match self.parts.get_mut(&part) {
                 Some(Part::ToolCall(call)) => call.arguments.push_str(&arguments),
@@ -137,6 +137,14 @@ impl Accumulator {
 
     fn part(&mut self, place: u32, make: impl FnOnce() -> Part) -> &mut Part {
         self.parts.entry(place).or_insert_with(make)
+    }
+
+    /// Sets a part that comes whole.
+    fn whole(&mut self, place: u32, part: Part) -> Result<()> {
+        match self.parts.insert(place, part) {
+            Some(other) => Err(misplaced("a new part", place, &other)),
+            None => Ok(()),
+        }
     }
 
     fn add_opaque(&mut self, place: u32, opaque: Opaque) -> Result<()> {
@@ -228,7 +236,15 @@ fn unfold_part(part: u32, content: &Part, events: &mut Vec<StreamEvent>) {
             events.push(StreamEvent::RefusalDelta { part, text: text.clone() });
             &None
         }
-        Part::Image(_) | Part::Document(_) | Part::ToolResult(_) => &None,
+        Part::Native { opaque } => {
+            events.push(StreamEvent::NativePart { part, opaque: opaque.clone() });
+            &None
+        }
+        Part::Image(image) => {
+            events.push(StreamEvent::ImagePart { part, image: image.clone() });
+            &None
+        }
+        Part::Document(_) | Part::ToolResult(_) => &None,
     };
     events.extend(opaque.clone().map(|opaque| StreamEvent::PartOpaque { part, opaque }));
 }

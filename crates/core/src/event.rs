@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::{Error, ErrorReport, Result};
-use crate::message::Opaque;
+use crate::limits::RateLimits;
+use crate::message::{Media, Opaque};
 use crate::model_id::ModelId;
 use crate::response::FinishReason;
 use crate::usage::{Cost, Usage};
@@ -62,6 +63,20 @@ pub enum StreamEvent {
         /// The payload.
         opaque: Opaque,
     },
+    /// A whole block that only its provider understands.
+    NativePart {
+        /// Place in the message.
+        part: u32,
+        /// The block.
+        opaque: Opaque,
+    },
+    /// A whole image that the model made.
+    ImagePart {
+        /// Place in the message.
+        part: u32,
+        /// The image.
+        image: Media,
+    },
     /// The model begins to call a tool.
     ToolCallStarted {
         /// Place in the message.
@@ -90,6 +105,11 @@ pub enum StreamEvent {
     Usage {
         /// The counts.
         usage: Usage,
+    },
+    /// What the provider still allows, as the headers of its answer tell.
+    Limits {
+        /// The limits.
+        limits: RateLimits,
     },
     /// A fact about the answer that has no field of its own.
     Metadata {
@@ -193,6 +213,8 @@ impl StreamEvent {
             StreamEvent::TextDelta { .. }
                 | StreamEvent::ReasoningDelta { .. }
                 | StreamEvent::RefusalDelta { .. }
+                | StreamEvent::NativePart { .. }
+                | StreamEvent::ImagePart { .. }
                 | StreamEvent::ToolCallStarted { .. }
                 | StreamEvent::ToolCallDelta { .. }
         )

@@ -4,14 +4,18 @@
 
 pub mod accumulate;
 pub mod context;
+pub mod embedding;
 pub mod error;
 pub mod event;
 pub mod id;
+pub mod limits;
 pub mod message;
 pub mod method;
 pub mod model;
 pub mod model_id;
+pub mod model_list;
 pub mod request;
+pub mod rerank;
 pub mod response;
 pub mod run_log;
 pub mod schedule;
@@ -23,6 +27,7 @@ pub mod usage;
 pub mod workflow;
 
 pub use context::RunContext;
+pub use embedding::{EmbedRequest, EmbedResponse};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use event::{EventStream, StreamEvent};
 pub use id::{Millis, RunId, WorkerId};

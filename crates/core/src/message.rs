@@ -111,6 +111,12 @@ pub enum Part {
         /// The refusal's text.
         text: String,
     },
+    /// A block that only its provider understands, such as a search that it ran itself and what that found; it goes
+    /// back to that provider unchanged and is left out for any other.
+    Native {
+        /// The block.
+        opaque: Opaque,
+    },
 }
 
 impl Part {

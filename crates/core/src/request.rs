@@ -79,6 +79,17 @@ pub struct ToolSpec {
     /// JSON schema of the arguments; its root is an object.
     #[serde(default = "empty_object_schema")]
     pub parameters: Value,
+    /// Ask the provider to enforce the schema; its default where `None`. Arguments are checked locally in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strict: Option<bool>,
+}
+
+impl ToolSpec {
+    /// Describes a tool; whether its schema is enforced is left to the provider.
+    #[must_use]
+    pub fn new(name: impl Into<String>, description: impl Into<String>, parameters: Value) -> Self {
+        Self { name: name.into(), description: description.into(), parameters, strict: None }
+    }
 }
 
 fn empty_object_schema() -> Value {

@@ -78,6 +78,8 @@ pub enum FinishReason {
     ToolCalls,
     /// A content policy stopped it, or the model refused.
     ContentFilter,
+    /// The provider paused a long turn; the same conversation, sent again with this message, goes on.
+    Paused,
     /// The provider gave a reason that has no neutral word; see the raw one.
     Other,
     /// The answer ended properly, but the provider gave no reason.
@@ -93,6 +95,7 @@ impl FinishReason {
             FinishReason::Length => "length",
             FinishReason::ToolCalls => "tool_calls",
             FinishReason::ContentFilter => "content_filter",
+            FinishReason::Paused => "paused",
             FinishReason::Other => "other",
             FinishReason::Unknown => "unknown",
         }

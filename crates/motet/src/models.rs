@@ -12,7 +12,7 @@ use motet_core::usage::Price;
 use motet_core::{ModelId, Secret};
 use motet_providers::driver::{Clients, HttpModel};
 use motet_providers::offline::OfflineExtract;
-use motet_providers::provider::{ProviderConfig, ProviderRow, Proxy, Timeouts};
+use motet_providers::provider::{Auth, AwsCredentials, ProviderConfig, ProviderRow, Proxy, Timeouts};
 use motet_providers::scripted::ScriptedModel;
 use motet_providers::{dialects, rows};
 use serde::Serialize;
@@ -204,7 +204,15 @@ fn unknown_provider(name: &str) -> Error {
 fn config(row: &ProviderRow, own: ProviderSettings, loaded: &Loaded) -> ProviderConfig {
     let usual_key = || row.key_names.iter().find_map(|name| loaded.variable(name));
     let request = &loaded.settings.request;
+    let first = |names: &[&str]| names.iter().find_map(|name| loaded.variable(name));
+    let variables: Vec<(&'static str, String)> = row
+        .variables
+        .iter()
+        .filter_map(|variable| Some((variable.name, first(variable.sources)?.expose().to_owned())))
+        .collect();
     ProviderConfig {
+        aws: aws_credentials(row, loaded),
+        variables,
         base_url: own.base_url,
         api_key: own.api_key.or_else(usual_key),
         headers: own
@@ -220,4 +228,16 @@ fn config(row: &ProviderRow, own: ProviderSettings, loaded: &Loaded) -> Provider
             total: Some(request.timeout),
         },
     }
+}
+
+/// Finds the credentials that Amazon's own tools use, where the provider wants signatures.
+fn aws_credentials(row: &ProviderRow, loaded: &Loaded) -> Option<AwsCredentials> {
+    let Auth::AwsSigV4 { .. } = row.auth else { return None };
+    let region = loaded.variable("AWS_REGION").or_else(|| loaded.variable("AWS_DEFAULT_REGION"));
+    Some(AwsCredentials {
+        access_key_id: loaded.variable("AWS_ACCESS_KEY_ID")?.expose().to_owned(),
+        secret_access_key: loaded.variable("AWS_SECRET_ACCESS_KEY")?,
+        session_token: loaded.variable("AWS_SESSION_TOKEN"),
+        region: region.map_or_else(|| "us-east-1".to_owned(), |region| region.expose().to_owned()),
+    })
 }

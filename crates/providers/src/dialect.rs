@@ -2,8 +2,19 @@
 //!
 //! Does no I/O and knows no provider by name: what differs between the speakers of one format is data in a [`Profile`].
 
+pub(crate) mod call_ids;
 mod classify;
+pub mod content;
+pub(crate) mod fields;
+pub(crate) mod history;
+pub(crate) mod json;
+pub mod limits;
+pub mod lowering;
+pub mod operations;
+pub(crate) mod options;
 mod profile;
+pub(crate) mod refusal;
+pub mod schema;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -13,7 +24,10 @@ use motet_core::{ChatRequest, Delivery, Error, ModelId, Result, StreamEvent};
 
 pub(crate) use classify::shortened;
 pub use classify::{Complaint, error_from};
-pub use profile::{CallIdRule, JsonOutput, MaxTokensField, Profile, ReasoningEcho, SamplingRule, SystemRole};
+pub use profile::{
+    CallIdRule, JsonOutput, MaxTokensField, NameRule, Profile, ReasoningEcho, SamplingRule, SystemRole,
+    Thinking,
+};
 
 use crate::framing::{Frame, FramingKind};
 use crate::provider::ProviderRow;
@@ -48,7 +62,9 @@ pub trait Dialect: Send + Sync {
     fn decoder(&self, origin: &Arc<Origin>) -> Box<dyn Decoder>;
 
     /// Tells what a refused request means.
-    fn classify(&self, answer: &ErrorAnswer<'_>, origin: &Origin) -> Error;
+    fn classify(&self, answer: &Answer<'_>, origin: &Origin) -> Error {
+        refusal::of_answer(answer, origin)
+    }
 }
 
 /// Reads the frames of one streamed answer.
@@ -132,18 +148,18 @@ impl Origin {
     }
 }
 
-/// An answer that refuses the request.
+/// An answer that came whole.
 #[derive(Debug, Clone, Copy)]
-pub struct ErrorAnswer<'a> {
+pub struct Answer<'a> {
     /// HTTP status.
     pub status: u16,
     /// Headers; names in lower case.
     pub headers: &'a [(String, String)],
-    /// Body, possibly empty and not necessarily JSON.
+    /// Body; of a refusal possibly empty and not necessarily JSON.
     pub body: &'a [u8],
 }
 
-impl<'a> ErrorAnswer<'a> {
+impl<'a> Answer<'a> {
     /// Gives a header's value.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&'a str> {

@@ -1,13 +1,27 @@
 //! Every dialect, as rows.
 
+pub mod anthropic_messages;
+pub mod bedrock_converse;
+pub mod cohere_chat;
+pub mod gemini_generate;
+pub mod ollama_chat;
 pub mod openai_chat;
+pub mod openai_responses;
 
 use motet_core::{Error, ErrorKind, Result};
 
 use crate::dialect::Dialect;
 
 /// Every dialect, in the order shown to users.
-pub const ALL: &[&dyn Dialect] = &[&openai_chat::OpenAiChat];
+pub const ALL: &[&dyn Dialect] = &[
+    &openai_chat::OpenAiChat,
+    &openai_responses::OpenAiResponses,
+    &anthropic_messages::AnthropicMessages,
+    &gemini_generate::GeminiGenerate,
+    &bedrock_converse::BedrockConverse,
+    &cohere_chat::CohereChat,
+    &ollama_chat::OllamaChat,
+];
 
 /// Finds a dialect by its name.
 ///

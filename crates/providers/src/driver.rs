@@ -7,8 +7,10 @@ mod clock;
 mod failure;
 mod live;
 mod reading;
+mod signing;
 
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,9 +27,11 @@ use reqwest::{Response, Url};
 pub use clients::Clients;
 pub use reading::StreamReader;
 
-use crate::dialect::{Dialect, ErrorAnswer, HttpRequest, Method, Origin, Profile};
+use crate::dialect::lowering::Restoring;
+use crate::dialect::{Answer, Dialect, HttpRequest, Method, Origin, Profile};
+use crate::dialect::{content, limits, lowering};
 use crate::dialects;
-use crate::provider::{ProviderConfig, ProviderRow, Timeouts};
+use crate::provider::{AwsCredentials, ProviderConfig, ProviderRow, Timeouts};
 use clock::{Clock, Phase};
 use failure::Answered;
 
@@ -47,6 +51,8 @@ pub struct HttpModel {
     address: OnceLock<(String, Url)>,
     headers: HeaderMap,
     key: Option<Secret>,
+    /// Credentials to sign with where there is no key.
+    aws: Option<AwsCredentials>,
     timeouts: Timeouts,
     price: Option<Price>,
 }
@@ -71,11 +77,12 @@ impl HttpModel {
         Ok(Self {
             dialect,
             client: clients.client(&base, config)?,
-            headers: clients::headers(dialect.key_header(), config)?,
+            headers: clients::headers(row, dialect.key_header(), config)?,
             base,
             address: OnceLock::new(),
             origin: Arc::new(Origin::new(row, model)),
             key: config.api_key.clone(),
+            aws: config.aws.clone().filter(|_| config.api_key.is_none()),
             timeouts: config.timeouts,
             price: None,
         })
@@ -99,7 +106,7 @@ impl HttpModel {
     /// # Errors
     /// What keeps the request from being written.
     pub fn dry_run(&self, request: &ChatRequest, delivery: Delivery) -> Result<DryRun> {
-        let wire = self.encode(request, delivery)?;
+        let (wire, _) = self.encode(request, delivery)?;
         let sent = self.request(&wire)?;
         let masked = |name: &HeaderName, value: &HeaderValue| {
             let text = String::from_utf8_lossy(value.as_bytes());
@@ -121,7 +128,8 @@ impl HttpModel {
         })
     }
 
-    fn encode(&self, request: &ChatRequest, delivery: Delivery) -> Result<HttpRequest> {
+    /// Writes a request, and tells how its answer is turned back.
+    fn encode(&self, request: &ChatRequest, delivery: Delivery) -> Result<(HttpRequest, Restoring)> {
         if request.model != self.origin.model {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
@@ -129,8 +137,15 @@ impl HttpModel {
             )
             .with_hint("set the request's model to the one that is called"));
         }
-        let encoded = self.dialect.encode(request, &self.origin.profile, delivery);
-        encoded.map_err(|error| self.named(error))
+        self.write(request, delivery).map_err(|error| self.named(error))
+    }
+
+    fn write(&self, request: &ChatRequest, delivery: Delivery) -> Result<(HttpRequest, Restoring)> {
+        content::check(request, &self.origin)?;
+        let lowered = lowering::lower(request, &self.origin.profile, delivery)?;
+        let mut wire = self.dialect.encode(&lowered.request, &self.origin.profile, delivery)?;
+        wire.warnings.extend(lowered.warnings);
+        Ok((wire, lowered.restoring))
     }
 
     fn request(&self, wire: &HttpRequest) -> Result<reqwest::Request> {
@@ -146,6 +161,7 @@ impl HttpModel {
         }
         *request.headers_mut() = headers;
         *request.body_mut() = Some(wire.body.clone().into());
+        signing::sign(&mut request, &wire.body, self.origin.row.auth, self.aws.as_ref())?;
         Ok(request)
     }
 
@@ -173,7 +189,7 @@ impl HttpModel {
             Err(_) => Bytes::new(),
         };
         let body = failure::redacted(&body, self.key.as_ref());
-        let answer = ErrorAnswer { status, headers: &headers, body: &body };
+        let answer = Answer { status, headers: &headers, body: &body };
         self.dialect.classify(&answer, &self.origin)
     }
 
@@ -208,7 +224,7 @@ impl HttpModel {
         delivery: Delivery,
         clock: Clock,
     ) -> Result<EventStream> {
-        let wire = self.encode(request, delivery)?;
+        let (wire, mut restoring) = self.encode(request, delivery)?;
         let response = self.send(&wire, &clock).await?;
         if !response.status().is_success() {
             return Err(self.refused(response, &clock).await);
@@ -223,6 +239,11 @@ impl HttpModel {
                 served_model: None,
             });
         }
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let limits = limits::read(header, SystemTime::now());
+        if !limits.is_empty() {
+            events.push(StreamEvent::Limits { limits });
+        }
         let answered = Answered {
             origin: Arc::clone(&self.origin),
             key: self.key.clone(),
@@ -230,13 +251,15 @@ impl HttpModel {
             request_id,
         };
         if delivery == Delivery::Streamed {
-            let decoding = live::Decoding::new(self.dialect, &self.origin, self.price);
+            let decoding = live::Decoding::new(self.dialect, &self.origin, restoring, self.price);
             let body = response.bytes_stream().map(|piece| piece.map_err(failure::of_body));
             return Ok(live::events(body, decoding, clock, events, answered));
         }
         let body = clock.body(response, BODY_LIMIT).await;
         let decoded = body.and_then(|body| self.decode(&body)).map_err(|error| answered.complete(error))?;
+        let known = events.len();
         events.extend(decoded);
+        restoring.apply(&mut events, known);
         live::add_cost(&mut events, self.price);
         Ok(ready_stream(events))
     }

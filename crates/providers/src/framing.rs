@@ -1,7 +1,9 @@
-//! Cuts bytes into frames: server-sent events.
+//! Cuts bytes into frames: server-sent events, lines of JSON, and Amazon's binary event stream.
 //!
 //! Does no I/O and knows nothing of what frames say. Bytes may come in pieces of any size; the frames are the same.
 
+mod aws_event_stream;
+mod ndjson;
 mod sse;
 
 use motet_core::Result;
@@ -9,7 +11,7 @@ use motet_core::Result;
 /// One frame of a streamed answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// Name of the event, where one was given.
+    /// Name of the event, where one was given; of Amazon's exceptions, `exception:` and the exception's type.
     pub event: Option<&'a str>,
     /// What it carries, never empty.
     pub data: &'a [u8],
@@ -24,6 +26,10 @@ pub type FrameSink<'a> = dyn FnMut(Frame<'_>) -> Result<()> + 'a;
 pub enum FramingKind {
     /// Server-sent events.
     Sse,
+    /// One JSON text a line.
+    NdJson,
+    /// Amazon's binary event stream.
+    AwsEventStream,
 }
 
 impl FramingKind {
@@ -32,6 +38,8 @@ impl FramingKind {
     pub fn reader(self, limit: usize) -> Box<dyn FrameReader> {
         match self {
             FramingKind::Sse => Box::new(sse::Reader::new(limit)),
+            FramingKind::NdJson => Box::new(ndjson::Reader::new(limit)),
+            FramingKind::AwsEventStream => Box::new(aws_event_stream::Reader::new(limit)),
         }
     }
 }

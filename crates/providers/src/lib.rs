@@ -2,13 +2,17 @@
 //!
 //! Knows nothing of agents, workflows, stores, or settings files.
 
+pub mod counters;
 pub mod dialect;
 pub mod dialects;
 pub mod driver;
+pub mod embeddings;
 pub mod files;
 pub mod framing;
+pub mod listings;
 pub mod offline;
 pub mod provider;
 pub mod python;
+pub mod rerankers;
 pub mod rows;
 pub mod scripted;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use motet_core::Secret;
 
-use crate::dialect::Profile;
+use crate::dialect::{KeyHeader, Profile};
 
 /// A provider, as a row of data.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +24,20 @@ pub struct ProviderRow {
     pub key_names: &'static [&'static str],
     /// A call without a key cannot succeed.
     pub key_required: bool,
+    /// How a request proves who sends it.
+    pub auth: Auth,
+    /// Headers that every request carries; names in lower case.
+    pub headers: &'static [(&'static str, &'static str)],
+    /// What stands for the names in braces in `base_url`.
+    pub variables: &'static [Variable],
+    /// Name of the wire format of embeddings; `None` where there are none.
+    pub embeddings: Option<&'static str>,
+    /// Name of the wire format of the list of models; `None` where there is none.
+    pub listing: Option<&'static str>,
+    /// Name of the wire format by which tokens are counted; `None` where the provider does not count.
+    pub counter: Option<&'static str>,
+    /// Name of the wire format of reranking; `None` where there is none.
+    pub reranker: Option<&'static str>,
     /// What its models can do unless a rule below says otherwise.
     pub profile: Profile,
     /// Models that differ.
@@ -32,6 +46,31 @@ pub struct ProviderRow {
     pub unknown_model_hint: Option<&'static str>,
     /// What to do when it cannot be reached.
     pub unreachable_hint: Option<&'static str>,
+}
+
+/// How a request proves who sends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Auth {
+    /// By the key, in the header that the dialect names.
+    Key,
+    /// By the key, in this header.
+    Header(KeyHeader),
+    /// By a signature of Amazon's kind, or by the key where there is one.
+    AwsSigV4 {
+        /// The service that is signed for, such as `bedrock`.
+        service: &'static str,
+    },
+}
+
+/// A part of a base URL that differs from user to user, such as a region.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    /// Name in braces in the base URL.
+    pub name: &'static str,
+    /// Environment variables that hold the value, the usual one first.
+    pub sources: &'static [&'static str],
+    /// Value where none of them is set; `None` where the user must say.
+    pub default: Option<&'static str>,
 }
 
 /// What is known about models whose names begin alike.
@@ -46,6 +85,27 @@ pub struct ModelRule {
 }
 
 impl ProviderRow {
+    /// A server that speaks OpenAI Chat Completions and keeps to what most do; rows state only what differs.
+    pub const COMPATIBLE: ProviderRow = ProviderRow {
+        name: "",
+        doc: "",
+        dialect: "openai-chat",
+        base_url: None,
+        key_names: &[],
+        key_required: false,
+        auth: Auth::Key,
+        headers: &[],
+        variables: &[],
+        embeddings: Some("openai-embeddings"),
+        listing: Some("openai-models"),
+        counter: None,
+        reranker: None,
+        profile: Profile::COMMON,
+        models: &[],
+        unknown_model_hint: None,
+        unreachable_hint: None,
+    };
+
     /// Gives what is known about a model, by the longest rule that fits its name.
     #[must_use]
     pub fn profile_of(&self, model: &str) -> Profile {
@@ -61,6 +121,10 @@ pub struct ProviderConfig {
     pub base_url: Option<String>,
     /// Key to send.
     pub api_key: Option<Secret>,
+    /// Values of the variables in the row's base URL, by name.
+    pub variables: Vec<(&'static str, String)>,
+    /// Credentials to sign with, where the provider wants signatures and there is no key.
+    pub aws: Option<AwsCredentials>,
     /// Headers added to every request; they win over Motet's own.
     pub headers: Vec<(String, String)>,
     /// Which proxy to go through.
@@ -75,11 +139,26 @@ impl fmt::Debug for ProviderConfig {
         f.debug_struct("ProviderConfig")
             .field("base_url", &self.base_url.as_ref().map(|_| "…"))
             .field("api_key", &self.api_key)
+            .field("variables", &self.variables)
+            .field("aws", &self.aws)
             .field("headers", &names)
             .field("proxy", &self.proxy)
             .field("timeouts", &self.timeouts)
             .finish()
     }
+}
+
+/// Credentials by which requests to Amazon are signed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AwsCredentials {
+    /// Id of the access key.
+    pub access_key_id: String,
+    /// The access key's secret.
+    pub secret_access_key: Secret,
+    /// Token of a session, where the key is a temporary one.
+    pub session_token: Option<Secret>,
+    /// Region to sign for, such as `us-east-1`.
+    pub region: String,
 }
 
 /// Which proxy to go through.

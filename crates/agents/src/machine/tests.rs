@@ -14,7 +14,7 @@ fn spec(name: &str) -> ToolSpec {
         "properties": {"n": {"type": "integer"}},
         "additionalProperties": false,
     });
-    ToolSpec { name: name.into(), description: String::new(), parameters }
+    ToolSpec::new(name, "", parameters)
 }
 
 fn limits() -> RunLimits {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use motet_core::{Error, ErrorKind, Retry};
 
-use super::{ErrorAnswer, Origin};
+use super::{Answer, Origin};
 
 /// Longest text of a provider that is shown.
 const MESSAGE_LIMIT: usize = 2_000;
@@ -30,7 +30,7 @@ pub struct Complaint {
 
 /// Makes the error of a complaint, with what the headers add and what the user can do.
 #[must_use]
-pub fn error_from(complaint: Complaint, answer: Option<&ErrorAnswer<'_>>, origin: &Origin) -> Error {
+pub fn error_from(complaint: Complaint, answer: Option<&Answer<'_>>, origin: &Origin) -> Error {
     let verdict = verdict(&complaint);
     let message = if complaint.message.trim().is_empty() {
         match complaint.status {
@@ -128,7 +128,7 @@ fn kind_of_status(status: u16) -> Option<ErrorKind> {
     })
 }
 
-fn with_headers(mut error: Error, answer: &ErrorAnswer<'_>) -> Error {
+fn with_headers(mut error: Error, answer: &Answer<'_>) -> Error {
     if let Some(id) = answer.header("x-request-id").or_else(|| answer.header("request-id")) {
         error = error.with_request_id(id);
     }
@@ -146,7 +146,7 @@ fn with_headers(mut error: Error, answer: &ErrorAnswer<'_>) -> Error {
 }
 
 /// Reads how long the provider asks to wait: milliseconds, seconds, or a date.
-fn retry_after(answer: &ErrorAnswer<'_>) -> Option<Duration> {
+fn retry_after(answer: &Answer<'_>) -> Option<Duration> {
     let number = |name: &str| answer.header(name)?.trim().parse::<f64>().ok();
     let wait = |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).ok();
     if let Some(milliseconds) = number("retry-after-ms") {

@@ -4,6 +4,8 @@
 
 use motet_core::request::ReasoningEffort;
 
+use super::schema::SchemaRules;
+
 /// Capabilities and quirks of one provider and model.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Profile {
@@ -45,6 +47,40 @@ pub struct Profile {
     pub document_urls: bool,
     /// Whether reasoning text is sent back, and where.
     pub reasoning_echo: ReasoningEcho,
+    /// Types of images that are accepted; empty when any is.
+    pub image_types: &'static [&'static str],
+    /// Largest image in bytes before base64; 0 where no limit is known.
+    pub image_limit: u64,
+    /// Images may be given by address.
+    pub image_urls: bool,
+    /// Types of documents that are accepted beside plain text; empty when any is.
+    pub document_types: &'static [&'static str],
+    /// Largest document in bytes before base64; 0 where no limit is known.
+    pub document_limit: u64,
+    /// Results of tools may hold images.
+    pub tool_result_images: bool,
+    /// What names of tools must look like.
+    pub tool_names: NameRule,
+    /// A call of some tool can be required.
+    pub required_tool_choice: bool,
+    /// Calls of tools can be forbidden while tools are offered.
+    pub none_tool_choice: bool,
+    /// A call can be required while the model thinks.
+    pub forced_while_thinking: bool,
+    /// An answer by schema can be asked for while tools are offered.
+    pub schema_with_tools: bool,
+    /// An answer by schema can be streamed.
+    pub schema_streamed: bool,
+    /// What schemas of answers must look like.
+    pub schema: &'static SchemaRules,
+    /// What schemas of tools' arguments must look like.
+    pub tool_schema: &'static SchemaRules,
+    /// How thinking is asked for.
+    pub thinking: Thinking,
+    /// Output limit that is sent where the format demands one and the caller gave none, in tokens.
+    pub max_output: u32,
+    /// Vectors may be asked for in base64, which costs a quarter of the reading.
+    pub embed_base64: bool,
     /// The reported output leaves reasoning tokens out.
     pub reasoning_outside_output: bool,
     /// The reported input leaves audio tokens out.
@@ -80,6 +116,23 @@ impl Profile {
         documents: true,
         document_urls: false,
         reasoning_echo: ReasoningEcho::Never,
+        image_types: &[],
+        image_limit: 0,
+        image_urls: true,
+        document_types: &[],
+        document_limit: 0,
+        tool_result_images: false,
+        tool_names: NameRule { max: 64, marks: "_-" },
+        required_tool_choice: true,
+        none_tool_choice: true,
+        forced_while_thinking: true,
+        schema_with_tools: true,
+        schema_streamed: true,
+        schema: &SchemaRules::ANY,
+        tool_schema: &SchemaRules::ANY,
+        thinking: Thinking::Effort,
+        max_output: 4_096,
+        embed_base64: false,
         reasoning_outside_output: false,
         audio_outside_input: false,
     };
@@ -117,6 +170,8 @@ impl MaxTokensField {
 pub enum JsonOutput {
     /// By its schema.
     Schema,
+    /// By a tool with the schema that must be called.
+    Tool,
     /// By a JSON mode; the schema goes into the instructions.
     Object,
     /// By the instructions alone.
@@ -166,6 +221,37 @@ pub enum ReasoningEcho {
     WithToolCalls(&'static str),
     /// It always goes back in this field.
     Always(&'static str),
+}
+
+/// How thinking is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thinking {
+    /// It cannot be asked for.
+    Never,
+    /// By a word for the effort.
+    Effort,
+    /// By a number of tokens within these bounds.
+    Budget {
+        /// Least number of tokens.
+        min: u32,
+        /// Greatest number of tokens.
+        max: u32,
+        /// Thinking can be turned off.
+        off: bool,
+    },
+    /// By leaving the amount to the model, with a word for the effort.
+    Adaptive,
+    /// By a level.
+    Level,
+}
+
+/// What names must look like: letters, digits, and some marks, up to a length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NameRule {
+    /// Greatest number of characters.
+    pub max: usize,
+    /// Characters allowed beside ASCII letters and digits.
+    pub marks: &'static str,
 }
 
 /// What ids of tool calls must look like: letters, digits, and some marks, within a length.

@@ -13,7 +13,7 @@ use reqwest::{Client, Url};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::dialect::KeyHeader;
-use crate::provider::{ProviderConfig, ProviderRow, Proxy};
+use crate::provider::{Auth, ProviderConfig, ProviderRow, Proxy};
 
 /// Names of headers that hold secrets, beside the key's own.
 const SECRET_NAMES: [&str; 5] = ["auth", "cookie", "key", "secret", "token"];
@@ -114,11 +114,12 @@ fn tls(secure: bool) -> Result<ClientConfig> {
 
 /// Gives the address that paths are joined to.
 pub(super) fn base_url(row: &ProviderRow, config: &ProviderConfig) -> Result<Url> {
-    let Some(address) = config.base_url.as_deref().or(row.base_url) else {
+    let Some(address) = config.base_url.clone().or_else(|| row.base_url.map(str::to_owned)) else {
         return Err(Error::new(ErrorKind::Configuration, format!("provider `{}` has no base URL", row.name))
             .with_provider(row.name)
             .with_hint("set its `base_url`, for example `http://localhost:8000/v1`"));
     };
+    let address = filled(row, address, config)?;
     let malformed = |why: &str| {
         Error::new(ErrorKind::Configuration, format!("the base URL of provider `{}` {why}", row.name))
             .with_provider(row.name)
@@ -134,6 +135,25 @@ pub(super) fn base_url(row: &ProviderRow, config: &ProviderConfig) -> Result<Url
     Ok(url)
 }
 
+/// Puts the values of variables, such as a region, into an address.
+fn filled(row: &ProviderRow, address: String, config: &ProviderConfig) -> Result<String> {
+    row.variables.iter().try_fold(address, |address, variable| {
+        let place = format!("{{{}}}", variable.name);
+        if !address.contains(&place) {
+            return Ok(address);
+        }
+        let known = config.variables.iter().find(|(name, _)| *name == variable.name);
+        let value = known.map(|(_, value)| value.as_str()).or(variable.default).ok_or_else(|| {
+            let sources: Vec<String> = variable.sources.iter().map(|name| format!("`{name}`")).collect();
+            let text = format!("the base URL of provider `{}` needs its `{}`", row.name, variable.name);
+            Error::new(ErrorKind::Configuration, text)
+                .with_provider(row.name)
+                .with_hint(format!("set {}, or the whole `base_url`", sources.join(" or ")))
+        })?;
+        Ok(address.replace(&place, value))
+    })
+}
+
 /// Joins a path, which may bring a query, to the base address, which may have one too.
 pub(super) fn joined(base: &Url, path: &str) -> Url {
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
@@ -147,9 +167,21 @@ pub(super) fn joined(base: &Url, path: &str) -> Url {
 }
 
 /// Gives the headers that every request carries.
-pub(super) fn headers(key_header: KeyHeader, config: &ProviderConfig) -> Result<HeaderMap> {
+pub(super) fn headers(
+    row: &ProviderRow,
+    key_header: KeyHeader,
+    config: &ProviderConfig,
+) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("application/json"));
+    for (name, value) in row.headers {
+        headers.insert(*name, HeaderValue::from_static(value));
+    }
+    let key_header = match row.auth {
+        Auth::Header(header) => header,
+        Auth::AwsSigV4 { .. } => KeyHeader { name: "authorization", prefix: "Bearer " },
+        Auth::Key => key_header,
+    };
     if let Some(key) = &config.api_key {
         let text = format!("{}{}", key_header.prefix, key.expose());
         let mut value = HeaderValue::from_str(&text).map_err(|_| {
@@ -221,9 +253,9 @@ mod tests {
             base_url(custom, &with("localhost:8000")).unwrap_err(),
             base_url(custom, &with("hunter2")).unwrap_err(),
             base_url(custom, &with("ftp://hunter2@host/")).unwrap_err(),
-            headers(bearer, &key("hunter2\n")).unwrap_err(),
-            headers(bearer, &header("x y", "v")).unwrap_err(),
-            headers(bearer, &header("x-secret", "hunter2\n")).unwrap_err(),
+            headers(custom, bearer, &key("hunter2\n")).unwrap_err(),
+            headers(custom, bearer, &header("x y", "v")).unwrap_err(),
+            headers(custom, bearer, &header("x-secret", "hunter2\n")).unwrap_err(),
             Clients::default().client(&Url::parse("http://h").unwrap(), &proxied).unwrap_err(),
             missing_key(rows::find("openai").unwrap()),
         ] {

@@ -14,7 +14,9 @@ use motet_core::{Error, ErrorKind, EventStream, Result, StreamEvent, Usage};
 use super::clock::{Clock, Watch};
 use super::failure::Answered;
 use super::reading::{self, StreamReader};
+use crate::dialect::lowering::Restoring;
 use crate::dialect::{Dialect, Origin};
+use crate::framing::FramingKind;
 
 /// Largest body that is read whole although a stream was asked for.
 const WHOLE_LIMIT: usize = 64 << 20;
@@ -29,6 +31,7 @@ pub(super) struct Decoding {
     dialect: &'static dyn Dialect,
     origin: Arc<Origin>,
     form: Form,
+    restoring: Restoring,
     price: Option<Price>,
     usage: Option<Usage>,
 }
@@ -43,8 +46,13 @@ enum Form {
 
 impl Decoding {
     /// Starts an answer.
-    pub(super) fn new(dialect: &'static dyn Dialect, origin: &Arc<Origin>, price: Option<Price>) -> Self {
-        Self { dialect, origin: Arc::clone(origin), form: Form::Unknown, price, usage: None }
+    pub(super) fn new(
+        dialect: &'static dyn Dialect,
+        origin: &Arc<Origin>,
+        restoring: Restoring,
+        price: Option<Price>,
+    ) -> Self {
+        Self { dialect, origin: Arc::clone(origin), form: Form::Unknown, restoring, price, usage: None }
     }
 
     fn feed(&mut self, piece: &[u8], out: &mut Vec<StreamEvent>) -> Result<()> {
@@ -52,7 +60,7 @@ impl Decoding {
             if piece.trim_ascii().is_empty() {
                 return Ok(());
             }
-            self.form = if reading::is_whole(piece) {
+            self.form = if self.dialect.framing() != FramingKind::NdJson && reading::is_whole(piece) {
                 Form::Whole(Vec::new())
             } else {
                 Form::Stream(StreamReader::new(self.dialect, &self.origin))
@@ -63,6 +71,7 @@ impl Decoding {
             Form::Stream(reader) => {
                 let known = out.len();
                 let result = reader.feed(piece, out);
+                self.restoring.apply(out, known);
                 self.note_usage(out.get(known..).unwrap_or_default());
                 result
             }
@@ -94,6 +103,7 @@ impl Decoding {
                 .map(|mut events| out.append(&mut events))
                 .map_err(|error| reading::foreign_page(body).unwrap_or(error)),
         };
+        self.restoring.apply(out, known);
         self.note_usage(out.get(known..).unwrap_or_default());
         result
     }

@@ -252,10 +252,10 @@ async fn the_output_limit_cuts_between_sentences_where_it_can() {
 
 #[tokio::test]
 async fn tools_are_called_only_where_one_must_be() {
-    let tool = |name: &str, description: &str| ToolSpec {
-        name: name.into(),
-        description: description.into(),
-        parameters: json!({"type": "object", "properties": {"person": {"type": "string"}}, "required": ["person"]}),
+    let tool = |name: &str, description: &str| {
+        let parameters =
+            json!({"type": "object", "properties": {"person": {"type": "string"}}, "required": ["person"]});
+        ToolSpec::new(name, description, parameters)
     };
     let mut request = request("Book a cabin for the person with the key.", NOTE);
     request.tools = vec![tool("weather", "Tells the weather."), tool("book_cabin", "Books a cabin.")];

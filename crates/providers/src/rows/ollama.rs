@@ -8,17 +8,14 @@ use crate::provider::ProviderRow;
 pub(super) const ROW: ProviderRow = ProviderRow {
     name: "ollama",
     doc: "Open models on this machine, served by Ollama.",
-    dialect: "openai-chat",
     base_url: Some("http://localhost:11434/v1"),
-    key_names: &[],
-    key_required: false,
     profile: Profile {
         top_k: false,
         efforts: &[None, Low, Medium, High],
         documents: false,
         ..Profile::COMMON
     },
-    models: &[],
     unknown_model_hint: Some("fetch the model with `ollama pull {model}`"),
     unreachable_hint: Some("is Ollama running? `ollama serve` starts it"),
+    ..ProviderRow::COMPATIBLE
 };

@@ -45,7 +45,6 @@ const fn rule(prefix: &'static str, profile: Profile) -> ModelRule {
 pub(super) const ROW: ProviderRow = ProviderRow {
     name: "openai",
     doc: "OpenAI's models.",
-    dialect: "openai-chat",
     base_url: Some("https://api.openai.com/v1"),
     key_names: &["OPENAI_API_KEY"],
     key_required: true,
@@ -63,6 +62,5 @@ pub(super) const ROW: ProviderRow = ProviderRow {
         rule("gpt-5.2", GPT_5_2),
         rule("gpt-5.2-chat", CHAT),
     ],
-    unknown_model_hint: Option::None,
-    unreachable_hint: Option::None,
+    ..ProviderRow::COMPATIBLE
 };

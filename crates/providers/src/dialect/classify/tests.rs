@@ -67,7 +67,7 @@ fn only_what_may_pass_later_is_tried_again() {
 fn retry_of(status: u16, headers: &[(&str, &str)]) -> Retry {
     let headers: Vec<(String, String)> =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let answer = ErrorAnswer { status, headers: &headers, body: b"" };
+    let answer = Answer { status, headers: &headers, body: b"" };
     error_from(Complaint { status: Some(status), ..Complaint::default() }, Some(&answer), &origin()).retry()
 }
 
@@ -89,7 +89,7 @@ fn the_time_to_wait_is_read_in_every_form() {
 #[test]
 fn hints_name_what_to_change() {
     let hint = |status: u16| {
-        let answer = ErrorAnswer { status, headers: &[], body: b"" };
+        let answer = Answer { status, headers: &[], body: b"" };
         let complaint = Complaint { status: Some(status), ..Complaint::default() };
         let error = error_from(complaint, Some(&answer), &origin());
         (error.message().to_owned(), error.hint().unwrap().to_owned())

@@ -10,7 +10,7 @@ use motet_core::message::{Media, MediaSource, Reasoning, ToolCall, ToolResult};
 use motet_core::{ChatRequest, Error, ErrorKind, Message, Part, Result, Role};
 use serde_json::{Map, Value};
 
-use super::call_ids;
+use crate::dialect::call_ids;
 use crate::dialect::{Profile, ReasoningEcho};
 
 /// One message on the wire.

@@ -10,9 +10,11 @@ use motet_core::{Error, ErrorKind, FinishReason, Result, StreamEvent, Usage};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::usage;
 use super::wire::{Answer, Choice, Content, ContentPart, Message};
-use super::{call_ids, error, parse, usage};
+use crate::dialect::json::parse;
 use crate::dialect::{Decoder, Origin};
+use crate::dialect::{call_ids, refusal};
 use crate::framing::Frame;
 
 /// Place of the reasoning in the message.
@@ -92,7 +94,7 @@ impl Decoder for StreamDecoder {
         let failed = beside.and_then(|raw| failure(raw, origin)).or(failed);
         let failed = match frame.event {
             Some("error") if failed.is_none() => {
-                error::of_value(parse(frame.data, "an error event")?, origin)
+                refusal::of_value(parse(frame.data, "an error event")?, origin)
             }
             _ => failed,
         };
@@ -131,7 +133,7 @@ fn is_foreign(event: Option<&str>) -> bool {
 
 /// Reads the error that stands beside an answer; `None` when it is a harmless filler.
 fn failure(raw: &RawValue, origin: &Origin) -> Option<Error> {
-    serde_json::from_str::<Value>(raw.get()).ok().and_then(|value| error::of_value(value, origin))
+    serde_json::from_str::<Value>(raw.get()).ok().and_then(|value| refusal::of_value(value, origin))
 }
 
 /// What is known of an answer so far.

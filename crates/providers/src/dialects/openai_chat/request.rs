@@ -1,14 +1,16 @@
 //! The request body: options that the profile allows, and the caller's own fields last.
 
 use motet_core::request::{JsonSchemaOutput, Output, ReasoningEffort, ToolChoice, ToolSpec};
-use motet_core::{ChatRequest, Delivery, Error, ErrorKind, Result};
+use motet_core::{ChatRequest, Delivery, Result};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::messages::{self, WireMessage};
 use super::strict;
-use crate::dialect::{JsonOutput, Profile, SamplingRule};
+use crate::dialect::fields::{self, Fields};
+use crate::dialect::options;
+use crate::dialect::{JsonOutput, Profile};
 
 /// Writes the body, and tells what was left out or changed.
 pub(super) fn encode(
@@ -16,7 +18,7 @@ pub(super) fn encode(
     profile: &Profile,
     delivery: Delivery,
 ) -> Result<(Vec<u8>, Vec<String>)> {
-    check_tools(request, profile)?;
+    options::check_tools(request, profile)?;
     let mut warnings = Vec::new();
     let mut instruction = None;
     let format = match &request.output {
@@ -33,8 +35,8 @@ pub(super) fn encode(
         profile,
         messages: messages::encode(request, profile, instruction)?,
         format,
-        effort: effort(request, profile, &mut warnings),
-        sampling: sampling_allowed(request, profile, &mut warnings),
+        effort: options::effort(request, profile, &mut warnings),
+        sampling: options::sampling_allowed(request, profile, &mut warnings),
         streamed: delivery == Delivery::Streamed,
     };
     if request.parallel_tool_calls.is_some() && !profile.parallel_tool_calls {
@@ -43,32 +45,7 @@ pub(super) fn encode(
     if !request.stop.is_empty() && !profile.stop {
         warnings.push("the model does not accept stop texts; they were left out".to_owned());
     }
-    let text = serde_json::to_vec(&body).map_err(|error| {
-        Error::new(ErrorKind::Internal, "the request cannot be written as JSON").with_source(error)
-    })?;
-    Ok((text, warnings))
-}
-
-fn check_tools(request: &ChatRequest, profile: &Profile) -> Result<()> {
-    if !profile.tools && !request.tools.is_empty() {
-        return Err(Error::new(ErrorKind::Unsupported, "the model does not accept tools")
-            .with_hint("take a model that calls tools, or leave them out"));
-    }
-    let invalid = |message: String| Err(Error::new(ErrorKind::InvalidRequest, message));
-    match &request.tool_choice {
-        ToolChoice::Required if request.tools.is_empty() => {
-            invalid("a tool call is required, but there are no tools".to_owned())
-        }
-        ToolChoice::Tool(name) if !request.tools.iter().any(|tool| tool.name == *name) => {
-            invalid(format!("tool `{name}` must be called, but it is not among the tools"))
-        }
-        ToolChoice::Tool(name) if !profile.named_tool_choice => Err(Error::new(
-            ErrorKind::Unsupported,
-            format!("the model cannot be made to call one tool, here `{name}`"),
-        )
-        .with_hint("offer only that tool and require a call")),
-        _ => Ok(()),
-    }
+    Ok((fields::written(&body)?, warnings))
 }
 
 fn response_format(
@@ -93,7 +70,7 @@ fn response_format(
             }))
         }
         JsonOutput::Object => Some(json!({"type": "json_object"})),
-        JsonOutput::Instructions => None,
+        JsonOutput::Instructions | JsonOutput::Tool => None,
     }
 }
 
@@ -102,47 +79,6 @@ fn schema_instruction(output: &JsonSchemaOutput) -> String {
         "Answer with one JSON value that satisfies this JSON schema, and with nothing else:\n{}",
         output.schema
     )
-}
-
-fn effort(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) -> Option<ReasoningEffort> {
-    let wished = request.reasoning_effort?;
-    let sent = profile.nearest_effort(wished);
-    let wished_name = wished.as_str();
-    match sent {
-        Some(sent) if sent != wished => warnings.push(format!(
-            "the model does not accept reasoning effort `{wished_name}`; `{}` was sent instead",
-            sent.as_str()
-        )),
-        None if wished != ReasoningEffort::None => {
-            warnings.push(format!("the model does not reason; effort `{wished_name}` was left out"));
-        }
-        _ => {}
-    }
-    sent
-}
-
-fn sampling_allowed(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) -> bool {
-    let sampling = &request.sampling;
-    let reasons = request.reasoning_effort.is_some_and(|effort| effort != ReasoningEffort::None);
-    let allowed = match profile.sampling {
-        SamplingRule::Always => true,
-        SamplingRule::Never => false,
-        SamplingRule::WithoutReasoning => !reasons,
-    };
-    let asked = [
-        ("temperature", sampling.temperature.is_some()),
-        ("top_p", sampling.top_p.is_some()),
-        ("frequency_penalty", sampling.frequency_penalty.is_some()),
-        ("presence_penalty", sampling.presence_penalty.is_some()),
-    ];
-    let asked = asked.into_iter().filter(|(_, set)| *set && !allowed);
-    let top_k = [("top_k", sampling.top_k.is_some() && (!allowed || !profile.top_k))];
-    let dropped: Vec<&str> =
-        asked.chain(top_k.into_iter().filter(|(_, set)| *set)).map(|(name, _)| name).collect();
-    if !dropped.is_empty() {
-        warnings.push(format!("the model does not accept `{}`; left out", dropped.join("`, `")));
-    }
-    allowed
 }
 
 struct Body<'a> {
@@ -158,7 +94,7 @@ struct Body<'a> {
 impl Serialize for Body<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let request = self.request;
-        let mut fields = Fields { map: serializer.serialize_map(None)?, extra: &request.extra };
+        let mut fields = Fields::new(serializer.serialize_map(None)?, &request.extra);
         fields.put("model", request.model.model())?;
         fields.put("messages", &self.messages)?;
         self.put_tools(&mut fields)?;
@@ -172,10 +108,7 @@ impl Serialize for Body<'_> {
             let options = StreamOptions { include_usage: true };
             fields.put_some("stream_options", self.profile.stream_usage_option.then_some(options))?;
         }
-        for (name, value) in &request.extra {
-            fields.map.serialize_entry(name, value)?;
-        }
-        fields.map.end()
+        fields.end()
     }
 }
 
@@ -215,22 +148,6 @@ impl Body<'_> {
 #[derive(Serialize)]
 struct StreamOptions {
     include_usage: bool,
-}
-
-/// The body's fields, without those that the caller sets.
-struct Fields<'a, M> {
-    map: M,
-    extra: &'a Map<String, Value>,
-}
-
-impl<M: SerializeMap> Fields<'_, M> {
-    fn put<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), M::Error> {
-        if self.extra.contains_key(name) { Ok(()) } else { self.map.serialize_entry(name, value) }
-    }
-
-    fn put_some<T: Serialize>(&mut self, name: &'static str, value: Option<T>) -> Result<(), M::Error> {
-        value.map_or(Ok(()), |value| self.put(name, &value))
-    }
 }
 
 struct Tools<'a>(&'a [ToolSpec]);

@@ -2,10 +2,10 @@
 
 use motet_core::Usage;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::dialect::Profile;
+use crate::dialect::json::Count;
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -37,20 +37,6 @@ struct CompletionDetails {
     audio_tokens: Count,
 }
 
-/// A whole number; anything else counts as not sent.
-#[derive(Default, Clone, Copy)]
-pub(super) struct Count(pub(super) Option<u64>);
-
-impl Count {
-    fn or(self, other: Count) -> Count {
-        Count(self.0.or(other.0))
-    }
-
-    fn value(self) -> u64 {
-        self.0.unwrap_or(0)
-    }
-}
-
 /// Reads a usage object; `None` when it holds no count.
 pub(super) fn read(raw: &RawValue, profile: &Profile) -> Option<Usage> {
     let counts: Counts = serde_json::from_str(raw.get()).ok()?;
@@ -75,57 +61,6 @@ pub(super) fn read(raw: &RawValue, profile: &Profile) -> Option<Usage> {
         usage.input = usage.input.saturating_add(usage.audio_input);
     }
     Some(usage)
-}
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(CountVisitor)
-    }
-}
-
-struct CountVisitor;
-
-impl<'de> Visitor<'de> for CountVisitor {
-    type Value = Count;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("a whole number")
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Count, E> {
-        Ok(Count(Some(value)))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Count, E> {
-        Ok(Count(u64::try_from(value).ok()))
-    }
-
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
-    fn visit_f64<E>(self, value: f64) -> Result<Count, E> {
-        Ok(Count((value >= 0.0).then_some(value as u64)))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Count, E> {
-        Ok(Count(None))
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Count, E> {
-        Ok(Count(None))
-    }
-
-    fn visit_unit<E>(self) -> Result<Count, E> {
-        Ok(Count(None))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Count, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Count(None))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Count, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Count(None))
-    }
 }
 
 #[cfg(test)]

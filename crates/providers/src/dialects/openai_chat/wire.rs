@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
 use serde_json::value::RawValue;
 
-use super::usage::Count;
+use crate::dialect::json::{Count, Text};
 
 /// A plain answer or one piece of a streamed one.
 #[derive(Deserialize)]
@@ -132,17 +132,6 @@ pub(super) struct Custom<'a> {
     pub(super) input: Option<Text<'a>>,
 }
 
-/// A text that lies where it was read if nothing in it is escaped; a number counts as its digits, a list as nothing.
-#[derive(Debug, Default)]
-pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
-
-impl<'a> Text<'a> {
-    /// Gives the text unless it is empty.
-    pub(super) fn filled(self) -> Option<Cow<'a, str>> {
-        (!self.0.is_empty()).then_some(self.0)
-    }
-}
-
 /// What a message shows: a text, or parts of several types.
 #[derive(Default)]
 pub(super) enum Content<'a> {
@@ -162,60 +151,6 @@ pub(super) struct ContentPart<'a> {
     /// Thinking in parts of its own, or as a text.
     #[serde(borrow, default)]
     pub(super) thinking: Content<'a>,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Borrowed(value)))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Owned(value.to_owned())))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Owned(value.to_string())))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Owned(value.to_string())))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Owned(value.to_string())))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Text<'de>, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_unit<E>(self) -> Result<Text<'de>, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Text<'de>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Text::default())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text<'de>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Text::default())
-    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {

@@ -7,10 +7,11 @@ use motet_core::message::Opaque;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::super::call_ids;
-use super::super::wire::{Call, Text};
+use super::super::wire::Call;
 use super::FIRST_CALL;
 use crate::dialect::Origin;
+use crate::dialect::call_ids;
+use crate::dialect::json::Text;
 
 /// The calls of one answer, in order of appearance.
 #[derive(Default)]

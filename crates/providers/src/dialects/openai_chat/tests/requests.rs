@@ -34,7 +34,7 @@ fn warnings(request: &ChatRequest, profile: &Profile) -> Vec<String> {
 }
 
 fn tool(name: &str) -> ToolSpec {
-    ToolSpec { name: name.into(), description: "Does it.".into(), parameters: json!({"type": "object"}) }
+    ToolSpec::new(name, "Does it.", json!({"type": "object"}))
 }
 
 fn call(id: &str, arguments: &str) -> ToolCall {

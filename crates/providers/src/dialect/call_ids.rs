@@ -4,13 +4,13 @@
 
 use std::borrow::Cow;
 
-use crate::dialect::CallIdRule;
+use super::CallIdRule;
 
 /// Length of a mapped id where the rule allows more: 120 bits in base 32.
 const MAPPED_LENGTH: usize = 24;
 
 /// Gives the id as the provider accepts it: the same where it fits, else a mark made of all its characters.
-pub(super) fn on_wire<'a>(id: &'a str, rule: &CallIdRule) -> Cow<'a, str> {
+pub(crate) fn on_wire<'a>(id: &'a str, rule: &CallIdRule) -> Cow<'a, str> {
     let fits = (rule.min..=rule.max).contains(&id.len())
         && id.chars().all(|c| c.is_ascii_alphanumeric() || rule.marks.contains(c));
     if fits {
@@ -20,17 +20,17 @@ pub(super) fn on_wire<'a>(id: &'a str, rule: &CallIdRule) -> Cow<'a, str> {
 }
 
 /// Makes the id of a call that came without one, from what tells its answer from others and its place therein.
-pub(super) fn minted(seed: u64, place: usize) -> String {
+pub(crate) fn minted(seed: u64, place: usize) -> String {
     format!("call_{}", mark(&[seed.to_le_bytes(), (place as u64).to_le_bytes()].concat(), 16))
 }
 
 /// Folds bytes into 64 bits by FNV-1a, going on from `start`.
-pub(super) fn fold(start: u64, bytes: &[u8]) -> u64 {
+pub(crate) fn fold(start: u64, bytes: &[u8]) -> u64 {
     bytes.iter().fold(start, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Where folding starts.
-pub(super) const FOLD_START: u64 = 0xcbf2_9ce4_8422_2325;
+pub(crate) const FOLD_START: u64 = 0xcbf2_9ce4_8422_2325;
 
 fn mark(bytes: &[u8], length: usize) -> String {
     const DIGITS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";

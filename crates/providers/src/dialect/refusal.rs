@@ -1,12 +1,14 @@
-//! Error bodies in all the shapes that imitators send them.
+//! Error bodies in all the shapes that providers send them, read by one reader for all formats.
+//!
+//! Knows no provider: a shape is read wherever it comes from.
 
 use motet_core::Error;
 use serde_json::{Map, Value};
 
-use crate::dialect::{Complaint, ErrorAnswer, Origin, error_from};
+use super::{Answer, Complaint, Origin, error_from};
 
 /// Tells what a refused request means.
-pub(super) fn of_answer(answer: &ErrorAnswer<'_>, origin: &Origin) -> Error {
+pub(crate) fn of_answer(answer: &Answer<'_>, origin: &Origin) -> Error {
     let text = String::from_utf8_lossy(answer.body);
     let text = event_data(text.trim());
     let mut complaint = match serde_json::from_str::<Value>(text) {
@@ -19,7 +21,7 @@ pub(super) fn of_answer(answer: &ErrorAnswer<'_>, origin: &Origin) -> Error {
 }
 
 /// Tells what an error inside an answer means; `None` when the value tells of no error.
-pub(super) fn of_value(value: Value, origin: &Origin) -> Option<Error> {
+pub(crate) fn of_value(value: Value, origin: &Origin) -> Option<Error> {
     let harmless = match &value {
         Value::Object(fields) => fields.is_empty(),
         Value::String(text) => text.is_empty(),
@@ -108,7 +110,7 @@ mod tests {
     }
 
     fn message(status: u16, body: &str) -> String {
-        of_answer(&ErrorAnswer { status, headers: &[], body: body.as_bytes() }, &origin()).to_string()
+        of_answer(&Answer { status, headers: &[], body: body.as_bytes() }, &origin()).to_string()
     }
 
     #[test]

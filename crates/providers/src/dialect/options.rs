@@ -1,0 +1,78 @@
+//! Options that a model may not accept: what is sent in their place, and what the user is told.
+//!
+//! Knows no format and no provider: what is accepted stands in a [`Profile`].
+
+use motet_core::request::{ReasoningEffort, ToolChoice};
+use motet_core::{ChatRequest, Error, ErrorKind, Result};
+
+use super::{Profile, SamplingRule};
+
+/// Refuses tools and choices among them that the model does not accept or that contradict each other.
+pub(crate) fn check_tools(request: &ChatRequest, profile: &Profile) -> Result<()> {
+    if !profile.tools && !request.tools.is_empty() {
+        return Err(Error::new(ErrorKind::Unsupported, "the model does not accept tools")
+            .with_hint("take a model that calls tools, or leave them out"));
+    }
+    let invalid = |message: String| Err(Error::new(ErrorKind::InvalidRequest, message));
+    match &request.tool_choice {
+        ToolChoice::Required if request.tools.is_empty() => {
+            invalid("a tool call is required, but there are no tools".to_owned())
+        }
+        ToolChoice::Tool(name) if !request.tools.iter().any(|tool| tool.name == *name) => {
+            invalid(format!("tool `{name}` must be called, but it is not among the tools"))
+        }
+        ToolChoice::Tool(name) if !profile.named_tool_choice => Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("the model cannot be made to call one tool, here `{name}`"),
+        )
+        .with_hint("offer only that tool and require a call")),
+        _ => Ok(()),
+    }
+}
+
+/// Gives the effort to send: the one wished, or the nearest that the model accepts.
+pub(crate) fn effort(
+    request: &ChatRequest,
+    profile: &Profile,
+    warnings: &mut Vec<String>,
+) -> Option<ReasoningEffort> {
+    let wished = request.reasoning_effort?;
+    let sent = profile.nearest_effort(wished);
+    let wished_name = wished.as_str();
+    match sent {
+        Some(sent) if sent != wished => warnings.push(format!(
+            "the model does not accept reasoning effort `{wished_name}`; `{}` was sent instead",
+            sent.as_str()
+        )),
+        None if wished != ReasoningEffort::None => {
+            warnings.push(format!("the model does not reason; effort `{wished_name}` was left out"));
+        }
+        _ => {}
+    }
+    sent
+}
+
+/// Tells whether sampling options may be sent, and warns of those that may not.
+pub(crate) fn sampling_allowed(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) -> bool {
+    let sampling = &request.sampling;
+    let reasons = request.reasoning_effort.is_some_and(|effort| effort != ReasoningEffort::None);
+    let allowed = match profile.sampling {
+        SamplingRule::Always => true,
+        SamplingRule::Never => false,
+        SamplingRule::WithoutReasoning => !reasons,
+    };
+    let asked = [
+        ("temperature", sampling.temperature.is_some()),
+        ("top_p", sampling.top_p.is_some()),
+        ("frequency_penalty", sampling.frequency_penalty.is_some()),
+        ("presence_penalty", sampling.presence_penalty.is_some()),
+    ];
+    let asked = asked.into_iter().filter(|(_, set)| *set && !allowed);
+    let top_k = [("top_k", sampling.top_k.is_some() && (!allowed || !profile.top_k))];
+    let dropped: Vec<&str> =
+        asked.chain(top_k.into_iter().filter(|(_, set)| *set)).map(|(name, _)| name).collect();
+    if !dropped.is_empty() {
+        warnings.push(format!("the model does not accept `{}`; left out", dropped.join("`, `")));
+    }
+    allowed
+}

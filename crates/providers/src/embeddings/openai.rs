@@ -1,0 +1,30 @@
+//! OpenAI's embeddings, which most servers speak.
+
+use motet_core::{EmbedRequest, EmbedResponse, Error, ErrorKind, Result};
+
+use crate::dialect::operations::Embedding;
+use crate::dialect::{Answer, HttpRequest, Origin, Profile};
+
+pub(super) struct OpenAi;
+
+impl Embedding for OpenAi {
+    fn name(&self) -> &'static str {
+        "openai-embeddings"
+    }
+
+    fn doc(&self) -> &'static str {
+        "OpenAI's embeddings, which most servers speak."
+    }
+
+    fn batch(&self, _model: &str) -> usize {
+        1
+    }
+
+    fn encode(&self, _request: &EmbedRequest, _profile: &Profile) -> Result<HttpRequest> {
+        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    }
+
+    fn decode(&self, _answer: &Answer<'_>, _origin: &Origin) -> Result<EmbedResponse> {
+        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    }
+}

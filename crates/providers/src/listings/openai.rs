@@ -1,0 +1,36 @@
+//! OpenAI's list of models, which most servers speak.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use motet_core::model_list::ModelPage;
+use motet_core::{Error, ErrorKind, Result};
+
+use crate::dialect::operations::Listing;
+use crate::dialect::{Answer, HttpRequest, Method, Origin};
+
+pub(super) struct OpenAi;
+
+impl Listing for OpenAi {
+    fn name(&self) -> &'static str {
+        "openai-models"
+    }
+
+    fn doc(&self) -> &'static str {
+        "OpenAI's list of models, which most servers speak."
+    }
+
+    fn encode(&self, _page: Option<&str>) -> HttpRequest {
+        HttpRequest {
+            method: Method::Get,
+            path: Cow::Borrowed("/models"),
+            headers: Vec::new(),
+            body: Bytes::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn decode(&self, _answer: &Answer<'_>, _origin: &Origin) -> Result<ModelPage> {
+        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    }
+}

@@ -1,0 +1,129 @@
+//! Judges a file of recorded exchanges and prints a table; what `cargo xtask conformance` runs.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer task talks to a terminal")]
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser;
+use motet_tests::conformance::{Depth, Verdict, judge};
+use motet_tests::corpus::{self, Line};
+
+/// Judges recorded exchanges.
+#[derive(Parser)]
+struct Arguments {
+    /// File with one exchange a line.
+    #[arg(long)]
+    corpus: PathBuf,
+    /// Only exchanges of this provider.
+    #[arg(long)]
+    provider: Option<String>,
+    /// Only exchanges of this kind.
+    #[arg(long)]
+    kind: Option<String>,
+    /// Only exchanges of this wire format.
+    #[arg(long)]
+    wire: Option<String>,
+    /// Only exchanges whose id contains this.
+    #[arg(long)]
+    id: Option<String>,
+    /// Only reads each exchange as it came, without splits and cuts.
+    #[arg(long)]
+    quick: bool,
+    /// Differences shown of each failure.
+    #[arg(long, default_value_t = 1)]
+    differences: usize,
+}
+
+#[derive(Default)]
+struct Row {
+    passed: usize,
+    excepted: usize,
+    failed: usize,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    let lines = corpus::load(&arguments.corpus)?
+        .with_context(|| format!("there is no file `{}`", arguments.corpus.display()))?;
+    let fits = |wish: &Option<String>, value: &str| wish.as_deref().is_none_or(|wish| wish == value);
+    let lines: Vec<Line> = lines
+        .into_iter()
+        .filter(|line| fits(&arguments.provider, &line.provider) && fits(&arguments.kind, &line.kind))
+        .filter(|line| fits(&arguments.wire, &line.wire))
+        .filter(|line| arguments.id.as_deref().is_none_or(|id| line.id.contains(id)))
+        .collect();
+    anyhow::ensure!(!lines.is_empty(), "no exchange fits");
+    let depth = if arguments.quick { Depth::Reading } else { Depth::Every };
+    let mut rows: BTreeMap<(String, String), Row> = BTreeMap::new();
+    let mut reasons: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for (line, verdict) in judged(&lines, depth) {
+        let row = rows.entry((line.provider.clone(), line.kind.clone())).or_default();
+        match verdict {
+            Ok(Verdict::Pass) => row.passed += 1,
+            Ok(Verdict::Excepted(reason)) => {
+                row.excepted += 1;
+                *reasons.entry(reason).or_default() += 1;
+            }
+            Ok(Verdict::Fail(found)) => {
+                row.failed += 1;
+                for difference in found.iter().take(arguments.differences) {
+                    println!("FAIL {} ({}): {difference}", line.id, line.wire);
+                }
+            }
+            Err(error) => {
+                row.failed += 1;
+                println!("FAIL {} ({}): {error:#}", line.id, line.wire);
+            }
+        }
+    }
+    Ok(print(&rows, &reasons))
+}
+
+/// Judges lines on all processors, and gives the verdicts in the order of the lines.
+fn judged(lines: &[Line], depth: Depth) -> Vec<(&Line, anyhow::Result<Verdict>)> {
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let mut verdicts: Vec<(usize, anyhow::Result<Verdict>)> = std::thread::scope(|scope| {
+        let work = || {
+            let mut done = Vec::new();
+            loop {
+                let place = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let Some(line) = lines.get(place) else { return done };
+                done.push((place, judge(line, depth)));
+            }
+        };
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap_or_default()).collect()
+    });
+    verdicts.sort_by_key(|(place, _)| *place);
+    verdicts.into_iter().filter_map(|(place, verdict)| Some((lines.get(place)?, verdict))).collect()
+}
+
+fn print(rows: &BTreeMap<(String, String), Row>, reasons: &BTreeMap<&'static str, usize>) -> bool {
+    println!("{:<18}{:<22}{:>6}{:>10}{:>6}", "PROVIDER", "KIND", "PASS", "EXCEPTED", "FAIL");
+    let mut sum = Row::default();
+    for ((provider, kind), row) in rows {
+        println!("{provider:<18}{kind:<22}{:>6}{:>10}{:>6}", row.passed, row.excepted, row.failed);
+        sum.passed += row.passed;
+        sum.excepted += row.excepted;
+        sum.failed += row.failed;
+    }
+    println!("{:<40}{:>6}{:>10}{:>6}", "all", sum.passed, sum.excepted, sum.failed);
+    for (reason, count) in reasons {
+        println!("excepted {count}: {reason}");
+    }
+    println!("{} of {}", sum.passed, sum.passed + sum.excepted + sum.failed);
+    sum.failed == 0
+}
