@@ -3,7 +3,10 @@
 pub mod command;
 pub mod conformance;
 pub mod corpus;
+pub mod neutral;
+pub mod requests;
 pub mod server;
+pub mod sessions;
 pub mod skip;
 
 pub use skip::skip;

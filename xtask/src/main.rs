@@ -5,6 +5,7 @@
 
 mod bench;
 mod codegen;
+mod conformance;
 mod scaffold;
 mod shell;
 mod test;
@@ -36,6 +37,8 @@ enum Task {
     Codegen(codegen::Options),
     /// Starts a new provider, pattern, or command: its file and its row.
     New(scaffold::Options),
+    /// Judges recorded exchanges with real providers.
+    Conformance(conformance::Options),
     /// Measures the release build against the goals.
     Bench(bench::Options),
 }
@@ -58,6 +61,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Tidy => tidy::run(&workspace),
         Task::Codegen(options) => codegen::run(&workspace, options),
         Task::New(options) => scaffold::run(&workspace, options),
+        Task::Conformance(options) => conformance::run(&workspace, options),
         Task::Bench(options) => bench::run(&workspace, options),
     }
 }

@@ -1,7 +1,7 @@
 //! Judges a file of recorded exchanges and prints a table; what `cargo xtask conformance` runs.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer task talks to a terminal")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use motet_tests::conformance::{Depth, Verdict, judge};
 use motet_tests::corpus::{self, Line};
+use motet_tests::{neutral, requests, sessions};
 
 /// Judges recorded exchanges.
 #[derive(Parser)]
@@ -34,6 +35,9 @@ struct Arguments {
     /// Differences shown of each failure.
     #[arg(long, default_value_t = 1)]
     differences: usize,
+    /// Judges requests instead of answers.
+    #[arg(long)]
+    requests: bool,
 }
 
 #[derive(Default)]
@@ -65,6 +69,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         .filter(|line| arguments.id.as_deref().is_none_or(|id| line.id.contains(id)))
         .collect();
     anyhow::ensure!(!lines.is_empty(), "no exchange fits");
+    if arguments.requests {
+        return requests_judged(arguments, &lines);
+    }
     let depth = if arguments.quick { Depth::Reading } else { Depth::Every };
     let mut rows: BTreeMap<(String, String), Row> = BTreeMap::new();
     let mut reasons: BTreeMap<&'static str, usize> = BTreeMap::new();
@@ -88,7 +95,75 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
             }
         }
     }
-    Ok(print(&rows, &reasons))
+    let good = print(&rows, &reasons);
+    print_finish_reasons(&lines)?;
+    Ok(good)
+}
+
+/// Shows which word of each wire became which of Motet's.
+fn print_finish_reasons(lines: &[Line]) -> anyhow::Result<()> {
+    let mut words: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for line in lines.iter().filter(|line| line.op == "chat") {
+        if let Ok(outcome) = corpus::read(line)
+            && let Ok(response) = outcome.result
+        {
+            let raw = response.raw_finish_reason.unwrap_or_else(|| "none".to_owned());
+            let word = format!("{raw} -> {}", response.finish_reason.as_str());
+            words.entry(&line.wire).or_default().insert(word);
+        }
+    }
+    for (wire, words) in words {
+        println!("finish reasons of {wire}: {}", words.into_iter().collect::<Vec<_>>().join(", "));
+    }
+    Ok(())
+}
+
+/// Makes every recorded request again, and replays sessions.
+fn requests_judged(arguments: &Arguments, lines: &[Line]) -> anyhow::Result<bool> {
+    let calls = neutral::load(&arguments.corpus)?;
+    let mut explained: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let mut missing: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut accepted, mut refused) = (0, 0);
+    for line in lines {
+        let call = calls.get(&line.id).with_context(|| format!("`{}` has no call", line.id))?;
+        match requests::judge(line, call)? {
+            requests::Verdict::NoForm(reason) => *missing.entry(reason).or_default() += 1,
+            requests::Verdict::Accepted(reasons) => {
+                accepted += 1;
+                reasons.into_iter().for_each(|reason| *explained.entry(reason).or_default() += 1);
+            }
+            requests::Verdict::Refused(found) => {
+                refused += 1;
+                for difference in found.iter().take(arguments.differences) {
+                    println!("FAIL {} ({}): {difference}", line.id, line.wire);
+                }
+            }
+        }
+    }
+    println!("{accepted} of {} requests that have a neutral form are accepted", accepted + refused);
+    for (reason, count) in explained {
+        println!("  explained {count}: {reason}");
+    }
+    for (reason, count) in missing {
+        println!("  no neutral form {count}: {reason}");
+    }
+    let mut sum = sessions::Replayed::default();
+    for steps in sessions::sessions(lines) {
+        let replayed = sessions::replay(&steps, &calls)?;
+        sum.accepted += replayed.accepted;
+        sum.by_agent += replayed.by_agent;
+        sum.refused.extend(replayed.refused);
+    }
+    for refused in &sum.refused {
+        println!("FAIL {refused}");
+    }
+    println!(
+        "{} of {} requests of sessions are accepted, {} of them made by the agents' machine",
+        sum.accepted,
+        sum.accepted + sum.refused.len(),
+        sum.by_agent
+    );
+    Ok(refused == 0 && sum.refused.is_empty())
 }
 
 /// Judges lines on all processors, and gives the verdicts in the order of the lines.

@@ -1,0 +1,180 @@
+//! Judges what Motet sends: a recorded request, made again from its neutral form, against the one that was recorded.
+//!
+//! The comparison is that of the corpus' replay server; a difference passes only if [`EXPLANATIONS`] tells why.
+
+use anyhow::Result;
+use motet_core::{Delivery, ModelId};
+use motet_providers::dialect::Origin;
+use motet_providers::driver::{Clients, HttpModel};
+use motet_providers::embeddings;
+use motet_providers::provider::{AwsCredentials, ProviderConfig, Proxy};
+use serde_json::Value;
+
+use crate::corpus::Line;
+use crate::neutral;
+
+/// One place where two bodies differ.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// JSON pointer.
+    pub at: String,
+    /// What was recorded; null where nothing was.
+    pub recorded: Value,
+    /// What Motet sends; null where nothing is.
+    pub sent: Value,
+}
+
+/// What became of one request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// It has no neutral form, for this reason.
+    NoForm(String),
+    /// It is the same but for differences that are explained, by their explanations.
+    Accepted(Vec<&'static str>),
+    /// It cannot be sent, or differs in these places.
+    Refused(Vec<String>),
+}
+
+/// Judges one request.
+///
+/// # Errors
+/// When the recorded model or row cannot be used at all.
+pub fn judge(line: &Line, call: &Value) -> Result<Verdict> {
+    let origin = line.origin()?;
+    let sent = match line.op.as_str() {
+        "chat" => match neutral::chat_request(line, call, origin.row.name) {
+            Err(reason) => return Ok(Verdict::NoForm(format!("{reason:#}"))),
+            Ok(request) => {
+                let model = request.model.clone();
+                let delivery = if line.stream { Delivery::Streamed } else { Delivery::Plain };
+                let written = http_model(&origin, model)?.dry_run(&request, delivery);
+                written.map(|written| written.body)
+            }
+        },
+        "embed" => match neutral::embed_request(line, call, origin.row.name) {
+            Err(reason) => return Ok(Verdict::NoForm(format!("{reason:#}"))),
+            Ok(request) => {
+                let written = embeddings::find(&line.wire)?.encode(&request, &origin.profile);
+                written.map(|written| String::from_utf8_lossy(&written.body).into_owned())
+            }
+        },
+        _ => return Ok(Verdict::NoForm("there is no neutral form".to_owned())),
+    };
+    let body: Value = match sent {
+        Ok(body) => serde_json::from_str(&body)?,
+        Err(error) => return Ok(Verdict::Refused(vec![format!("it is not sent: {error}")])),
+    };
+    Ok(compared(line, &body))
+}
+
+/// Makes a model that would send to a server on this machine.
+///
+/// # Errors
+/// When its configuration is refused.
+pub fn http_model(origin: &Origin, model: ModelId) -> motet_core::Result<HttpModel> {
+    let config = ProviderConfig {
+        base_url: Some("http://127.0.0.1:9".to_owned()),
+        api_key: Some(motet_core::Secret::new("test-key")),
+        proxy: Proxy::Off,
+        aws: None::<AwsCredentials>,
+        ..ProviderConfig::default()
+    };
+    HttpModel::new(origin.row, model, &config, &Clients::default())
+}
+
+/// Compares a body with the one that was recorded.
+#[must_use]
+pub fn compared(line: &Line, body: &Value) -> Verdict {
+    let mut found = Vec::new();
+    differences(&line.request.body, body, String::new(), &mut found);
+    let (mut explained, mut refused) = (Vec::new(), Vec::new());
+    for difference in found {
+        match EXPLANATIONS.iter().find(|explanation| (explanation.holds)(&difference, line)) {
+            Some(explanation) => explained.push(explanation.text),
+            None => refused.push(format!(
+                "at {}: recorded {}, sent {}",
+                difference.at,
+                shortened(&difference.recorded),
+                shortened(&difference.sent)
+            )),
+        }
+    }
+    explained.sort_unstable();
+    explained.dedup();
+    if refused.is_empty() { Verdict::Accepted(explained) } else { Verdict::Refused(refused) }
+}
+
+fn shortened(value: &Value) -> String {
+    let text = value.to_string();
+    if text.chars().count() <= 160 { text } else { text.chars().take(160).chain("…".chars()).collect() }
+}
+
+/// Finds where two values differ; null and absent are the same, as are lists of one text and the text.
+fn differences(recorded: &Value, sent: &Value, at: String, found: &mut Vec<Difference>) {
+    match (recorded, sent) {
+        (Value::Object(a), Value::Object(b)) => {
+            let mut names: Vec<&String> = a.keys().chain(b.keys()).collect();
+            names.sort_unstable();
+            names.dedup();
+            for name in names {
+                let (a, b) = (a.get(name).unwrap_or(&Value::Null), b.get(name).unwrap_or(&Value::Null));
+                differences(a, b, format!("{at}/{name}"), found);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (place, (a, b)) in a.iter().zip(b).enumerate() {
+                differences(a, b, format!("{at}/{place}"), found);
+            }
+        }
+        (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() => {}
+        (a, b) if a == b => {}
+        (a, b) => found.push(Difference { at, recorded: a.clone(), sent: b.clone() }),
+    }
+}
+
+/// Why two correct clients differ in a place.
+struct Explanation {
+    text: &'static str,
+    holds: fn(&Difference, &Line) -> bool,
+}
+
+/// The short list of differences that are none in meaning.
+const EXPLANATIONS: &[Explanation] = &[
+    Explanation {
+        text: "a text stands alone or as a list of one part, which mean the same",
+        holds: |difference, _| {
+            let text = |value: &Value| match value {
+                Value::String(text) => Some(text.clone()),
+                Value::Array(parts) => {
+                    parts.iter().map(|part| part["text"].as_str()).collect::<Option<String>>()
+                }
+                _ => None,
+            };
+            text(&difference.recorded).is_some_and(|recorded| Some(recorded) == text(&difference.sent))
+        },
+    },
+    Explanation {
+        text: "JSON within a text is spaced or ordered otherwise",
+        holds: |difference, _| {
+            let parsed = |value: &Value| serde_json::from_str::<Value>(value.as_str()?).ok();
+            parsed(&difference.recorded).is_some_and(|recorded| Some(recorded) == parsed(&difference.sent))
+        },
+    },
+    Explanation {
+        text: "an empty list, object, or text is left out or sent",
+        holds: |difference, _| {
+            let empty = |value: &Value| match value {
+                Value::Null => true,
+                Value::String(text) => text.is_empty(),
+                Value::Array(list) => list.is_empty(),
+                Value::Object(fields) => fields.is_empty(),
+                _ => false,
+            };
+            empty(&difference.recorded) && empty(&difference.sent)
+        },
+    },
+    Explanation {
+        text: "usage is asked for in streams, so that costs are known",
+        holds: |difference, _| difference.at.starts_with("/stream_options") && difference.recorded.is_null(),
+    },
+];
