@@ -89,7 +89,7 @@ pub fn compared(line: &Line, body: &Value) -> Verdict {
     differences(&line.request.body, body, String::new(), &mut found);
     let (mut explained, mut refused) = (Vec::new(), Vec::new());
     for difference in found {
-        match EXPLANATIONS.iter().find(|explanation| (explanation.holds)(&difference, line)) {
+        match EXPLANATIONS.iter().find(|explanation| (explanation.holds)(&difference, line, body)) {
             Some(explanation) => explained.push(explanation.text),
             None => refused.push(format!(
                 "at {}: recorded {}, sent {}",
@@ -135,14 +135,15 @@ fn differences(recorded: &Value, sent: &Value, at: String, found: &mut Vec<Diffe
 /// Why two correct clients differ in a place.
 struct Explanation {
     text: &'static str,
-    holds: fn(&Difference, &Line) -> bool,
+    /// Looks at the difference, at the exchange, and at the whole body that is sent.
+    holds: fn(&Difference, &Line, &Value) -> bool,
 }
 
 /// The short list of differences that are none in meaning.
 const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         text: "a text stands alone or as a list of one part, which mean the same",
-        holds: |difference, _| {
+        holds: |difference, _, _| {
             let text = |value: &Value| match value {
                 Value::String(text) => Some(text.clone()),
                 Value::Array(parts) => {
@@ -155,14 +156,14 @@ const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         text: "JSON within a text is spaced or ordered otherwise",
-        holds: |difference, _| {
+        holds: |difference, _, _| {
             let parsed = |value: &Value| serde_json::from_str::<Value>(value.as_str()?).ok();
             parsed(&difference.recorded).is_some_and(|recorded| Some(recorded) == parsed(&difference.sent))
         },
     },
     Explanation {
         text: "an empty list, object, or text is left out or sent",
-        holds: |difference, _| {
+        holds: |difference, _, _| {
             let empty = |value: &Value| match value {
                 Value::Null => true,
                 Value::String(text) => text.is_empty(),
@@ -174,7 +175,44 @@ const EXPLANATIONS: &[Explanation] = &[
         },
     },
     Explanation {
+        text: "a default of the provider is spelled out",
+        holds: |difference, _, _| difference.sent.is_null() && is_default(difference),
+    },
+    Explanation {
+        text: "the output limit has its newer name",
+        holds: |difference, _, body| {
+            const NAMES: [&str; 2] = ["max_tokens", "max_completion_tokens"];
+            let name = difference.at.trim_start_matches('/');
+            let other = |value: &Value| NAMES.iter().any(|known| *known != name && body[*known] == *value);
+            NAMES.contains(&name)
+                && (difference.recorded.is_null() || other(&difference.recorded))
+                && (difference.sent.is_null() || body[name] == difference.sent)
+        },
+    },
+    Explanation {
+        text: "instructions to a reasoning model come from the `developer`, or from the `user` where it knows no other",
+        holds: |difference, _, _| {
+            let role = |value: &Value| matches!(value.as_str(), Some("system" | "developer" | "user"));
+            difference.at.ends_with("/role") && role(&difference.recorded) && role(&difference.sent)
+        },
+    },
+    Explanation {
         text: "usage is asked for in streams, so that costs are known",
-        holds: |difference, _| difference.at.starts_with("/stream_options") && difference.recorded.is_null(),
+        holds: |difference, _, _| {
+            difference.at.starts_with("/stream_options") && difference.recorded.is_null()
+        },
     },
 ];
+
+/// Tells whether a value is what the provider takes where nothing is sent.
+fn is_default(difference: &Difference) -> bool {
+    let name = difference.at.rsplit('/').next().unwrap_or_default();
+    match (name, &difference.recorded) {
+        ("stream" | "prefix", Value::Bool(false)) => true,
+        ("tool_choice" | "detail", Value::String(text)) => text == "auto",
+        ("tool_choice", choice) => choice == &serde_json::json!({"type": "auto"}),
+        ("n" | "candidateCount", Value::Number(count)) => count.as_u64() == Some(1),
+        ("index", Value::Number(_)) => difference.at.contains("/tool_calls/"),
+        _ => false,
+    }
+}

@@ -6,6 +6,7 @@
 mod bench;
 mod codegen;
 mod conformance;
+mod fuzz;
 mod scaffold;
 mod shell;
 mod test;
@@ -39,6 +40,8 @@ enum Task {
     New(scaffold::Options),
     /// Judges recorded exchanges with real providers.
     Conformance(conformance::Options),
+    /// Feeds made-up bytes to every reader of foreign ones, with a nightly toolchain.
+    Fuzz(fuzz::Options),
     /// Measures the release build against the goals.
     Bench(bench::Options),
 }
@@ -62,6 +65,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::Codegen(options) => codegen::run(&workspace, options),
         Task::New(options) => scaffold::run(&workspace, options),
         Task::Conformance(options) => conformance::run(&workspace, options),
+        Task::Fuzz(options) => fuzz::run(&workspace, options),
         Task::Bench(options) => bench::run(&workspace, options),
     }
 }

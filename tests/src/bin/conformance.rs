@@ -2,7 +2,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer task talks to a terminal")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -38,6 +38,9 @@ struct Arguments {
     /// Judges requests instead of answers.
     #[arg(long)]
     requests: bool,
+    /// Judges nothing, and writes each answer below this folder, to fuzz with.
+    #[arg(long)]
+    seeds: Option<PathBuf>,
 }
 
 #[derive(Default)]
@@ -69,6 +72,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         .filter(|line| arguments.id.as_deref().is_none_or(|id| line.id.contains(id)))
         .collect();
     anyhow::ensure!(!lines.is_empty(), "no exchange fits");
+    if let Some(folder) = &arguments.seeds {
+        return write_seeds(folder, &lines).map(|()| true);
+    }
     if arguments.requests {
         return requests_judged(arguments, &lines);
     }
@@ -201,4 +207,14 @@ fn print(rows: &BTreeMap<(String, String), Row>, reasons: &BTreeMap<&'static str
     }
     println!("{} of {}", sum.passed, sum.passed + sum.excepted + sum.failed);
     sum.failed == 0
+}
+
+/// Writes each answer as the fuzz targets take it: where to split it, then its bytes.
+fn write_seeds(folder: &Path, lines: &[Line]) -> anyhow::Result<()> {
+    for line in lines.iter().filter(|line| line.op == "chat") {
+        let folder = folder.join(line.wire.replace('-', "_"));
+        std::fs::create_dir_all(&folder)?;
+        std::fs::write(folder.join(&line.id), [&[7], line.bytes().as_slice()].concat())?;
+    }
+    Ok(())
 }

@@ -1,0 +1,4 @@
+//! Answers of `cohere-chat`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| motet_fuzz::read_all("cohere-chat", data));
