@@ -15,4 +15,6 @@ mod readme;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod switching;
+#[cfg(test)]
 mod workflow;

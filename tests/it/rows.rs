@@ -8,7 +8,11 @@ use anyhow::Context as _;
 /// The parents of open sets; the files are in the folder of the same name.
 const PARENTS: &[&str] = &[
     "crates/cli/src/command.rs",
+    "crates/providers/src/counters.rs",
     "crates/providers/src/dialects.rs",
+    "crates/providers/src/embeddings.rs",
+    "crates/providers/src/listings.rs",
+    "crates/providers/src/rerankers.rs",
     "crates/providers/src/rows.rs",
     "crates/workflows/src/pattern.rs",
 ];
@@ -54,6 +58,54 @@ fn a_parent_without_a_table_has_no_rows() {
         )
         .is_empty()
     );
+}
+
+/// Where a provider's name may stand: its row, its models' prices, what no network is needed for, and the examples in
+/// the help of settings.
+const NAMED: &[&str] = &[
+    "crates/providers/src/rows/",
+    "crates/motet/src/prices",
+    "crates/providers/src/offline",
+    "crates/providers/src/scripted",
+    "crates/core/src/settings/",
+];
+
+#[test]
+fn no_code_knows_a_provider_by_name() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut found = Vec::new();
+    for file in sources(&root.join("crates")) {
+        let path = file.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
+        if NAMED.iter().any(|allowed| path.starts_with(allowed)) || path.contains("/tests") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let lines = code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+        for (number, line) in lines {
+            // `custom` is the row for a server of any name, and a word of the language of tools besides.
+            let names =
+                motet_providers::rows::ALL.iter().map(|row| row.name).filter(|name| *name != "custom");
+            let named = names
+                .filter(|name| line.contains(&format!("\"{name}\"")) || line.contains(&format!("\"{name}:")));
+            found.extend(named.map(|name| format!("{path}:{}: `{name}`", number + 1)));
+        }
+    }
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+/// Gives every Rust file below a folder's `src` folders.
+fn sources(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && path.file_name().is_some_and(|name| name != "target") {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
 }
 
 /// Tells each name that is not one file, one module, and one row.

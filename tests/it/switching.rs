@@ -37,7 +37,8 @@ fn origin(provider: &Provider) -> Arc<Origin> {
 fn asked(provider: &Provider, messages: &[Message]) -> DryRun {
     let origin = origin(provider);
     let mut request = ChatRequest::new(origin.model.clone(), messages.to_vec());
-    let parameters = json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
+    let parameters =
+        json!({"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]});
     request.tools = vec![ToolSpec::new("weather", "Tells the weather of a city.", parameters)];
     http_model(&origin, origin.model.clone()).unwrap().dry_run(&request, Delivery::Plain).unwrap()
 }

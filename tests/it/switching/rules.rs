@@ -84,15 +84,21 @@ fn responses(body: &Value) -> Vec<String> {
             Some("function_call") if !fits(call_id, 1..=64, "_-") => {
                 problems.push(format!("the call id `{call_id}` is refused"));
             }
-            Some("function_call") if !items[place..].iter().any(|other| same(&other, "function_call_output")) => {
+            Some("function_call")
+                if !items[place..].iter().any(|other| same(&other, "function_call_output")) =>
+            {
                 problems.push(format!("the call `{call_id}` has no output"));
             }
-            Some("function_call_output") if !items[..place].iter().any(|other| same(&other, "function_call")) => {
+            Some("function_call_output")
+                if !items[..place].iter().any(|other| same(&other, "function_call")) =>
+            {
                 problems.push(format!("the output `{call_id}` has no call"));
             }
             Some("reasoning")
                 if !items.get(place + 1).is_some_and(|next| {
-                    next["role"] == "assistant" || next["type"] == "function_call" || next["type"] == "reasoning"
+                    next["role"] == "assistant"
+                        || next["type"] == "function_call"
+                        || next["type"] == "reasoning"
                 }) =>
             {
                 problems.push("reasoning without what followed it".to_owned());
@@ -120,7 +126,8 @@ fn anthropic(body: &Value) -> Vec<String> {
                 Some("tool_use") => {
                     let id = block["id"].as_str().unwrap_or_default();
                     let next = messages.get(place + 1).map(blocks).unwrap_or_default();
-                    if !next.iter().any(|other| other["type"] == "tool_result" && other["tool_use_id"] == id) {
+                    if !next.iter().any(|other| other["type"] == "tool_result" && other["tool_use_id"] == id)
+                    {
                         problems.push(format!("`{id}` is not answered by the next message"));
                     }
                     if !fits(id, 1..=64, "_-") {
@@ -150,7 +157,8 @@ fn gemini(body: &Value) -> Vec<String> {
         if parts.is_empty() {
             problems.push("a content without parts".to_owned());
         }
-        let calls: Vec<&str> = parts.iter().filter_map(|part| part["functionCall"]["name"].as_str()).collect();
+        let calls: Vec<&str> =
+            parts.iter().filter_map(|part| part["functionCall"]["name"].as_str()).collect();
         if calls.is_empty() {
             continue;
         }
@@ -160,7 +168,11 @@ fn gemini(body: &Value) -> Vec<String> {
         if answers != calls {
             problems.push(format!("calls {calls:?} are answered by {answers:?}"));
         }
-        if !parts.iter().find(|part| part["functionCall"].is_object()).is_some_and(|part| part["thoughtSignature"].is_string()) {
+        if !parts
+            .iter()
+            .find(|part| part["functionCall"].is_object())
+            .is_some_and(|part| part["thoughtSignature"].is_string())
+        {
             problems.push("the first call of a turn has no signature".to_owned());
         }
     }
@@ -181,7 +193,10 @@ fn bedrock(body: &Value) -> Vec<String> {
                 problems.push(format!("the id `{id}` is refused"));
             }
         }
-        if list(message, "content").iter().any(|block| block["text"].as_str().is_some_and(|text| text.trim().is_empty())) {
+        if list(message, "content")
+            .iter()
+            .any(|block| block["text"].as_str().is_some_and(|text| text.trim().is_empty()))
+        {
             problems.push("an empty text block".to_owned());
         }
     }

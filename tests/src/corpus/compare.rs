@@ -1,7 +1,7 @@
 //! Where a reading differs from what is expected of it.
 
 use motet_core::message::{Reasoning, ToolCall};
-use motet_core::{Error, Message, Part, Usage};
+use motet_core::{ChatResponse, Error, Message, Part, Usage};
 use serde_json::{Map, Value};
 
 use super::{Line, Outcome};
@@ -19,6 +19,7 @@ pub fn differences(line: &Line, outcome: &Outcome) -> Vec<String> {
                 let value = value.clone().unwrap_or_default();
                 differ(&mut found, name, &value, expect[name].as_str().unwrap_or_default());
             }
+            compare_facts(&mut found, response, expect);
         }
         (Err(error), Some("error")) => compare_error(&mut found, error, &expect["error"]),
         (Ok(_), _) => found.push("it was read without the error that was expected".to_owned()),
@@ -73,6 +74,29 @@ fn compare_message(found: &mut Vec<String>, message: &Message, expect: &Value) {
     differ(found, "number of tool calls", &calls.len(), expected.len());
     for (call, expected) in calls.iter().zip(expected) {
         compare_call(found, call, expected);
+    }
+}
+
+/// Compares what has no field of its own: hosted tools' blocks, citations, log probabilities, the stop text that was met.
+fn compare_facts(found: &mut Vec<String>, response: &ChatResponse, expect: &Value) {
+    let fact = |names: &[&str]| names.iter().any(|name| response.metadata.contains_key(*name));
+    let hosted = expect["server_tools"].as_array().map_or(0, Vec::len);
+    let native = response.message.parts.iter().filter(|part| matches!(part, Part::Native { .. })).count();
+    if hosted > 0 && !fact(&["executed_tools"]) {
+        differ(found, "number of hosted tools' blocks", &native, hosted);
+    }
+    for (what, names, expected) in [
+        ("citations", &["citations", "annotations"][..], expect["citations"].as_u64().unwrap_or(0) > 0),
+        ("log probabilities", &["logprobs"], expect["logprobs"] == true),
+        ("grounding", &["grounding", "grounding_metadata"], expect["grounding"] == true),
+    ] {
+        if expected && !fact(names) {
+            found.push(format!("{what} are lost"));
+        }
+    }
+    if let Some(text) = expect["stop_sequence"].as_str() {
+        let told = response.metadata.get("stop_sequence").and_then(Value::as_str);
+        differ(found, "the stop text that was met", &told, Some(text));
     }
 }
 
