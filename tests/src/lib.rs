@@ -3,6 +3,7 @@
 pub mod command;
 pub mod conformance;
 pub mod corpus;
+pub mod mock;
 pub mod neutral;
 pub mod requests;
 pub mod server;
