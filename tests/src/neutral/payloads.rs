@@ -38,7 +38,7 @@ pub(super) fn of_reasoning(line: &Line, part: &Value) -> Option<Value> {
                     && item["id"] == part["id"]
                     && item["encrypted_content"] == part["encrypted"]
             };
-            items.filter(own).next().cloned()
+            items.into_iter().find(own).cloned()
         }
         "openai-chat" => part.get("native").map(|details| json!({"reasoning_details": details})),
         _ => signature(part),
