@@ -86,6 +86,8 @@ pub struct Profile {
     pub placeholder_signature: Option<&'static str>,
     /// Output limit that is sent where the format demands one and the caller gave none, in tokens.
     pub max_output: u32,
+    /// What vectors are for is told as part of each text, not by a field.
+    pub embed_purpose_in_text: bool,
     /// Vectors may be asked for in base64, which costs a quarter of the reading.
     pub embed_base64: bool,
     /// The reported output leaves reasoning tokens out.
@@ -142,6 +144,7 @@ impl Profile {
         thinking: Thinking::Effort,
         placeholder_signature: None,
         max_output: 4_096,
+        embed_purpose_in_text: false,
         embed_base64: false,
         reasoning_outside_output: false,
         audio_outside_input: false,

@@ -114,7 +114,8 @@ fn tls(secure: bool) -> Result<ClientConfig> {
 
 /// Gives the address that paths are joined to.
 pub(super) fn base_url(row: &ProviderRow, config: &ProviderConfig) -> Result<Url> {
-    let Some(address) = config.base_url.clone().or_else(|| row.base_url.map(str::to_owned)) else {
+    let Some(address) = config.base_url.clone().or_else(|| row.base_url_for(config).map(str::to_owned))
+    else {
         return Err(Error::new(ErrorKind::Configuration, format!("provider `{}` has no base URL", row.name))
             .with_provider(row.name)
             .with_hint("set its `base_url`, for example `http://localhost:8000/v1`"));
@@ -142,8 +143,7 @@ fn filled(row: &ProviderRow, address: String, config: &ProviderConfig) -> Result
         if !address.contains(&place) {
             return Ok(address);
         }
-        let known = config.variables.iter().find(|(name, _)| *name == variable.name);
-        let value = known.map(|(_, value)| value.as_str()).or(variable.default).ok_or_else(|| {
+        let value = row.variable(variable.name, config).ok_or_else(|| {
             let sources: Vec<String> = variable.sources.iter().map(|name| format!("`{name}`")).collect();
             let text = format!("the base URL of provider `{}` needs its `{}`", row.name, variable.name);
             Error::new(ErrorKind::Configuration, text)

@@ -8,7 +8,11 @@ use crate::dialect::schema;
 use crate::dialect::{JsonOutput, Profile, Thinking, options};
 
 /// Writes `generationConfig`.
-pub(super) fn generation(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) -> Map<String, Value> {
+pub(super) fn generation(
+    request: &ChatRequest,
+    profile: &Profile,
+    warnings: &mut Vec<String>,
+) -> Map<String, Value> {
     let mut config = Map::new();
     let mut put = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -97,7 +101,11 @@ fn form(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) ->
 }
 
 /// Writes the declarations of tools.
-pub(super) fn declarations(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) -> Vec<Value> {
+pub(super) fn declarations(
+    request: &ChatRequest,
+    profile: &Profile,
+    warnings: &mut Vec<String>,
+) -> Vec<Value> {
     let declared = request.tools.iter().map(|tool| {
         let mut fields = Map::new();
         fields.insert("name".to_owned(), Value::from(tool.name.as_str()));
@@ -124,7 +132,8 @@ pub(super) fn tool_config(
     warnings: &mut Vec<String>,
 ) -> Result<Map<String, Value>> {
     options::check_tools(request, profile)?;
-    if request.parallel_tool_calls == Some(false) && !request.tools.is_empty() && !profile.parallel_tool_calls {
+    if request.parallel_tool_calls == Some(false) && !request.tools.is_empty() && !profile.parallel_tool_calls
+    {
         warnings.push("the model does not accept `parallel_tool_calls`; left out".to_owned());
     }
     let refused = |what: &str| {

@@ -94,12 +94,7 @@ struct Reading {
 
 impl Reading {
     /// Takes a plain answer or a piece of a streamed one.
-    fn take(
-        &mut self,
-        mut answer: Answer<'_>,
-        origin: &Origin,
-        out: &mut Vec<StreamEvent>,
-    ) -> Result<()> {
+    fn take(&mut self, mut answer: Answer<'_>, origin: &Origin, out: &mut Vec<StreamEvent>) -> Result<()> {
         if let Some(error) = answer.error.and_then(|raw| failure(raw, origin)) {
             self.report_usage(out);
             return Err(error);
@@ -187,8 +182,15 @@ impl Reading {
             Some("STOP") => FinishReason::Stop,
             Some("MAX_TOKENS") => FinishReason::Length,
             Some(
-                "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "MODEL_ARMOR"
-                | "IMAGE_SAFETY" | "IMAGE_PROHIBITED_CONTENT" | "IMAGE_RECITATION",
+                "SAFETY"
+                | "RECITATION"
+                | "BLOCKLIST"
+                | "PROHIBITED_CONTENT"
+                | "SPII"
+                | "MODEL_ARMOR"
+                | "IMAGE_SAFETY"
+                | "IMAGE_PROHIBITED_CONTENT"
+                | "IMAGE_RECITATION",
             ) => FinishReason::ContentFilter,
             Some(_) => FinishReason::Other,
         }

@@ -31,11 +31,7 @@ pub(crate) enum Form {
 }
 
 /// Writes the body, and tells what was left out or changed.
-pub(crate) fn encode(
-    request: &ChatRequest,
-    profile: &Profile,
-    form: Form,
-) -> Result<(Vec<u8>, Vec<String>)> {
+pub(crate) fn encode(request: &ChatRequest, profile: &Profile, form: Form) -> Result<(Vec<u8>, Vec<String>)> {
     let mut extra = canonical(&request.extra);
     let mut conversation = contents::encode(request, profile)?;
     let mut warnings = std::mem::take(&mut conversation.warnings);
@@ -63,15 +59,17 @@ pub(crate) fn encode(
 
 /// Gives the caller's fields under one spelling; the format reads two.
 fn canonical(extra: &Map<String, Value>) -> Map<String, Value> {
-    let spelled = |name: &str| match name {
-        "system_instruction" => "systemInstruction",
-        "generation_config" => "generationConfig",
-        "tool_config" => "toolConfig",
-        "safety_settings" => "safetySettings",
-        "cached_content" => "cachedContent",
-        _ => return name.to_owned(),
-    }
-    .to_owned();
+    let spelled = |name: &str| {
+        match name {
+            "system_instruction" => "systemInstruction",
+            "generation_config" => "generationConfig",
+            "tool_config" => "toolConfig",
+            "safety_settings" => "safetySettings",
+            "cached_content" => "cachedContent",
+            _ => return name.to_owned(),
+        }
+        .to_owned()
+    };
     extra.iter().map(|(name, value)| (spelled(name), value.clone())).collect()
 }
 
@@ -117,7 +115,8 @@ fn tools(
 
 /// Joins the caller's object with Motet's own, key by key.
 fn join(name: &str, own: &mut Map<String, Value>, extra: &mut Map<String, Value>) {
-    if let (Some(Value::Object(fields)), Some(Value::Object(more))) = (own.get_mut(name), extra.get_mut(name)) {
+    if let (Some(Value::Object(fields)), Some(Value::Object(more))) = (own.get_mut(name), extra.get_mut(name))
+    {
         fields.append(more);
         extra.remove(name);
     }

@@ -98,7 +98,10 @@ mod tests {
             (vec![r#"{"promptTokenCount":9,"candidatesTokenCount":4}"#], Some([9, 4, 0, 0, 0, 0])),
             (vec![first], Some([15, 7, 4, 7, 0, 0])),
             (
-                vec![first, r#"{"promptTokenCount":13,"candidatesTokenCount":8,"toolUsePromptTokenCount":75}"#],
+                vec![
+                    first,
+                    r#"{"promptTokenCount":13,"candidatesTokenCount":8,"toolUsePromptTokenCount":75}"#,
+                ],
                 Some([88, 15, 4, 7, 0, 0]),
             ),
             (

@@ -80,7 +80,10 @@ impl<'a> WirePart<'a> {
             None => Arguments::Text(&call.arguments),
         };
         let warning = matches!(arguments, Arguments::Text(_)).then(|| {
-            format!("arguments of a call of tool `{}` are no JSON object; they were sent as a text in one", call.name)
+            format!(
+                "arguments of a call of tool `{}` are no JSON object; they were sent as a text in one",
+                call.name
+            )
         });
         let id = own_field(call.opaque.as_ref(), provider, "id");
         let signature = own_field(call.opaque.as_ref(), provider, "thoughtSignature");

@@ -40,7 +40,12 @@ impl Parts {
     }
 
     /// Takes a part.
-    pub(super) fn add(&mut self, mut part: Part<'_>, provider: &str, out: &mut Vec<StreamEvent>) -> Result<()> {
+    pub(super) fn add(
+        &mut self,
+        mut part: Part<'_>,
+        provider: &str,
+        out: &mut Vec<StreamEvent>,
+    ) -> Result<()> {
         if let Some(call) = part.call.take() {
             return self.call(call, part.signature, provider, out);
         }
