@@ -237,6 +237,38 @@ mod tests {
     }
 
     #[test]
+    fn variables_fill_the_address_and_may_choose_another() {
+        let vertex = rows::find("vertex").unwrap();
+        let with = |variables: &[(&'static str, &str)]| ProviderConfig {
+            variables: variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+            ..ProviderConfig::default()
+        };
+        for (location, expected) in [
+            (None, "https://aiplatform.googleapis.com/v1beta1/projects/p/locations/global/publishers/google"),
+            (
+                Some("global"),
+                "https://aiplatform.googleapis.com/v1beta1/projects/p/locations/global/publishers/google",
+            ),
+            (
+                Some("us-central1"),
+                "https://us-central1-aiplatform.googleapis.com/v1beta1/projects/p/locations/us-central1/publishers/google",
+            ),
+            (
+                Some("eu"),
+                "https://aiplatform.eu.rep.googleapis.com/v1beta1/projects/p/locations/eu/publishers/google",
+            ),
+        ] {
+            let mut variables = vec![("project", "p")];
+            variables.extend(location.map(|location| ("location", location)));
+            assert_eq!(base_url(vertex, &with(&variables)).unwrap().as_str(), expected);
+        }
+        let error = base_url(vertex, &with(&[])).unwrap_err();
+        assert_eq!(error.hint(), Some("set `GOOGLE_CLOUD_PROJECT`, or the whole `base_url`"));
+        let own = ProviderConfig { base_url: Some("http://h/v1".into()), ..ProviderConfig::default() };
+        assert_eq!(base_url(vertex, &own).unwrap().as_str(), "http://h/v1");
+    }
+
+    #[test]
     fn a_wrong_configuration_is_named_and_shows_no_secret() {
         let custom = rows::find("custom").unwrap();
         let with = |base: &str| ProviderConfig { base_url: Some(base.into()), ..ProviderConfig::default() };

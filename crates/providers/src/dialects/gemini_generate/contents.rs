@@ -172,13 +172,12 @@ impl<'a> Writing<'a> {
         let warnings = &mut self.conversation.warnings;
         warnings.extend(self.losses.warnings());
         if self.placeholders > 0 {
-            let turns = if self.placeholders == 1 {
-                "turn".to_owned()
-            } else {
-                format!("{} turns", self.placeholders)
+            let turns = match self.placeholders {
+                1 => "one turn".to_owned(),
+                several => format!("{several} turns"),
             };
             warnings.push(format!(
-                "tool calls of {turns} came without this model's signature; a placeholder was sent instead, and the \
+                "the tool calls of {turns} came without this model's signature; a placeholder was sent instead, and the \
                  model does not know what led to them"
             ));
         }

@@ -134,11 +134,8 @@ fn image(part: &Part<'_>) -> Option<Media> {
     let (_, raw) = part.rest.iter().find(|(name, _)| name == "inlineData")?;
     let data: InlineData = serde_json::from_str(raw.get()).ok()?;
     let is_image = data.mime_type.as_deref().is_some_and(|kind| kind.starts_with("image/"));
-    (is_image && !part.thought).then(|| Media {
-        media_type: data.mime_type,
-        source: MediaSource::Base64(data.data),
-        name: None,
-    })
+    let image = Media { media_type: data.mime_type, source: MediaSource::Base64(data.data), name: None };
+    (is_image && !part.thought).then_some(image)
 }
 
 fn push_text(thought: bool, part: u32, text: Cow<'_, str>, out: &mut Vec<StreamEvent>) {
