@@ -4,14 +4,20 @@ mod anthropic;
 mod bedrock;
 mod gemini;
 mod openai_responses;
+mod vertex;
 
 use motet_core::{Error, ErrorKind, Result};
 
 use crate::dialect::operations::Counting;
 
 /// Every format of token counts, in the order shown to users.
-pub const ALL: &[&dyn Counting] =
-    &[&openai_responses::OpenAiResponses, &anthropic::Anthropic, &gemini::Gemini, &bedrock::Bedrock];
+pub const ALL: &[&dyn Counting] = &[
+    &openai_responses::OpenAiResponses,
+    &anthropic::Anthropic,
+    &gemini::Gemini,
+    &vertex::Vertex,
+    &bedrock::Bedrock,
+];
 
 /// Finds a format by its name.
 ///

@@ -5,6 +5,7 @@ mod cohere;
 mod gemini;
 mod ollama;
 mod openai;
+mod vertex;
 
 use motet_core::{Error, ErrorKind, Result};
 
@@ -12,7 +13,7 @@ use crate::dialect::operations::Embedding;
 
 /// Every format of embeddings, in the order shown to users.
 pub const ALL: &[&dyn Embedding] =
-    &[&openai::OpenAi, &gemini::Gemini, &cohere::Cohere, &ollama::Ollama, &bedrock::Bedrock];
+    &[&openai::OpenAi, &gemini::Gemini, &vertex::Vertex, &cohere::Cohere, &ollama::Ollama, &bedrock::Bedrock];
 
 /// Finds a format by its name.
 ///

@@ -20,6 +20,8 @@ pub struct ProviderRow {
     pub dialect: &'static str,
     /// Where it listens; `None` where the user must say.
     pub base_url: Option<&'static str>,
+    /// Addresses that stand for it where a variable has a certain value.
+    pub base_url_rules: &'static [BaseUrlRule],
     /// Environment variables that hold the key, the usual one first.
     pub key_names: &'static [&'static str],
     /// A call without a key cannot succeed.
@@ -73,6 +75,17 @@ pub struct Variable {
     pub default: Option<&'static str>,
 }
 
+/// A base URL that is unlike the usual one, where a variable has a certain value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BaseUrlRule {
+    /// Name of the variable.
+    pub variable: &'static str,
+    /// The value.
+    pub value: &'static str,
+    /// The address, which may hold variables too.
+    pub base_url: &'static str,
+}
+
 /// What is known about models whose names begin alike.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelRule {
@@ -91,6 +104,7 @@ impl ProviderRow {
         doc: "",
         dialect: "openai-chat",
         base_url: None,
+        base_url_rules: &[],
         key_names: &[],
         key_required: false,
         auth: Auth::Key,
@@ -105,6 +119,21 @@ impl ProviderRow {
         unknown_model_hint: None,
         unreachable_hint: None,
     };
+
+    /// Gives the value of a variable of the base URL: the one configured, or its default.
+    #[must_use]
+    pub fn variable<'a>(&self, name: &str, config: &'a ProviderConfig) -> Option<&'a str> {
+        let known = config.variables.iter().find(|(known, _)| *known == name);
+        let default = || self.variables.iter().find(|variable| variable.name == name)?.default;
+        known.map(|(_, value)| value.as_str()).or_else(default)
+    }
+
+    /// Gives the address that fits the variables' values, variables not filled in yet.
+    #[must_use]
+    pub fn base_url_for(&self, config: &ProviderConfig) -> Option<&'static str> {
+        let fits = |rule: &&BaseUrlRule| self.variable(rule.variable, config) == Some(rule.value);
+        self.base_url_rules.iter().find(fits).map(|rule| rule.base_url).or(self.base_url)
+    }
 
     /// Gives what is known about a model, by the longest rule that fits its name.
     #[must_use]

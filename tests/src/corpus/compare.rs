@@ -110,6 +110,10 @@ fn compare_reasoning(found: &mut Vec<String>, message: &Message, expect: &Value)
     differ(found, "reasoning tail", &tail, expect["tail"].as_str().unwrap_or_default());
     let hidden = message.parts.iter().any(|part| match part {
         Part::Reasoning(Reasoning { opaque: Some(opaque), .. }) => holds_secret(&opaque.payload),
+        // Gemini signs any part, whatever it holds.
+        Part::Text { opaque: Some(opaque), .. }
+        | Part::ToolCall(ToolCall { opaque: Some(opaque), .. })
+        | Part::Native { opaque } => opaque.payload.get("thoughtSignature").is_some(),
         _ => false,
     });
     differ(found, "hidden reasoning", &hidden, expect["opaque"].as_u64().unwrap_or(0) > 0);
@@ -117,7 +121,8 @@ fn compare_reasoning(found: &mut Vec<String>, message: &Message, expect: &Value)
 
 /// Tells whether a payload holds something that only the provider can read.
 fn holds_secret(payload: &Value) -> bool {
-    const NAMES: [&str; 4] = ["data", "signature", "reasoning_opaque", "reasoning_encrypted"];
+    const NAMES: [&str; 5] =
+        ["data", "signature", "thoughtSignature", "reasoning_opaque", "reasoning_encrypted"];
     match payload {
         Value::Object(fields) => fields
             .iter()

@@ -62,15 +62,14 @@ pub(crate) fn sampling_allowed(request: &ChatRequest, profile: &Profile, warning
         SamplingRule::WithoutReasoning => !reasons,
     };
     let asked = [
-        ("temperature", sampling.temperature.is_some()),
-        ("top_p", sampling.top_p.is_some()),
-        ("frequency_penalty", sampling.frequency_penalty.is_some()),
-        ("presence_penalty", sampling.presence_penalty.is_some()),
+        ("temperature", sampling.temperature.is_some(), true),
+        ("top_p", sampling.top_p.is_some(), true),
+        ("frequency_penalty", sampling.frequency_penalty.is_some(), profile.penalties),
+        ("presence_penalty", sampling.presence_penalty.is_some(), profile.penalties),
+        ("top_k", sampling.top_k.is_some(), profile.top_k),
     ];
-    let asked = asked.into_iter().filter(|(_, set)| *set && !allowed);
-    let top_k = [("top_k", sampling.top_k.is_some() && (!allowed || !profile.top_k))];
-    let dropped: Vec<&str> =
-        asked.chain(top_k.into_iter().filter(|(_, set)| *set)).map(|(name, _)| name).collect();
+    let dropped = asked.into_iter().filter(|(_, set, known)| *set && !(allowed && *known));
+    let dropped: Vec<&str> = dropped.map(|(name, ..)| name).collect();
     if !dropped.is_empty() {
         warnings.push(format!("the model does not accept `{}`; left out", dropped.join("`, `")));
     }

@@ -25,6 +25,8 @@ pub struct Profile {
     pub sampling: SamplingRule,
     /// `top_k` is accepted.
     pub top_k: bool,
+    /// Penalties on what occurred before are accepted.
+    pub penalties: bool,
     /// Stop texts are accepted.
     pub stop: bool,
     /// Reasoning efforts that are accepted, in ascending order; empty when the model does not reason.
@@ -75,10 +77,17 @@ pub struct Profile {
     pub schema: &'static SchemaRules,
     /// What schemas of tools' arguments must look like.
     pub tool_schema: &'static SchemaRules,
+    /// Schemas go into the fields for JSON schema, not into older ones for a subset of it.
+    pub json_schema_fields: bool,
     /// How thinking is asked for.
     pub thinking: Thinking,
+    /// What stands for the signature that the first tool call of a turn must carry where another model made the call;
+    /// `None` where calls need no signature.
+    pub placeholder_signature: Option<&'static str>,
     /// Output limit that is sent where the format demands one and the caller gave none, in tokens.
     pub max_output: u32,
+    /// What vectors are for is told as part of each text, not by a field.
+    pub embed_purpose_in_text: bool,
     /// Vectors may be asked for in base64, which costs a quarter of the reading.
     pub embed_base64: bool,
     /// The reported output leaves reasoning tokens out.
@@ -98,6 +107,7 @@ impl Profile {
         call_ids: CallIdRule { min: 1, max: 40, marks: "_-" },
         sampling: SamplingRule::Always,
         top_k: true,
+        penalties: true,
         stop: true,
         efforts: &[
             ReasoningEffort::None,
@@ -130,8 +140,11 @@ impl Profile {
         schema_streamed: true,
         schema: &SchemaRules::ANY,
         tool_schema: &SchemaRules::ANY,
+        json_schema_fields: true,
         thinking: Thinking::Effort,
+        placeholder_signature: None,
         max_output: 4_096,
+        embed_purpose_in_text: false,
         embed_base64: false,
         reasoning_outside_output: false,
         audio_outside_input: false,

@@ -1,13 +1,23 @@
 //! Gemini generateContent, of Google AI Studio and Vertex AI.
 //!
-//! Knows no provider by name: who differs says so in a [`Profile`].
+//! Knows no provider by name: who differs says so in a [`Profile`]. A plain answer is read as a stream of one piece.
 
+mod contents;
+mod options;
+mod reading;
+mod request;
+mod usage;
+mod wire;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use motet_core::{ChatRequest, Delivery, Error, ErrorKind, Result, StreamEvent};
+use motet_core::{ChatRequest, Delivery, Result, StreamEvent};
 
-use crate::dialect::{Decoder, Dialect, HttpRequest, KeyHeader, Origin, Profile};
-use crate::framing::{Frame, FramingKind};
+pub(crate) use request::{Form, encode};
+
+use crate::dialect::{Decoder, Dialect, HttpRequest, KeyHeader, Method, Origin, Profile};
+use crate::framing::FramingKind;
 
 /// The format `gemini-generate`.
 #[derive(Debug, Clone, Copy)]
@@ -30,31 +40,41 @@ impl Dialect for GeminiGenerate {
         KeyHeader { name: "x-goog-api-key", prefix: "" }
     }
 
-    fn encode(&self, _request: &ChatRequest, _profile: &Profile, _delivery: Delivery) -> Result<HttpRequest> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    fn encode(&self, request: &ChatRequest, profile: &Profile, delivery: Delivery) -> Result<HttpRequest> {
+        let (body, warnings) = request::encode(request, profile, Form::Answer)?;
+        let method = match delivery {
+            Delivery::Plain => "generateContent",
+            // Without the option the stream is one JSON list, which can be read only when it is whole.
+            Delivery::Streamed => "streamGenerateContent?alt=sse",
+        };
+        Ok(HttpRequest {
+            method: Method::Post,
+            path: Cow::Owned(path(request.model.model(), method)),
+            headers: Vec::new(),
+            body: body.into(),
+            warnings,
+        })
     }
 
-    fn decode(&self, _body: &[u8], _origin: &Origin) -> Result<Vec<StreamEvent>> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    fn decode(&self, body: &[u8], origin: &Origin) -> Result<Vec<StreamEvent>> {
+        reading::plain(body, origin)
     }
 
-    fn decoder(&self, _origin: &Arc<Origin>) -> Box<dyn Decoder> {
-        Box::new(Unwritten)
-    }
-}
-
-struct Unwritten;
-
-impl Decoder for Unwritten {
-    fn frame(&mut self, _frame: Frame<'_>, _out: &mut Vec<StreamEvent>) -> Result<()> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
-    }
-
-    fn ended(&self) -> bool {
-        false
-    }
-
-    fn finish(&mut self, _out: &mut Vec<StreamEvent>) -> Result<()> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    fn decoder(&self, origin: &Arc<Origin>) -> Box<dyn Decoder> {
+        Box::new(reading::StreamDecoder::new(Arc::clone(origin)))
     }
 }
+
+/// Gives the name of a model's resource: names with a folder, such as tuned models', are taken as they are.
+pub(crate) fn resource(model: &str) -> String {
+    if model.contains('/') { model.to_owned() } else { format!("models/{model}") }
+}
+
+/// Gives the path of a method of a model.
+pub(crate) fn path(model: &str, method: &str) -> String {
+    let resource = resource(model).replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    format!("/{resource}:{method}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -114,7 +114,8 @@ fn tls(secure: bool) -> Result<ClientConfig> {
 
 /// Gives the address that paths are joined to.
 pub(super) fn base_url(row: &ProviderRow, config: &ProviderConfig) -> Result<Url> {
-    let Some(address) = config.base_url.clone().or_else(|| row.base_url.map(str::to_owned)) else {
+    let Some(address) = config.base_url.clone().or_else(|| row.base_url_for(config).map(str::to_owned))
+    else {
         return Err(Error::new(ErrorKind::Configuration, format!("provider `{}` has no base URL", row.name))
             .with_provider(row.name)
             .with_hint("set its `base_url`, for example `http://localhost:8000/v1`"));
@@ -142,8 +143,7 @@ fn filled(row: &ProviderRow, address: String, config: &ProviderConfig) -> Result
         if !address.contains(&place) {
             return Ok(address);
         }
-        let known = config.variables.iter().find(|(name, _)| *name == variable.name);
-        let value = known.map(|(_, value)| value.as_str()).or(variable.default).ok_or_else(|| {
+        let value = row.variable(variable.name, config).ok_or_else(|| {
             let sources: Vec<String> = variable.sources.iter().map(|name| format!("`{name}`")).collect();
             let text = format!("the base URL of provider `{}` needs its `{}`", row.name, variable.name);
             Error::new(ErrorKind::Configuration, text)
@@ -234,6 +234,38 @@ mod tests {
             let base = base_url(rows::find("custom").unwrap(), &config).unwrap();
             assert_eq!(joined(&base, path).as_str(), expected);
         }
+    }
+
+    #[test]
+    fn variables_fill_the_address_and_may_choose_another() {
+        let vertex = rows::find("vertex").unwrap();
+        let with = |variables: &[(&'static str, &str)]| ProviderConfig {
+            variables: variables.iter().map(|(name, value)| (*name, (*value).to_owned())).collect(),
+            ..ProviderConfig::default()
+        };
+        for (location, expected) in [
+            (None, "https://aiplatform.googleapis.com/v1beta1/projects/p/locations/global/publishers/google"),
+            (
+                Some("global"),
+                "https://aiplatform.googleapis.com/v1beta1/projects/p/locations/global/publishers/google",
+            ),
+            (
+                Some("us-central1"),
+                "https://us-central1-aiplatform.googleapis.com/v1beta1/projects/p/locations/us-central1/publishers/google",
+            ),
+            (
+                Some("eu"),
+                "https://aiplatform.eu.rep.googleapis.com/v1beta1/projects/p/locations/eu/publishers/google",
+            ),
+        ] {
+            let mut variables = vec![("project", "p")];
+            variables.extend(location.map(|location| ("location", location)));
+            assert_eq!(base_url(vertex, &with(&variables)).unwrap().as_str(), expected);
+        }
+        let error = base_url(vertex, &with(&[])).unwrap_err();
+        assert_eq!(error.hint(), Some("set `GOOGLE_CLOUD_PROJECT`, or the whole `base_url`"));
+        let own = ProviderConfig { base_url: Some("http://h/v1".into()), ..ProviderConfig::default() };
+        assert_eq!(base_url(vertex, &own).unwrap().as_str(), "http://h/v1");
     }
 
     #[test]

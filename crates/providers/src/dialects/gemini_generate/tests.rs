@@ -1,0 +1,5 @@
+//! What is sent for what is asked, and what answers become.
+
+mod answers;
+mod history;
+mod requests;
