@@ -187,8 +187,7 @@ fn named_in_settings(name: &str, own: &ProviderSettings) -> Result<&'static Prov
 fn with_dialect(row: &'static ProviderRow, dialect: Option<&str>) -> Result<&'static ProviderRow> {
     match dialect {
         Some(name) if name != row.dialect => {
-            let dialect = dialects::find(name)?.name();
-            Ok(Box::leak(Box::new(ProviderRow { dialect, ..*row })))
+            Ok(Box::leak(Box::new(row.speaking(dialects::find(name)?.name()))))
         }
         _ => Ok(row),
     }
@@ -210,10 +209,14 @@ fn config(row: &ProviderRow, own: ProviderSettings, loaded: &Loaded) -> Provider
         .iter()
         .filter_map(|variable| Some((variable.name, first(variable.sources)?.expose().to_owned())))
         .collect();
+    let address = || {
+        let value = loaded.variable(row.address?.name)?;
+        row.address?.base_url(value.expose(), row.base_url)
+    };
     ProviderConfig {
         aws: aws_credentials(row, loaded),
         variables,
-        base_url: own.base_url,
+        base_url: own.base_url.or_else(address),
         api_key: own.api_key.or_else(usual_key),
         headers: own
             .headers

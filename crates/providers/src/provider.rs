@@ -2,10 +2,14 @@
 //!
 //! Opens no connection and reads no environment: whoever composes the program fills a [`ProviderConfig`].
 
+mod address;
+
 use std::fmt;
 use std::time::Duration;
 
 use motet_core::Secret;
+
+pub use address::AddressVariable;
 
 use crate::dialect::{KeyHeader, Profile};
 
@@ -20,6 +24,8 @@ pub struct ProviderRow {
     pub dialect: &'static str,
     /// Where it listens; `None` where the user must say.
     pub base_url: Option<&'static str>,
+    /// Environment variable that holds the address where the settings name none.
+    pub address: Option<AddressVariable>,
     /// Environment variables that hold the key, the usual one first.
     pub key_names: &'static [&'static str],
     /// A call without a key cannot succeed.
@@ -46,6 +52,23 @@ pub struct ProviderRow {
     pub unknown_model_hint: Option<&'static str>,
     /// What to do when it cannot be reached.
     pub unreachable_hint: Option<&'static str>,
+    /// Other wire formats that it speaks elsewhere, for users who name them.
+    pub alternatives: &'static [Alternative],
+}
+
+/// What differs where a provider speaks another wire format than its usual one.
+#[derive(Debug, Clone, Copy)]
+pub struct Alternative {
+    /// Name of the wire format.
+    pub dialect: &'static str,
+    /// Where it is spoken.
+    pub base_url: Option<&'static str>,
+    /// Name of the wire format of embeddings there.
+    pub embeddings: Option<&'static str>,
+    /// Name of the wire format of the list of models there.
+    pub listing: Option<&'static str>,
+    /// What the models can do there.
+    pub profile: Profile,
 }
 
 /// How a request proves who sends it.
@@ -91,6 +114,7 @@ impl ProviderRow {
         doc: "",
         dialect: "openai-chat",
         base_url: None,
+        address: None,
         key_names: &[],
         key_required: false,
         auth: Auth::Key,
@@ -104,7 +128,27 @@ impl ProviderRow {
         models: &[],
         unknown_model_hint: None,
         unreachable_hint: None,
+        alternatives: &[],
     };
+
+    /// Gives the row as it is where the provider speaks another wire format.
+    #[must_use]
+    pub fn speaking(&self, dialect: &'static str) -> ProviderRow {
+        let Some(other) = self.alternatives.iter().find(|other| other.dialect == dialect) else {
+            return ProviderRow { dialect, ..*self };
+        };
+        ProviderRow {
+            dialect,
+            base_url: other.base_url,
+            embeddings: other.embeddings,
+            listing: other.listing,
+            counter: None,
+            reranker: None,
+            profile: other.profile,
+            models: &[],
+            ..*self
+        }
+    }
 
     /// Gives what is known about a model, by the longest rule that fits its name.
     #[must_use]
