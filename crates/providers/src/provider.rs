@@ -247,6 +247,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_provider_that_speaks_two_formats_brings_what_belongs_to_each() {
+        let row = crate::rows::find("ollama").unwrap();
+        let other = row.speaking("openai-chat");
+        assert_eq!(
+            (other.name, other.dialect, other.unreachable_hint),
+            ("ollama", "openai-chat", row.unreachable_hint)
+        );
+        assert_eq!(other.base_url, Some("http://localhost:11434/v1"));
+        assert_eq!((other.embeddings, other.listing), (Some("openai-embeddings"), Some("openai-models")));
+        let unknown = row.speaking("anthropic-messages");
+        assert_eq!((unknown.dialect, unknown.base_url), ("anthropic-messages", row.base_url));
+    }
+
+    #[test]
     fn a_configuration_shows_no_secret() {
         let config = ProviderConfig {
             base_url: Some("http://me:hunter2@host/v1".into()),

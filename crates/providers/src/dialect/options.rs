@@ -60,7 +60,9 @@ pub(crate) fn compiled(what: &str, schema: &Value, rules: &SchemaRules, warnings
     let compiled = schema::compile(schema, rules);
     if !compiled.lost.is_empty() {
         let lost = compiled.lost.join(", ");
-        warnings.push(format!("the provider cannot enforce all of the schema of {what}: {lost}; it is checked here"));
+        warnings.push(format!(
+            "the provider cannot enforce all of the schema of {what}: {lost}; it is checked here"
+        ));
     }
     compiled.schema
 }

@@ -33,7 +33,8 @@ impl Embedding for Cohere {
     fn encode(&self, request: &EmbedRequest, _profile: &Profile) -> Result<HttpRequest> {
         let mut warnings = Vec::new();
         if request.purpose == Some(EmbedPurpose::Similarity) {
-            warnings.push("the provider knows no purpose `similarity`; `clustering` was sent instead".to_owned());
+            warnings
+                .push("the provider knows no purpose `similarity`; `clustering` was sent instead".to_owned());
         }
         Ok(HttpRequest {
             method: Method::Post,
@@ -123,7 +124,8 @@ fn vectors(raw: &RawValue) -> Result<Vec<Vec<f32>>> {
     }
     let by_type: ByType = parse(raw.get().as_bytes(), "the vectors")?;
     let coded = by_type.base64.map(|texts| texts.iter().map(|text| decoded(text)).collect::<Result<_>>());
-    let lists = [by_type.float, coded.transpose()?, by_type.int8, by_type.uint8, by_type.binary, by_type.ubinary];
+    let lists =
+        [by_type.float, coded.transpose()?, by_type.int8, by_type.uint8, by_type.binary, by_type.ubinary];
     lists
         .into_iter()
         .flatten()
@@ -178,9 +180,8 @@ mod tests {
     #[test]
     fn every_shape_of_vectors_is_read() {
         let origin = Origin::new(rows::find("cohere").unwrap(), "cohere:m".parse().unwrap());
-        let read = |body: &str| {
-            Cohere.decode(&Answer { status: 200, headers: &[], body: body.as_bytes() }, &origin)
-        };
+        let read =
+            |body: &str| Cohere.decode(&Answer { status: 200, headers: &[], body: body.as_bytes() }, &origin);
         let two = vec![vec![0.5, -1.0], vec![2.0, 3.0]];
         for (body, expected, input) in [
             (r#"{"embeddings":[[0.5,-1],[2,3]],"meta":{"billed_units":{"input_tokens":4}}}"#, &two, Some(4)),

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use motet_core::{EmbedRequest, EmbedResponse, Error, ErrorKind, Result, Usage};
-use serde::ser::{Serialize, Serializer};
 use serde::Deserialize;
+use serde::ser::{Serialize, Serializer};
 
 use crate::dialect::fields::{self, Fields};
 use crate::dialect::json::{Count, Text, parse};
@@ -97,8 +97,7 @@ mod tests {
         let sent = Ollama.encode(&request, &Profile::COMMON).unwrap();
         assert_eq!((sent.method, &*sent.path), (Method::Post, "/api/embed"));
         let body: Value = serde_json::from_slice(&sent.body).unwrap();
-        let expected =
-            json!({"model": "m", "input": ["a", "b"], "dimensions": 64, "keep_alive": "5m", "truncate": true});
+        let expected = json!({"model": "m", "input": ["a", "b"], "dimensions": 64, "keep_alive": "5m", "truncate": true});
         assert_eq!(body, expected);
         assert_eq!(sent.warnings, ["the server knows no purpose; `query` was left out"]);
         request.extra.clear();
@@ -110,10 +109,10 @@ mod tests {
     #[test]
     fn answers_of_both_endpoints_are_read() {
         let origin = Origin::new(rows::find("ollama").unwrap(), "ollama:m".parse().unwrap());
-        let read = |body: &str| {
-            Ollama.decode(&Answer { status: 200, headers: &[], body: body.as_bytes() }, &origin)
-        };
-        let new = read(r#"{"model":"m:latest","embeddings":[[0.5,-1],[2,3]],"prompt_eval_count":7}"#).unwrap();
+        let read =
+            |body: &str| Ollama.decode(&Answer { status: 200, headers: &[], body: body.as_bytes() }, &origin);
+        let new =
+            read(r#"{"model":"m:latest","embeddings":[[0.5,-1],[2,3]],"prompt_eval_count":7}"#).unwrap();
         assert_eq!(new.embeddings, [vec![0.5, -1.0], vec![2.0, 3.0]]);
         assert_eq!((new.served_model.as_deref(), new.usage), (Some("m:latest"), Some(Usage::new(7, 0))));
         let old = read(r#"{"embedding":[0.5]}"#).unwrap();

@@ -93,7 +93,8 @@ mod tests {
             {"name":"rerank-v3.5","context_length":0}],"next_page_token":"a b/="}"#;
         let page =
             Cohere.decode(&Answer { status: 200, headers: &[], body: body.as_bytes() }, &origin).unwrap();
-        let found: Vec<_> = page.models.iter().map(|model| (model.id.as_str(), model.context_window)).collect();
+        let found: Vec<_> =
+            page.models.iter().map(|model| (model.id.as_str(), model.context_window)).collect();
         assert_eq!(found, [("command-a-03-2025", Some(288_000)), ("rerank-v3.5", None)]);
         assert_eq!(Cohere.encode(None).path, "/../v1/models?page_size=1000");
         let next = Cohere.encode(page.next.as_deref());

@@ -62,7 +62,11 @@ mod tests {
             ("[fe80::1]", Some("http://[fe80::1]:11434")),
             ("", None),
         ] {
-            assert_eq!(variable.base_url(value, Some("http://localhost:11434")).as_deref(), expected, "{value}");
+            assert_eq!(
+                variable.base_url(value, Some("http://localhost:11434")).as_deref(),
+                expected,
+                "{value}"
+            );
         }
         let with_path = variable.base_url("box", Some("http://localhost:11434/v1"));
         assert_eq!(with_path.as_deref(), Some("http://box:11434/v1"));

@@ -117,23 +117,16 @@ mod tests {
         });
         assert_eq!(body, expected);
         request.documents.clear();
-        assert_eq!(
-            Cohere.encode(&request, &Profile::COMMON).unwrap_err().kind(),
-            ErrorKind::InvalidRequest
-        );
+        assert_eq!(Cohere.encode(&request, &Profile::COMMON).unwrap_err().kind(), ErrorKind::InvalidRequest);
         let origin = Origin::new(rows::find("cohere").unwrap(), request.model.clone());
-        let read = |body: &str| {
-            Cohere.decode(&Answer { status: 200, headers: &[], body: body.as_bytes() }, &origin)
-        };
+        let read =
+            |body: &str| Cohere.decode(&Answer { status: 200, headers: &[], body: body.as_bytes() }, &origin);
         let found = read(
             r#"{"id":"x","results":[{"index":1,"relevance_score":0.9},{"index":0,"relevance_score":0.1}],
                 "meta":{"billed_units":{"search_units":1},"tokens":{"input_tokens":30}}}"#,
         )
         .unwrap();
-        assert_eq!(
-            found.results,
-            [Ranked { index: 1, score: 0.9 }, Ranked { index: 0, score: 0.1 }]
-        );
+        assert_eq!(found.results, [Ranked { index: 1, score: 0.9 }, Ranked { index: 0, score: 0.1 }]);
         assert_eq!(found.usage, Some(Usage::new(30, 0)));
         assert_eq!(read("{}").unwrap_err().kind(), ErrorKind::InvalidOutput);
     }

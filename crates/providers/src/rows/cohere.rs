@@ -33,12 +33,8 @@ const REASONING: Profile = Profile {
 const VISION: Profile = Profile { images: true, tools: false, ..CHAT };
 
 /// Models of before December 2024, which choose tools as they like.
-const EARLY: Profile = Profile {
-    required_tool_choice: false,
-    named_tool_choice: false,
-    none_tool_choice: false,
-    ..CHAT
-};
+const EARLY: Profile =
+    Profile { required_tool_choice: false, named_tool_choice: false, none_tool_choice: false, ..CHAT };
 
 const fn rule(prefix: &'static str, profile: Profile) -> ModelRule {
     ModelRule { prefix, as_of: AS_OF, profile }

@@ -38,7 +38,8 @@ const EVENTS: [&str; 9] = [
 pub(super) fn plain(body: &[u8], origin: &Origin) -> Result<Vec<StreamEvent>> {
     let answer: Answer<'_> = parse(body, "the answer")?;
     let Some(message) = answer.message.filter(|raw| raw.get().starts_with('{')) else {
-        let told = answer.message.is_some().then(|| refusal::of_value(parse(body, "the answer").ok()?, origin));
+        let told =
+            answer.message.is_some().then(|| refusal::of_value(parse(body, "the answer").ok()?, origin));
         let nothing = || Error::new(ErrorKind::InvalidOutput, "the answer has no message");
         return Err(told.flatten().unwrap_or_else(nothing));
     };

@@ -150,7 +150,8 @@ impl<'a> Writing<'a, '_> {
                 other => return Err(out_of_place(other, "assistant")),
             }
         }
-        let empty = written.content.is_empty() && written.thinking.is_empty() && written.tool_calls.is_empty();
+        let empty =
+            written.content.is_empty() && written.thinking.is_empty() && written.tool_calls.is_empty();
         if !empty {
             self.messages.push(written);
         }

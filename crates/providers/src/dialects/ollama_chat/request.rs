@@ -54,7 +54,8 @@ fn tools(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) -
     for tool in &request.tools {
         let what = format!("tool `{}`", tool.name);
         let parameters = options::compiled(&what, &tool.parameters, profile.tool_schema, warnings);
-        let mut function = json!({"name": tool.name, "description": tool.description, "parameters": parameters});
+        let mut function =
+            json!({"name": tool.name, "description": tool.description, "parameters": parameters});
         if tool.description.is_empty()
             && let Some(fields) = function.as_object_mut()
         {
@@ -68,9 +69,7 @@ fn tools(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) -
 fn format(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) -> Option<Value> {
     let Output::JsonSchema(output) = &request.output else { return None };
     match profile.json_output {
-        JsonOutput::Schema => {
-            Some(options::compiled("the answer", &output.schema, profile.schema, warnings))
-        }
+        JsonOutput::Schema => Some(options::compiled("the answer", &output.schema, profile.schema, warnings)),
         JsonOutput::Object => Some(Value::from("json")),
         JsonOutput::Tool | JsonOutput::Instructions => None,
     }
