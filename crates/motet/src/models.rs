@@ -244,3 +244,38 @@ fn aws_credentials(row: &ProviderRow, loaded: &Loaded) -> Option<AwsCredentials>
         region: region.map_or_else(|| "us-east-1".to_owned(), |region| region.expose().to_owned()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use motet_core::settings::{Settings, Sources};
+
+    use super::*;
+
+    #[test]
+    fn a_local_server_is_found_by_its_variable_and_in_either_format() {
+        let found = |variable: Option<&str>, options: &[(&str, &str)]| {
+            let overrides = options.iter().map(|(path, value)| {
+                (format!("providers.ollama.{path}"), (*value).to_owned(), "test".to_owned())
+            });
+            let environment = variable.map(|value| ("OLLAMA_HOST".into(), value.into()));
+            let sources = Sources {
+                environment: environment.into_iter().collect(),
+                overrides: overrides.collect(),
+                ..Sources::default()
+            };
+            let table = Table::new(&Settings::load(&sources).unwrap(), Path::new(".")).unwrap();
+            let info = table.providers().into_iter().find(|info| info.name == "ollama").unwrap();
+            (info.dialect.unwrap(), info.base_url.unwrap())
+        };
+        let compatible = ("dialect", "openai-chat");
+        for (variable, options, dialect, base_url) in [
+            (None, &[][..], "ollama-chat", "http://localhost:11434"),
+            (Some("0.0.0.0:8080"), &[], "ollama-chat", "http://127.0.0.1:8080"),
+            (Some("box"), &[("base_url", "http://other:1")], "ollama-chat", "http://other:1"),
+            (None, &[compatible], "openai-chat", "http://localhost:11434/v1"),
+            (Some("box"), &[compatible], "openai-chat", "http://box:11434/v1"),
+        ] {
+            assert_eq!(found(variable, options), (dialect.to_owned(), base_url.to_owned()));
+        }
+    }
+}

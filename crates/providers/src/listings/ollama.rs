@@ -35,7 +35,7 @@ impl Listing for Ollama {
 
     fn decode(&self, answer: &Answer<'_>, _origin: &Origin) -> Result<ModelPage> {
         let read: Read<'_> = parse(answer.body, "the list of models")?;
-        let entries = read.models.into_iter().flatten();
+        let entries = read.models.or(read.data).into_iter().flatten();
         let models = entries.filter_map(|entry| {
             let name = [entry.name, entry.id, entry.model].into_iter().flatten().find_map(Text::filled)?;
             Some(ModelInfo::new(name))
@@ -46,9 +46,11 @@ impl Listing for Ollama {
 
 #[derive(Deserialize)]
 struct Read<'a> {
-    /// Some servers that imitate this one answer with the list of the other format.
-    #[serde(borrow, default, alias = "data")]
+    #[serde(borrow, default)]
     models: Option<Vec<Entry<'a>>>,
+    /// Where servers that imitate this one put the list of the other format, some of them beside this one's.
+    #[serde(borrow, default)]
+    data: Option<Vec<Entry<'a>>>,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +78,7 @@ mod tests {
                 vec!["qwen3:4b", "b"],
             ),
             (r#"{"object":"list","data":[{"id":"a","object":"model"}]}"#, vec!["a"]),
+            (r#"{"models":[{"name":"a"}],"data":[{"id":"b"}]}"#, vec!["a"]),
             (r#"{"models":null}"#, vec![]),
         ] {
             let answer = Answer { status: 200, headers: &[], body: body.as_bytes() };
