@@ -187,8 +187,7 @@ fn named_in_settings(name: &str, own: &ProviderSettings) -> Result<&'static Prov
 fn with_dialect(row: &'static ProviderRow, dialect: Option<&str>) -> Result<&'static ProviderRow> {
     match dialect {
         Some(name) if name != row.dialect => {
-            let dialect = dialects::find(name)?.name();
-            Ok(Box::leak(Box::new(ProviderRow { dialect, ..*row })))
+            Ok(Box::leak(Box::new(row.speaking(dialects::find(name)?.name()))))
         }
         _ => Ok(row),
     }
@@ -210,10 +209,14 @@ fn config(row: &ProviderRow, own: ProviderSettings, loaded: &Loaded) -> Provider
         .iter()
         .filter_map(|variable| Some((variable.name, first(variable.sources)?.expose().to_owned())))
         .collect();
+    let address = || {
+        let value = loaded.variable(row.address?.name)?;
+        row.address?.base_url(value.expose(), row.base_url)
+    };
     ProviderConfig {
         aws: aws_credentials(row, loaded),
         variables,
-        base_url: own.base_url,
+        base_url: own.base_url.or_else(address),
         api_key: own.api_key.or_else(usual_key),
         headers: own
             .headers
@@ -240,4 +243,39 @@ fn aws_credentials(row: &ProviderRow, loaded: &Loaded) -> Option<AwsCredentials>
         session_token: loaded.variable("AWS_SESSION_TOKEN"),
         region: region.map_or_else(|| "us-east-1".to_owned(), |region| region.expose().to_owned()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use motet_core::settings::{Settings, Sources};
+
+    use super::*;
+
+    #[test]
+    fn a_local_server_is_found_by_its_variable_and_in_either_format() {
+        let found = |variable: Option<&str>, options: &[(&str, &str)]| {
+            let overrides = options.iter().map(|(path, value)| {
+                (format!("providers.ollama.{path}"), (*value).to_owned(), "test".to_owned())
+            });
+            let environment = variable.map(|value| ("OLLAMA_HOST".into(), value.into()));
+            let sources = Sources {
+                environment: environment.into_iter().collect(),
+                overrides: overrides.collect(),
+                ..Sources::default()
+            };
+            let table = Table::new(&Settings::load(&sources).unwrap(), Path::new(".")).unwrap();
+            let info = table.providers().into_iter().find(|info| info.name == "ollama").unwrap();
+            (info.dialect.unwrap(), info.base_url.unwrap())
+        };
+        let compatible = ("dialect", "openai-chat");
+        for (variable, options, dialect, base_url) in [
+            (None, &[][..], "ollama-chat", "http://localhost:11434"),
+            (Some("0.0.0.0:8080"), &[], "ollama-chat", "http://127.0.0.1:8080"),
+            (Some("box"), &[("base_url", "http://other:1")], "ollama-chat", "http://other:1"),
+            (None, &[compatible], "openai-chat", "http://localhost:11434/v1"),
+            (Some("box"), &[compatible], "openai-chat", "http://box:11434/v1"),
+        ] {
+            assert_eq!(found(variable, options), (dialect.to_owned(), base_url.to_owned()));
+        }
+    }
 }

@@ -12,6 +12,7 @@ pub mod limits;
 pub mod lowering;
 pub mod operations;
 pub(crate) mod options;
+pub(crate) mod parts;
 mod profile;
 pub(crate) mod refusal;
 pub mod schema;

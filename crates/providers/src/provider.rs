@@ -2,10 +2,14 @@
 //!
 //! Opens no connection and reads no environment: whoever composes the program fills a [`ProviderConfig`].
 
+mod address;
+
 use std::fmt;
 use std::time::Duration;
 
 use motet_core::Secret;
+
+pub use address::AddressVariable;
 
 use crate::dialect::{KeyHeader, Profile};
 
@@ -22,6 +26,8 @@ pub struct ProviderRow {
     pub base_url: Option<&'static str>,
     /// Addresses that stand for it where a variable has a certain value.
     pub base_url_rules: &'static [BaseUrlRule],
+    /// Environment variable that holds the address where the settings name none.
+    pub address: Option<AddressVariable>,
     /// Environment variables that hold the key, the usual one first.
     pub key_names: &'static [&'static str],
     /// A call without a key cannot succeed.
@@ -48,6 +54,23 @@ pub struct ProviderRow {
     pub unknown_model_hint: Option<&'static str>,
     /// What to do when it cannot be reached.
     pub unreachable_hint: Option<&'static str>,
+    /// Other wire formats that it speaks elsewhere, for users who name them.
+    pub alternatives: &'static [Alternative],
+}
+
+/// What differs where a provider speaks another wire format than its usual one.
+#[derive(Debug, Clone, Copy)]
+pub struct Alternative {
+    /// Name of the wire format.
+    pub dialect: &'static str,
+    /// Where it is spoken.
+    pub base_url: Option<&'static str>,
+    /// Name of the wire format of embeddings there.
+    pub embeddings: Option<&'static str>,
+    /// Name of the wire format of the list of models there.
+    pub listing: Option<&'static str>,
+    /// What the models can do there.
+    pub profile: Profile,
 }
 
 /// How a request proves who sends it.
@@ -105,6 +128,7 @@ impl ProviderRow {
         dialect: "openai-chat",
         base_url: None,
         base_url_rules: &[],
+        address: None,
         key_names: &[],
         key_required: false,
         auth: Auth::Key,
@@ -118,6 +142,7 @@ impl ProviderRow {
         models: &[],
         unknown_model_hint: None,
         unreachable_hint: None,
+        alternatives: &[],
     };
 
     /// Gives the value of a variable of the base URL: the one configured, or its default.
@@ -133,6 +158,25 @@ impl ProviderRow {
     pub fn base_url_for(&self, config: &ProviderConfig) -> Option<&'static str> {
         let fits = |rule: &&BaseUrlRule| self.variable(rule.variable, config) == Some(rule.value);
         self.base_url_rules.iter().find(fits).map(|rule| rule.base_url).or(self.base_url)
+    }
+
+    /// Gives the row as it is where the provider speaks another wire format.
+    #[must_use]
+    pub fn speaking(&self, dialect: &'static str) -> ProviderRow {
+        let Some(other) = self.alternatives.iter().find(|other| other.dialect == dialect) else {
+            return ProviderRow { dialect, ..*self };
+        };
+        ProviderRow {
+            dialect,
+            base_url: other.base_url,
+            embeddings: other.embeddings,
+            listing: other.listing,
+            counter: None,
+            reranker: None,
+            profile: other.profile,
+            models: &[],
+            ..*self
+        }
     }
 
     /// Gives what is known about a model, by the longest rule that fits its name.
@@ -230,6 +274,20 @@ impl Default for Timeouts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_provider_that_speaks_two_formats_brings_what_belongs_to_each() {
+        let row = crate::rows::find("ollama").unwrap();
+        let other = row.speaking("openai-chat");
+        assert_eq!(
+            (other.name, other.dialect, other.unreachable_hint),
+            ("ollama", "openai-chat", row.unreachable_hint)
+        );
+        assert_eq!(other.base_url, Some("http://localhost:11434/v1"));
+        assert_eq!((other.embeddings, other.listing), (Some("openai-embeddings"), Some("openai-models")));
+        let unknown = row.speaking("anthropic-messages");
+        assert_eq!((unknown.dialect, unknown.base_url), ("anthropic-messages", row.base_url));
+    }
 
     #[test]
     fn a_configuration_shows_no_secret() {

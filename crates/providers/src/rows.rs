@@ -1,5 +1,6 @@
 //! Every provider, as rows of data.
 
+mod cohere;
 mod custom;
 mod gemini;
 mod ollama;
@@ -11,7 +12,8 @@ use motet_core::{Error, ErrorKind, Result};
 use crate::provider::ProviderRow;
 
 /// Every provider, in the order shown to users.
-pub const ALL: &[&ProviderRow] = &[&openai::ROW, &gemini::ROW, &vertex::ROW, &ollama::ROW, &custom::ROW];
+pub const ALL: &[&ProviderRow] =
+    &[&openai::ROW, &gemini::ROW, &vertex::ROW, &cohere::ROW, &ollama::ROW, &custom::ROW];
 
 /// Finds a provider by its name.
 ///

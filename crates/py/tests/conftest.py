@@ -1,4 +1,4 @@
-"""A provider on loopback that speaks chat completions, and a clean place for every test."""
+"""A provider on loopback that speaks chat completions and Ollama's chat, and a clean place for every test."""
 
 import json
 import os
@@ -54,6 +54,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif name == "status":
             self.refuse(int(argument))
+        elif self.path == "/api/chat":
+            self.ollama(name, argument)
         elif body.get("stream"):
             self.stream(name, argument)
         else:
@@ -70,6 +72,11 @@ class Handler(BaseHTTPRequestHandler):
         choice = {"index": 0, "message": message, "finish_reason": finish(name)}
         answer = {"id": "chat_1", "model": "served-1", "choices": [choice], "usage": USAGE}
         self.send(200, json.dumps(answer).encode(), {"x-request-id": "req_1"})
+
+    def ollama(self, name: str, argument: str) -> None:
+        message = {"role": "assistant", "content": "".join(words(name, argument))}
+        answer = {"model": "served-1", "message": message, "done": True, "done_reason": "stop"}
+        self.send(200, json.dumps(answer | {"prompt_eval_count": 12, "eval_count": 5}).encode(), {})
 
     def stream(self, name: str, argument: str) -> None:
         deltas: list[dict[str, Any]] = [{"content": word} for word in words(name, argument)]

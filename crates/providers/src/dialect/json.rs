@@ -9,6 +9,7 @@ use motet_core::{Error, ErrorKind, Result};
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::shortened;
 
@@ -33,6 +34,15 @@ pub(crate) fn parse<'a, T: serde::Deserialize<'a>>(text: &'a [u8], what: &str) -
             format!("{what} cannot be read: {error}; it begins with `{start}`"),
         )
     })
+}
+
+/// Gives the content of a JSON text, nothing for null, and anything else as it was written.
+pub(crate) fn content_or_raw(raw: Option<&RawValue>) -> Cow<'_, str> {
+    match raw.map(RawValue::get) {
+        None | Some("null") => Cow::Borrowed(""),
+        Some(text) if text.starts_with('"') => serde_json::from_str::<Text<'_>>(text).unwrap_or_default().0,
+        Some(written) => Cow::Borrowed(written),
+    }
 }
 
 /// A text that lies where it was read if nothing in it is escaped; a number counts as its digits, a list as nothing.

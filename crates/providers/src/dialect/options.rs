@@ -5,6 +5,9 @@
 use motet_core::request::{ReasoningEffort, ToolChoice};
 use motet_core::{ChatRequest, Error, ErrorKind, Result};
 
+use serde_json::Value;
+
+use super::schema::{self, SchemaRules};
 use super::{Profile, SamplingRule};
 
 /// Refuses tools and choices among them that the model does not accept or that contradict each other.
@@ -50,6 +53,18 @@ pub(crate) fn effort(
         _ => {}
     }
     sent
+}
+
+/// Compiles a schema by a provider's rules and warns of what these cannot express.
+pub(crate) fn compiled(what: &str, schema: &Value, rules: &SchemaRules, warnings: &mut Vec<String>) -> Value {
+    let compiled = schema::compile(schema, rules);
+    if !compiled.lost.is_empty() {
+        let lost = compiled.lost.join(", ");
+        warnings.push(format!(
+            "the provider cannot enforce all of the schema of {what}: {lost}; it is checked here"
+        ));
+    }
+    compiled.schema
 }
 
 /// Tells whether sampling options may be sent, and warns of those that may not.

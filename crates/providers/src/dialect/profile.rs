@@ -241,6 +241,8 @@ pub enum ReasoningEcho {
 pub enum Thinking {
     /// It cannot be asked for.
     Never,
+    /// By turning it on or off, whatever the effort.
+    Switch,
     /// By a word for the effort.
     Effort,
     /// By a number of tokens within these bounds.

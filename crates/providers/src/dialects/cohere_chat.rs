@@ -1,13 +1,19 @@
-//! Cohere's chat, version 2.
+//! Cohere's chat, second version.
 //!
-//! Knows no provider by name: who differs says so in a [`Profile`].
+//! Knows no provider by name: who differs says so in a [`Profile`]. A plain answer is read by the steps of a streamed one.
 
+mod messages;
+mod reading;
+mod request;
+mod wire;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use motet_core::{ChatRequest, Delivery, Error, ErrorKind, Result, StreamEvent};
+use motet_core::{ChatRequest, Delivery, Result, StreamEvent};
 
-use crate::dialect::{Decoder, Dialect, HttpRequest, KeyHeader, Origin, Profile};
-use crate::framing::{Frame, FramingKind};
+use crate::dialect::{Decoder, Dialect, HttpRequest, KeyHeader, Method, Origin, Profile};
+use crate::framing::FramingKind;
 
 /// The format `cohere-chat`.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +25,7 @@ impl Dialect for CohereChat {
     }
 
     fn doc(&self) -> &'static str {
-        "Cohere's chat, version 2."
+        "Cohere's chat, with its citations and plans of tool calls."
     }
 
     fn framing(&self) -> FramingKind {
@@ -30,31 +36,25 @@ impl Dialect for CohereChat {
         KeyHeader { name: "authorization", prefix: "Bearer " }
     }
 
-    fn encode(&self, _request: &ChatRequest, _profile: &Profile, _delivery: Delivery) -> Result<HttpRequest> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    fn encode(&self, request: &ChatRequest, profile: &Profile, delivery: Delivery) -> Result<HttpRequest> {
+        let (body, warnings) = request::encode(request, profile, delivery)?;
+        Ok(HttpRequest {
+            method: Method::Post,
+            path: Cow::Borrowed("/chat"),
+            headers: Vec::new(),
+            body: body.into(),
+            warnings,
+        })
     }
 
-    fn decode(&self, _body: &[u8], _origin: &Origin) -> Result<Vec<StreamEvent>> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    fn decode(&self, body: &[u8], origin: &Origin) -> Result<Vec<StreamEvent>> {
+        reading::plain(body, origin)
     }
 
-    fn decoder(&self, _origin: &Arc<Origin>) -> Box<dyn Decoder> {
-        Box::new(Unwritten)
-    }
-}
-
-struct Unwritten;
-
-impl Decoder for Unwritten {
-    fn frame(&mut self, _frame: Frame<'_>, _out: &mut Vec<StreamEvent>) -> Result<()> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
-    }
-
-    fn ended(&self) -> bool {
-        false
-    }
-
-    fn finish(&mut self, _out: &mut Vec<StreamEvent>) -> Result<()> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    fn decoder(&self, origin: &Arc<Origin>) -> Box<dyn Decoder> {
+        Box::new(reading::StreamDecoder::new(Arc::clone(origin)))
     }
 }
+
+#[cfg(test)]
+mod tests;

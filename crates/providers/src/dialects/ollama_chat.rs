@@ -1,13 +1,19 @@
-//! Ollama's own chat.
+//! Ollama's own chat: lines of JSON, arguments as objects, options in a field of their own.
 //!
-//! Knows no provider by name: who differs says so in a [`Profile`].
+//! Knows no provider by name: who differs says so in a [`Profile`]. A plain answer is read as a stream of one piece.
 
+mod messages;
+mod reading;
+mod refused;
+mod request;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use motet_core::{ChatRequest, Delivery, Error, ErrorKind, Result, StreamEvent};
+use motet_core::{ChatRequest, Delivery, Error, Result, StreamEvent};
 
-use crate::dialect::{Decoder, Dialect, HttpRequest, KeyHeader, Origin, Profile};
-use crate::framing::{Frame, FramingKind};
+use crate::dialect::{Answer, Decoder, Dialect, HttpRequest, KeyHeader, Method, Origin, Profile};
+use crate::framing::FramingKind;
 
 /// The format `ollama-chat`.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +25,7 @@ impl Dialect for OllamaChat {
     }
 
     fn doc(&self) -> &'static str {
-        "Ollama's own chat."
+        "Ollama's own chat, which reaches all of its options."
     }
 
     fn framing(&self) -> FramingKind {
@@ -30,31 +36,29 @@ impl Dialect for OllamaChat {
         KeyHeader { name: "authorization", prefix: "Bearer " }
     }
 
-    fn encode(&self, _request: &ChatRequest, _profile: &Profile, _delivery: Delivery) -> Result<HttpRequest> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    fn encode(&self, request: &ChatRequest, profile: &Profile, delivery: Delivery) -> Result<HttpRequest> {
+        let (body, warnings) = request::encode(request, profile, delivery)?;
+        Ok(HttpRequest {
+            method: Method::Post,
+            path: Cow::Borrowed("/api/chat"),
+            headers: Vec::new(),
+            body: body.into(),
+            warnings,
+        })
     }
 
-    fn decode(&self, _body: &[u8], _origin: &Origin) -> Result<Vec<StreamEvent>> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    fn decode(&self, body: &[u8], origin: &Origin) -> Result<Vec<StreamEvent>> {
+        reading::plain(body, origin)
     }
 
-    fn decoder(&self, _origin: &Arc<Origin>) -> Box<dyn Decoder> {
-        Box::new(Unwritten)
-    }
-}
-
-struct Unwritten;
-
-impl Decoder for Unwritten {
-    fn frame(&mut self, _frame: Frame<'_>, _out: &mut Vec<StreamEvent>) -> Result<()> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    fn decoder(&self, origin: &Arc<Origin>) -> Box<dyn Decoder> {
+        Box::new(reading::StreamDecoder::new(Arc::clone(origin)))
     }
 
-    fn ended(&self) -> bool {
-        false
-    }
-
-    fn finish(&mut self, _out: &mut Vec<StreamEvent>) -> Result<()> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    fn classify(&self, answer: &Answer<'_>, origin: &Origin) -> Error {
+        refused::classify(answer, origin)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -229,6 +229,8 @@ mod tests {
             ("http://h", "/chat", "http://h/chat"),
             ("http://h/a?v=1", "/chat?alt=sse", "http://h/a/chat?v=1&alt=sse"),
             ("http://h/a?v=1", "/chat", "http://h/a/chat?v=1"),
+            ("http://h/a/v2", "/../v1/models?n=1", "http://h/a/v1/models?n=1"),
+            ("http://h", "/../v1/models", "http://h/v1/models"),
         ] {
             let config = ProviderConfig { base_url: Some(base.into()), ..ProviderConfig::default() };
             let base = base_url(rows::find("custom").unwrap(), &config).unwrap();

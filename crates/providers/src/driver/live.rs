@@ -16,7 +16,6 @@ use super::failure::Answered;
 use super::reading::{self, StreamReader};
 use crate::dialect::lowering::Restoring;
 use crate::dialect::{Dialect, Origin};
-use crate::framing::FramingKind;
 
 /// Largest body that is read whole although a stream was asked for.
 const WHOLE_LIMIT: usize = 64 << 20;
@@ -60,7 +59,7 @@ impl Decoding {
             if piece.trim_ascii().is_empty() {
                 return Ok(());
             }
-            self.form = if self.dialect.framing() != FramingKind::NdJson && reading::is_whole(piece) {
+            self.form = if reading::is_whole(piece, self.dialect.framing()) {
                 Form::Whole(Vec::new())
             } else {
                 Form::Stream(StreamReader::new(self.dialect, &self.origin))

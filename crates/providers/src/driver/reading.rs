@@ -8,7 +8,7 @@ use std::sync::Arc;
 use motet_core::{Error, ErrorKind, Result, StreamEvent};
 
 use crate::dialect::{Decoder, Dialect, Origin, shortened};
-use crate::framing::FrameReader;
+use crate::framing::{FrameReader, FramingKind};
 
 /// Largest frame of a streamed answer, in bytes.
 const FRAME_LIMIT: usize = 16 << 20;
@@ -64,9 +64,14 @@ pub(super) fn is_event_stream(body: &[u8]) -> bool {
     [&b"data:"[..], b"event:", b"id:", b"retry:", b":"].iter().any(|field| start.starts_with(field))
 }
 
-/// Tells whether the beginning of a body that should be an event stream is JSON or a web page, to be read whole.
-pub(super) fn is_whole(start: &[u8]) -> bool {
-    matches!(start.trim_ascii_start().first(), Some(b'{' | b'[' | b'<'))
+/// Tells whether the beginning of a body that should be a stream is JSON or a web page, to be read whole.
+pub(super) fn is_whole(start: &[u8], framing: FramingKind) -> bool {
+    match start.trim_ascii_start().first() {
+        Some(b'<') => true,
+        // Lines of JSON begin like one JSON text, and one is read as well as the other.
+        Some(b'{' | b'[') => framing != FramingKind::NdJson,
+        _ => false,
+    }
 }
 
 /// Makes the error for a web page that came where an answer was due; `None` when it is none.

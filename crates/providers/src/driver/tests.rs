@@ -32,11 +32,11 @@ fn config(address: &str) -> ProviderConfig {
 }
 
 fn id() -> ModelId {
-    "ollama:m".parse().unwrap()
+    "custom:m".parse().unwrap()
 }
 
 fn model(config: &ProviderConfig) -> HttpModel {
-    HttpModel::new(rows::find("ollama").unwrap(), id(), config, &Clients::default()).unwrap()
+    HttpModel::new(rows::find("custom").unwrap(), id(), config, &Clients::default()).unwrap()
 }
 
 fn request() -> ChatRequest {
@@ -152,7 +152,7 @@ async fn an_answer_that_breaks_off_is_truncated() {
         assert_eq!((error.kind(), error.retry()), (ErrorKind::Truncated, Retry::Backoff), "{error}");
         assert_eq!(
             (error.provider(), error.operation(), error.status()),
-            (Some("ollama"), Some("chat"), Some(200))
+            (Some("custom"), Some("chat"), Some(200))
         );
     }
     let finished = Reply::close([stream_head(""), text("Hel"), finish()].concat());
@@ -325,7 +325,7 @@ async fn a_server_that_is_not_there_is_a_connection_error_with_advice() {
     let error = model(&secret).open(&RunContext::new(), &request(), Delivery::Plain).await.err().unwrap();
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Connection, Retry::Backoff));
     assert_eq!(error.message(), format!("`{address}` refused the connection"));
-    assert_eq!(error.hint(), Some("is Ollama running? `ollama serve` starts it"));
+    assert_eq!(error.hint(), Some("check the base URL and that the server is running"));
     assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
 }
 
@@ -372,7 +372,39 @@ fn a_model_needs_its_key_and_answers_only_for_itself() {
     );
     let error = missing.err().unwrap();
     assert_eq!(error.hint(), Some("set `OPENAI_API_KEY`"));
-    let other = ChatRequest::new("ollama:other".parse().unwrap(), vec![Message::user("Hi")]);
+    let other = ChatRequest::new("custom:other".parse().unwrap(), vec![Message::user("Hi")]);
     let error = model(&config("h")).dry_run(&other, Delivery::Plain).unwrap_err();
-    assert_eq!(error.message(), "a request for `ollama:other` was given to model `ollama:m`");
+    assert_eq!(error.message(), "a request for `custom:other` was given to model `custom:m`");
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_lines_of_json_is_read_and_its_row_advises() {
+    let line = |content: &str, done: bool| {
+        json!({"model": "m", "message": {"content": content}, "done": done, "eval_count": 1}).to_string()
+    };
+    let whole = [line("Hel", false), line("lo", true)].join("\n");
+    let (first, second) = whole.split_at(30);
+    let page = "<html><title>Log in</title></html>";
+    let missing = json_answer(404, "", &json!({"error": "model 'm' not found"}));
+    let server = Server::start(vec![
+        Reply::close([stream_head(""), chunk(first), chunk(second), end()].concat()),
+        Reply::close([stream_head(""), chunk(page), end()].concat()),
+        Reply::close(missing),
+    ])
+    .await;
+    let local: ModelId = "ollama:m".parse().unwrap();
+    let config =
+        ProviderConfig { base_url: Some(format!("http://{}", server.address)), ..ProviderConfig::default() };
+    let row = rows::find("ollama").unwrap();
+    let model = HttpModel::new(row, local.clone(), &config, &Clients::default()).unwrap();
+    let asked = ChatRequest::new(local.clone(), vec![Message::user("Hi")]);
+    let context = RunContext::new();
+    let open = || model.open(&context, &asked, Delivery::Streamed);
+    let answer = fold(local.clone(), open().await.unwrap()).await.unwrap();
+    assert_eq!((answer.text().as_str(), answer.usage.unwrap().output), ("Hello", 1));
+    let error = fold(local.clone(), open().await.unwrap()).await.unwrap_err();
+    assert!(error.message().starts_with("a web page came instead of an answer"), "{error}");
+    let error = open().await.err().unwrap();
+    assert_eq!(error.hint(), Some("fetch the model with `ollama pull m`"));
+    assert!(server.requests()[0].starts_with("POST /api/chat HTTP/1.1\r\n"));
 }

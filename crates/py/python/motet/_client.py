@@ -52,8 +52,8 @@ class Client:
         elif persistence is not None or db_path is not None:
             raise ConfigurationError("the store is named twice", hint="give `store` alone")
         if ollama_url is not None:
-            address = ollama_url.rstrip("/")
-            settings["providers.ollama.base_url"] = address if address.endswith("/v1") else f"{address}/v1"
+            address = ollama_url.rstrip("/").removesuffix("/v1").removesuffix("/api")
+            settings["providers.ollama.base_url"] = address
         given = {"model": model, "store": store, "base_url": base_url, "api_key": api_key, **settings}
         self._open: Engine | None = Engine(given)
 

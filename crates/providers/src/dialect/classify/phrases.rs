@@ -54,6 +54,8 @@ const OVERFLOW: &[&str] = &[
     "too large for model with",
     "exceeds the available context size",
     "greater than the context length",
+    "exceeds the context length",
+    "longer than the context length",
     "input is too long for requested model",
     "exceeded model token limit",
     "context window exceeds limit",
