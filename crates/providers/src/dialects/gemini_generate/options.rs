@@ -57,6 +57,10 @@ fn thinking(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>
     let shown = effort != ReasoningEffort::None;
     match profile.thinking {
         Thinking::Never => None,
+        // A budget of -1 leaves the amount to the model.
+        Thinking::Switch => {
+            Some(json!({"thinkingBudget": if shown { -1 } else { 0 }, "includeThoughts": shown}))
+        }
         Thinking::Budget { min, max, off } => {
             let tokens = match effort {
                 ReasoningEffort::None if off => 0,
