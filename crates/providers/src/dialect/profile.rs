@@ -81,6 +81,18 @@ pub struct Profile {
     pub max_output: u32,
     /// Vectors may be asked for in base64, which costs a quarter of the reading.
     pub embed_base64: bool,
+    /// Vectors in base64 hold signed bytes instead of floats of 32 bits.
+    pub embed_int8: bool,
+    /// Texts that one request of embeddings may hold at most.
+    pub embed_batch: usize,
+    /// In which fields a reasoning effort goes over the wire.
+    pub effort_form: EffortForm,
+    /// Neighbouring messages of one role are refused, so they are joined.
+    pub merge_neighbours: bool,
+    /// A message of the user may come right after the result of a tool.
+    pub user_after_tool: bool,
+    /// Streams end with the format's own end marker without fail, so that one without it was cut off.
+    pub end_marker: bool,
     /// The reported output leaves reasoning tokens out.
     pub reasoning_outside_output: bool,
     /// The reported input leaves audio tokens out.
@@ -133,6 +145,12 @@ impl Profile {
         thinking: Thinking::Effort,
         max_output: 4_096,
         embed_base64: false,
+        embed_int8: false,
+        embed_batch: 2_048,
+        effort_form: EffortForm::Word,
+        merge_neighbours: false,
+        user_after_tool: true,
+        end_marker: false,
         reasoning_outside_output: false,
         audio_outside_input: false,
     };
@@ -217,10 +235,30 @@ pub enum SamplingRule {
 pub enum ReasoningEcho {
     /// It is not sent back.
     Never,
-    /// It goes back in this field of messages that call tools.
+    /// It goes back in messages that call tools, in the field in which it came.
+    AsSent,
+    /// Messages that call tools must have this field, which is empty where the reasoning is not known.
     WithToolCalls(&'static str),
     /// It always goes back in this field.
     Always(&'static str),
+    /// It always goes back as a thinking part of the content.
+    Content,
+}
+
+/// In which fields a reasoning effort goes over the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EffortForm {
+    /// As a word.
+    Word,
+    /// As a word in the object `reasoning`.
+    Object,
+    /// As the object `thinking`, which turns thinking on and off, and as a word too where the models have degrees.
+    Switch {
+        /// The models have degrees.
+        word: bool,
+    },
+    /// As a truth value in this field, which turns thinking on and off.
+    Flag(&'static str),
 }
 
 /// How thinking is asked for.

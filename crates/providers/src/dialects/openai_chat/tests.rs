@@ -2,4 +2,5 @@
 
 mod answers;
 mod equal;
+mod history;
 mod requests;
