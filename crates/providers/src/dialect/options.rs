@@ -65,16 +65,17 @@ pub(crate) fn sampling_allowed(request: &ChatRequest, profile: &Profile, warning
         SamplingRule::Never => false,
         SamplingRule::WithoutReasoning => !reasons,
     };
-    let asked = [
-        ("temperature", sampling.temperature.is_some()),
-        ("top_p", sampling.top_p.is_some()),
-        ("frequency_penalty", sampling.frequency_penalty.is_some()),
-        ("presence_penalty", sampling.presence_penalty.is_some()),
+    let asked = [("temperature", sampling.temperature.is_some()), ("top_p", sampling.top_p.is_some())];
+    let asked = asked.map(|(name, set)| (name, set && !allowed));
+    let penalties = allowed && profile.penalties;
+    let rarer = [
+        ("frequency_penalty", sampling.frequency_penalty.is_some() && !penalties),
+        ("presence_penalty", sampling.presence_penalty.is_some() && !penalties),
+        ("top_k", sampling.top_k.is_some() && (!allowed || !profile.top_k)),
+        ("seed", sampling.seed.is_some() && profile.seed_field.is_none()),
     ];
-    let asked = asked.into_iter().filter(|(_, set)| *set && !allowed);
-    let top_k = [("top_k", sampling.top_k.is_some() && (!allowed || !profile.top_k))];
-    let dropped: Vec<&str> =
-        asked.chain(top_k.into_iter().filter(|(_, set)| *set)).map(|(name, _)| name).collect();
+    let dropped = asked.into_iter().chain(rarer).filter(|(_, dropped)| *dropped);
+    let dropped: Vec<&str> = dropped.map(|(name, _)| name).collect();
     if !dropped.is_empty() {
         warnings.push(format!("the model does not accept `{}`; left out", dropped.join("`, `")));
     }

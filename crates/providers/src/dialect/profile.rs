@@ -25,6 +25,10 @@ pub struct Profile {
     pub sampling: SamplingRule,
     /// `top_k` is accepted.
     pub top_k: bool,
+    /// Field that carries the seed; `None` where none is accepted.
+    pub seed_field: Option<&'static str>,
+    /// Penalties on tokens that occurred are accepted.
+    pub penalties: bool,
     /// Stop texts are accepted.
     pub stop: bool,
     /// Reasoning efforts that are accepted, in ascending order; empty when the model does not reason.
@@ -81,12 +85,12 @@ pub struct Profile {
     pub max_output: u32,
     /// Vectors may be asked for in base64, which costs a quarter of the reading.
     pub embed_base64: bool,
-    /// Vectors in base64 hold signed bytes instead of floats of 32 bits.
-    pub embed_int8: bool,
     /// Texts that one request of embeddings may hold at most.
     pub embed_batch: usize,
     /// In which fields a reasoning effort goes over the wire.
     pub effort_form: EffortForm,
+    /// Word for the greatest effort.
+    pub xhigh_word: &'static str,
     /// Neighbouring messages of one role are refused, so they are joined.
     pub merge_neighbours: bool,
     /// A message of the user may come right after the result of a tool.
@@ -110,6 +114,8 @@ impl Profile {
         call_ids: CallIdRule { min: 1, max: 40, marks: "_-" },
         sampling: SamplingRule::Always,
         top_k: true,
+        seed_field: Some("seed"),
+        penalties: true,
         stop: true,
         efforts: &[
             ReasoningEffort::None,
@@ -145,15 +151,19 @@ impl Profile {
         thinking: Thinking::Effort,
         max_output: 4_096,
         embed_base64: false,
-        embed_int8: false,
         embed_batch: 2_048,
         effort_form: EffortForm::Word,
+        xhigh_word: "xhigh",
         merge_neighbours: false,
         user_after_tool: true,
         end_marker: false,
         reasoning_outside_output: false,
         audio_outside_input: false,
     };
+
+    /// What servers of open models accept: no documents, and reasoning goes back in the field in which it came.
+    pub const OPEN: Profile =
+        Profile { documents: false, reasoning_echo: ReasoningEcho::AsSent, ..Profile::COMMON };
 
     /// Gives the accepted effort nearest to the one wished, the lower of two; `None` when none is accepted.
     #[must_use]
@@ -250,6 +260,8 @@ pub enum ReasoningEcho {
 pub enum EffortForm {
     /// As a word.
     Word,
+    /// As a word, of which this one stands for every effort but none.
+    OneWord(&'static str),
     /// As a word in the object `reasoning`.
     Object,
     /// As the object `thinking`, which turns thinking on and off, and as a word too where the models have degrees.

@@ -75,7 +75,7 @@ impl Embedding for OpenAi {
             vectors.sort_by_key(|vector| vector.index);
         }
         let vectors: Result<Vec<Vec<f32>>> =
-            vectors.into_iter().map(|vector| vector.numbers.unpacked(&origin.profile)).collect();
+            vectors.into_iter().map(|vector| vector.numbers.unpacked()).collect();
         let mut response = EmbedResponse::new(origin.model.clone(), vectors?);
         response.served_model = read.model.and_then(|model| model.filled()).map(Cow::into_owned);
         response.usage = read.usage.and_then(usage);
@@ -143,8 +143,8 @@ enum Numbers<'a> {
 }
 
 impl Numbers<'_> {
-    /// Gives the numbers; a packed vector of a length that fits no floats holds bytes.
-    fn unpacked(self, profile: &Profile) -> Result<Vec<f32>> {
+    /// Gives the numbers; packed ones are floats of 32 bits, or signed bytes where they can be no floats.
+    fn unpacked(self) -> Result<Vec<f32>> {
         let text = match self {
             Numbers::Plain(numbers) => return Ok(numbers),
             Numbers::Packed(text) => text,
@@ -153,11 +153,22 @@ impl Numbers<'_> {
             Error::new(ErrorKind::InvalidOutput, format!("a vector is no base64: {error}"))
         })?;
         let (floats, rest) = bytes.as_chunks::<4>();
-        if profile.embed_int8 || !rest.is_empty() {
-            return Ok(bytes.iter().map(|byte| f32::from(byte.cast_signed())).collect());
+        let floats = floats.iter().map(|float| f32::from_le_bytes(*float));
+        if rest.is_empty() && are_plausible(floats.clone()) {
+            return Ok(floats.collect());
         }
-        Ok(floats.iter().map(|float| f32::from_le_bytes(*float)).collect())
+        Ok(bytes.iter().map(|byte| f32::from(byte.cast_signed())).collect())
     }
+}
+
+/// Tells whether numbers can be those of a vector: small signed bytes, four taken for a float, are nearly all far
+/// too small or too large, which no answer says in words.
+fn are_plausible(numbers: impl Iterator<Item = f32>) -> bool {
+    let (mut likely, mut unlikely) = (0_usize, 0_usize);
+    for number in numbers.take(256).filter(|number| *number != 0.0) {
+        *(if (1e-15..1e9).contains(&number.abs()) { &mut likely } else { &mut unlikely }) += 1;
+    }
+    likely >= unlikely
 }
 
 impl<'de: 'a, 'a> serde::Deserialize<'de> for Vectors<'a> {

@@ -139,7 +139,7 @@ impl Serialize for Body<'_> {
         self.put_tools(&mut fields)?;
         fields.put_some("response_format", self.format.as_ref())?;
         self.put_sampling(&mut fields)?;
-        thinking::put(&mut fields, self.effort, self.profile.effort_form)?;
+        thinking::put(&mut fields, self.effort, self.profile)?;
         fields.put_some(self.profile.max_tokens_field.as_str(), request.max_tokens)?;
         fields.put_some("stop", Some(&request.stop).filter(|stop| self.profile.stop && !stop.is_empty()))?;
         if self.streamed {
@@ -173,15 +173,18 @@ impl Body<'_> {
 
     fn put_sampling<M: SerializeMap>(&self, fields: &mut Fields<'_, M>) -> Result<(), M::Error> {
         let sampling = &self.request.sampling;
-        fields.put_some("seed", sampling.seed)?;
+        if let Some(name) = self.profile.seed_field {
+            fields.put_some(name, sampling.seed)?;
+        }
         if !self.sampling {
             return Ok(());
         }
         fields.put_some("temperature", sampling.temperature)?;
         fields.put_some("top_p", sampling.top_p)?;
         fields.put_some("top_k", sampling.top_k.filter(|_| self.profile.top_k))?;
-        fields.put_some("frequency_penalty", sampling.frequency_penalty)?;
-        fields.put_some("presence_penalty", sampling.presence_penalty)
+        let penalties = self.profile.penalties;
+        fields.put_some("frequency_penalty", sampling.frequency_penalty.filter(|_| penalties))?;
+        fields.put_some("presence_penalty", sampling.presence_penalty.filter(|_| penalties))
     }
 }
 

@@ -45,16 +45,18 @@ pub(super) fn effort(
 pub(super) fn put<M: SerializeMap>(
     fields: &mut Fields<'_, M>,
     effort: Option<ReasoningEffort>,
-    form: EffortForm,
+    profile: &Profile,
 ) -> Result<(), M::Error> {
     let Some(effort) = effort else { return Ok(()) };
     let thinks = effort != ReasoningEffort::None;
-    match form {
-        EffortForm::Word => fields.put("reasoning_effort", effort.as_str()),
-        EffortForm::Object => fields.put("reasoning", &Object { effort: effort.as_str() }),
-        EffortForm::Switch { word } => {
+    let word = if effort == ReasoningEffort::Xhigh { profile.xhigh_word } else { effort.as_str() };
+    match profile.effort_form {
+        EffortForm::Word => fields.put("reasoning_effort", word),
+        EffortForm::OneWord(on) => fields.put("reasoning_effort", if thinks { on } else { word }),
+        EffortForm::Object => fields.put("reasoning", &Object { effort: word }),
+        EffortForm::Switch { word: degrees } => {
             fields.put("thinking", &Switch { kind: if thinks { "enabled" } else { "disabled" } })?;
-            fields.put_some("reasoning_effort", Some(effort.as_str()).filter(|_| word && thinks))
+            fields.put_some("reasoning_effort", Some(word).filter(|_| degrees && thinks))
         }
         EffortForm::Flag(name) => fields.put(name, &thinks),
     }

@@ -15,9 +15,8 @@ fn body(request: &EmbedRequest, profile: &Profile) -> Value {
     serde_json::from_slice(&OpenAi.encode(request, profile).unwrap().body).unwrap()
 }
 
-fn read(body: &str, profile: Profile) -> Result<EmbedResponse> {
+fn read(body: &str) -> Result<EmbedResponse> {
     let origin = Origin::new(rows::find("custom").unwrap(), "custom:e".parse().unwrap());
-    let origin = Origin { profile, ..origin };
     OpenAi.decode(&Answer { status: 200, headers: &[], body: body.as_bytes() }, &origin)
 }
 
@@ -49,30 +48,23 @@ fn a_request_says_no_more_than_was_asked() {
 
 #[test]
 fn vectors_are_read_in_every_form_and_given_in_the_order_of_the_texts() {
-    let bytes = Profile { embed_int8: true, ..Profile::COMMON };
     let (first, second) = (vec![0.5, -2.0], vec![1.0, 3.0]);
-    for (data, profile, expected) in [
-        (json!([{"embedding": [0.5, -2]}, {"embedding": [1, 3.0]}]), Profile::COMMON, vec![&first, &second]),
+    for (data, expected) in [
+        (json!([{"embedding": [0.5, -2]}, {"embedding": [1, 3.0]}]), vec![&first, &second]),
         (
             json!([{"index": 1, "embedding": [1.0, 3.0], "object": "embedding"}, {"embedding": [0.5, -2.0], "index": 0}]),
-            Profile::COMMON,
             vec![&first, &second],
         ),
         (
             json!([{"embedding": packed(&first)}, {"embedding": packed(&second).trim_end_matches('=')}]),
-            Profile::COMMON,
             vec![&first, &second],
         ),
-        (
-            json!([{"embedding": packed(&second)}, {"embedding": [0.5, -2.0]}]),
-            Profile::COMMON,
-            vec![&second, &first],
-        ),
-        (json!([{"embedding": "AQL9/w=="}]), bytes, vec![&vec![1.0, 2.0, -3.0, -1.0]]),
-        (json!([{"embedding": "AQL9"}]), Profile::COMMON, vec![&vec![1.0, 2.0, -3.0]]),
-        (json!([]), Profile::COMMON, vec![]),
+        (json!([{"embedding": packed(&second)}, {"embedding": [0.5, -2.0]}]), vec![&second, &first]),
+        (json!([{"embedding": "AQL9/w=="}]), vec![&vec![1.0, 2.0, -3.0, -1.0]]),
+        (json!([{"embedding": "AQL9"}]), vec![&vec![1.0, 2.0, -3.0]]),
+        (json!([]), vec![]),
     ] {
-        let found = read(&json!({"data": data}).to_string(), profile).unwrap().embeddings;
+        let found = read(&json!({"data": data}).to_string()).unwrap().embeddings;
         assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{data}");
     }
 }
@@ -81,7 +73,7 @@ fn vectors_are_read_in_every_form_and_given_in_the_order_of_the_texts() {
 fn what_stands_beside_the_vectors_is_read_and_errors_are_told() {
     let with = |usage: Value| {
         let body = json!({"data": [{"embedding": [1]}], "model": "e-2", "usage": usage, "error": null});
-        let read = read(&body.to_string(), Profile::COMMON).unwrap();
+        let read = read(&body.to_string()).unwrap();
         (read.served_model, read.usage.map(|usage| (usage.input, usage.output)))
     };
     let named = || Some("e-2".to_owned());
@@ -96,6 +88,6 @@ fn what_stands_beside_the_vectors_is_read_and_errors_are_told() {
         (r#"{"data": [{"embedding": ["a"]}]}"#, ErrorKind::InvalidOutput),
         (r#"{"data": [{"embedding": [0.1, "#, ErrorKind::Truncated),
     ] {
-        assert_eq!(read(body, Profile::COMMON).unwrap_err().kind(), kind, "{body}");
+        assert_eq!(read(body).unwrap_err().kind(), kind, "{body}");
     }
 }

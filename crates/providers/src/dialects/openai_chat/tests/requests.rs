@@ -139,6 +139,18 @@ fn what_the_model_does_not_accept_is_left_out_and_told() {
     );
     let unreasoning = Profile { efforts: &[], ..narrow };
     assert_eq!(warnings(&asked, &unreasoning)[0], "the model does not reason; effort `xhigh` was left out");
+    let plainer =
+        Profile { penalties: false, seed_field: Some("random_seed"), efforts: &[], ..Profile::COMMON };
+    let mut seeded = request(vec![Message::user("Hi")]);
+    seeded.sampling.seed = Some(7);
+    seeded.sampling.presence_penalty = Some(0.5);
+    assert_eq!(body(&seeded, &plainer)["random_seed"], 7);
+    assert_eq!(warnings(&seeded, &plainer), ["the model does not accept `presence_penalty`; left out"]);
+    let unseeded = Profile { seed_field: None, ..plainer };
+    assert_eq!(
+        warnings(&seeded, &unseeded),
+        ["the model does not accept `presence_penalty`, `seed`; left out"]
+    );
     asked.reasoning_effort = Some(ReasoningEffort::None);
     let either = Profile { sampling: SamplingRule::WithoutReasoning, ..Profile::COMMON };
     assert_eq!(body(&asked, &either)["temperature"], 0.5);
@@ -405,10 +417,13 @@ fn messages_stand_in_the_order_that_the_model_accepts() {
 
 #[test]
 fn an_effort_goes_in_the_fields_that_the_model_knows() {
-    use ReasoningEffort::{High, None as Off};
+    use ReasoningEffort::{High, None as Off, Xhigh};
     let mut asked = request(vec![Message::user("Hi")]);
     for (form, effort, expected) in [
         (EffortForm::Word, High, json!({"reasoning_effort": "high"})),
+        (EffortForm::OneWord("default"), High, json!({"reasoning_effort": "default"})),
+        (EffortForm::OneWord("default"), Off, json!({"reasoning_effort": "none"})),
+        (EffortForm::Word, Xhigh, json!({"reasoning_effort": "max"})),
         (EffortForm::Object, High, json!({"reasoning": {"effort": "high"}})),
         (
             EffortForm::Switch { word: true },
@@ -421,7 +436,7 @@ fn an_effort_goes_in_the_fields_that_the_model_knows() {
         (EffortForm::Flag("enable_thinking"), Off, json!({"enable_thinking": false})),
     ] {
         asked.reasoning_effort = Some(effort);
-        let mut sent = body(&asked, &Profile { effort_form: form, ..Profile::COMMON });
+        let mut sent = body(&asked, &Profile { effort_form: form, xhigh_word: "max", ..Profile::COMMON });
         let sent = sent.as_object_mut().unwrap();
         sent.retain(|name, _| name != "model" && name != "messages");
         assert_eq!(Value::Object(sent.clone()), expected);
