@@ -4,3 +4,4 @@ mod answers;
 mod equal;
 mod history;
 mod requests;
+mod rows;
