@@ -151,7 +151,7 @@ impl Table {
         }
         let found = self.providers.iter().find(|provider| provider.row.name == id.provider());
         let Some(Provider { row, config }) = found else {
-            return Err(unknown_provider(id.provider()));
+            return Err(rows::unknown(id.provider()));
         };
         let price = self.prices.get(id).copied().or_else(|| prices::listed(id));
         Ok(Arc::new(HttpModel::new(row, id.clone(), config, &self.clients)?.with_price(price)))
@@ -174,7 +174,7 @@ impl Models for Table {
 /// The row stays for the life of the process, like those that are compiled in; there are as many as settings name.
 fn named_in_settings(name: &str, own: &ProviderSettings) -> Result<&'static ProviderRow> {
     if own.base_url.is_none() {
-        return Err(unknown_provider(name)
+        return Err(rows::unknown(name)
             .with_context("setting", format!("providers.{name}"))
             .with_hint(format!("to add a server of this name, set `providers.{name}.base_url`")));
     }
@@ -191,13 +191,6 @@ fn with_dialect(row: &'static ProviderRow, dialect: Option<&str>) -> Result<&'st
         }
         _ => Ok(row),
     }
-}
-
-fn unknown_provider(name: &str) -> Error {
-    let known: Vec<&str> =
-        rows::ALL.iter().map(|row| row.name).chain(BUILT_IN.iter().map(|built_in| built_in.name)).collect();
-    Error::new(ErrorKind::Configuration, format!("there is no provider `{name}`"))
-        .with_hint(format!("known are {}; `custom` speaks to any compatible server", known.join(", ")))
 }
 
 fn config(row: &ProviderRow, own: ProviderSettings, loaded: &Loaded) -> ProviderConfig {

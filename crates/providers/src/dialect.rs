@@ -26,8 +26,8 @@ use motet_core::{ChatRequest, Delivery, Error, ModelId, Result, StreamEvent};
 pub(crate) use classify::shortened;
 pub use classify::{Complaint, error_from};
 pub use profile::{
-    CallIdRule, JsonOutput, MaxTokensField, NameRule, Profile, ReasoningEcho, SamplingRule, SystemRole,
-    Thinking,
+    CallIdRule, EffortForm, JsonOutput, MaxTokensField, NameRule, Profile, ReasoningEcho, SamplingRule,
+    SystemRole, Thinking,
 };
 
 use crate::framing::{Frame, FramingKind};

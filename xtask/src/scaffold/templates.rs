@@ -22,7 +22,7 @@ pub(crate) fn camel_case(name: &str) -> String {
 }
 
 /// A provider that speaks OpenAI Chat Completions and whose base URL the user gives.
-pub(crate) const PROVIDER: &str = r#"//! %Name%, by its OpenAI-compatible endpoint.
+pub(crate) const PROVIDER: &str = r#"//! %Name%.
 
 use crate::dialect::Profile;
 use crate::provider::ProviderRow;
@@ -30,20 +30,18 @@ use crate::provider::ProviderRow;
 pub(super) const ROW: ProviderRow = ProviderRow {
     name: "%na-me%",
     doc: "Models served by %Name%.",
-    dialect: "openai-chat",
     base_url: None,
     key_names: &["%NAME%_API_KEY"],
     key_required: true,
-    profile: Profile::COMMON,
-    models: &[],
-    unknown_model_hint: None,
-    unreachable_hint: None,
+    profile: Profile { ..Profile::OPEN },
+    ..ProviderRow::COMPATIBLE
 };
 "#;
 
 /// What is left to do for a provider.
 pub(crate) const PROVIDER_NEXT: &[&str] = &[
-    "crates/providers/src/rows/%name%.rs: give `base_url` and `doc`; say in `profile` and `models` what its models take",
+    "crates/providers/src/rows/%name%.rs: give `base_url` and `doc`; say in `profile` and `models` what its models take \
+     and do not take, and set `embeddings`, `listing`, or `reranker` where it differs from most",
     "crates/providers/src/rows.rs: move the row in the table to where users should see it",
     "try it: `cargo run -p motet-cli -- complete --model %na-me%:MODEL hello`",
 ];

@@ -21,6 +21,10 @@ pub(crate) fn check_tools(request: &ChatRequest, profile: &Profile) -> Result<()
         ToolChoice::Required if request.tools.is_empty() => {
             invalid("a tool call is required, but there are no tools".to_owned())
         }
+        ToolChoice::Required if !profile.required_tool_choice => {
+            Err(Error::new(ErrorKind::Unsupported, "the model cannot be made to call a tool")
+                .with_hint("say in the instructions that a tool must be called, or take another model"))
+        }
         ToolChoice::Tool(name) if !request.tools.iter().any(|tool| tool.name == *name) => {
             invalid(format!("tool `{name}` must be called, but it is not among the tools"))
         }
@@ -76,15 +80,17 @@ pub(crate) fn sampling_allowed(request: &ChatRequest, profile: &Profile, warning
         SamplingRule::Never => false,
         SamplingRule::WithoutReasoning => !reasons,
     };
-    let asked = [
-        ("temperature", sampling.temperature.is_some(), true),
-        ("top_p", sampling.top_p.is_some(), true),
-        ("frequency_penalty", sampling.frequency_penalty.is_some(), profile.penalties),
-        ("presence_penalty", sampling.presence_penalty.is_some(), profile.penalties),
-        ("top_k", sampling.top_k.is_some(), profile.top_k),
+    let asked = [("temperature", sampling.temperature.is_some()), ("top_p", sampling.top_p.is_some())];
+    let asked = asked.map(|(name, set)| (name, set && !allowed));
+    let penalties = allowed && profile.penalties;
+    let rarer = [
+        ("frequency_penalty", sampling.frequency_penalty.is_some() && !penalties),
+        ("presence_penalty", sampling.presence_penalty.is_some() && !penalties),
+        ("top_k", sampling.top_k.is_some() && (!allowed || !profile.top_k)),
+        ("seed", sampling.seed.is_some() && profile.seed_field.is_none()),
     ];
-    let dropped = asked.into_iter().filter(|(_, set, known)| *set && !(allowed && *known));
-    let dropped: Vec<&str> = dropped.map(|(name, ..)| name).collect();
+    let dropped = asked.into_iter().chain(rarer).filter(|(_, dropped)| *dropped);
+    let dropped: Vec<&str> = dropped.map(|(name, _)| name).collect();
     if !dropped.is_empty() {
         warnings.push(format!("the model does not accept `{}`; left out", dropped.join("`, `")));
     }

@@ -25,7 +25,9 @@ pub struct Profile {
     pub sampling: SamplingRule,
     /// `top_k` is accepted.
     pub top_k: bool,
-    /// Penalties on what occurred before are accepted.
+    /// Field that carries the seed; `None` where none is accepted.
+    pub seed_field: Option<&'static str>,
+    /// Penalties on tokens that occurred are accepted.
     pub penalties: bool,
     /// Stop texts are accepted.
     pub stop: bool,
@@ -90,6 +92,30 @@ pub struct Profile {
     pub embed_purpose_in_text: bool,
     /// Vectors may be asked for in base64, which costs a quarter of the reading.
     pub embed_base64: bool,
+    /// Texts that one request of embeddings may hold at most.
+    pub embed_batch: usize,
+    impl ReasoningEcho {
+    /// Tells whether reasoning goes back in a message that calls tools, or in one that does not.
+    #[must_use]
+    pub fn is_due(self, with_calls: bool) -> bool {
+        match self {
+            ReasoningEcho::Never => false,
+            ReasoningEcho::AsSent | ReasoningEcho::WithToolCalls(_) => with_calls,
+            ReasoningEcho::Always(_) | ReasoningEcho::Content => true,
+        }
+    }
+}
+
+/// In which fields a reasoning effort goes over the wire.
+    pub effort_form: EffortForm,
+    /// Word for the greatest effort.
+    pub xhigh_word: &'static str,
+    /// Neighbouring messages of one role are refused, so they are joined.
+    pub merge_neighbours: bool,
+    /// A message of the user may come right after the result of a tool.
+    pub user_after_tool: bool,
+    /// Streams end with the format's own end marker without fail, so that one without it was cut off.
+    pub end_marker: bool,
     /// The reported output leaves reasoning tokens out.
     pub reasoning_outside_output: bool,
     /// The reported input leaves audio tokens out.
@@ -107,6 +133,7 @@ impl Profile {
         call_ids: CallIdRule { min: 1, max: 40, marks: "_-" },
         sampling: SamplingRule::Always,
         top_k: true,
+        seed_field: Some("seed"),
         penalties: true,
         stop: true,
         efforts: &[
@@ -146,9 +173,19 @@ impl Profile {
         max_output: 4_096,
         embed_purpose_in_text: false,
         embed_base64: false,
+        embed_batch: 2_048,
+        effort_form: EffortForm::Word,
+        xhigh_word: "xhigh",
+        merge_neighbours: false,
+        user_after_tool: true,
+        end_marker: false,
         reasoning_outside_output: false,
         audio_outside_input: false,
     };
+
+    /// What servers of open models accept: no documents, and reasoning goes back in the field in which it came.
+    pub const OPEN: Profile =
+        Profile { documents: false, reasoning_echo: ReasoningEcho::AsSent, ..Profile::COMMON };
 
     /// Gives the accepted effort nearest to the one wished, the lower of two; `None` when none is accepted.
     #[must_use]
@@ -230,10 +267,32 @@ pub enum SamplingRule {
 pub enum ReasoningEcho {
     /// It is not sent back.
     Never,
-    /// It goes back in this field of messages that call tools.
+    /// It goes back in messages that call tools, in the field in which it came.
+    AsSent,
+    /// Messages that call tools must have this field, which is empty where the reasoning is not known.
     WithToolCalls(&'static str),
     /// It always goes back in this field.
     Always(&'static str),
+    /// It always goes back as a thinking part of the content.
+    Content,
+}
+
+/// In which fields a reasoning effort goes over the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EffortForm {
+    /// As a word.
+    Word,
+    /// As a word, of which this one stands for every effort but none.
+    OneWord(&'static str),
+    /// As a word in the object `reasoning`.
+    Object,
+    /// As the object `thinking`, which turns thinking on and off, and as a word too where the models have degrees.
+    Switch {
+        /// The models have degrees.
+        word: bool,
+    },
+    /// As a truth value in this field, which turns thinking on and off.
+    Flag(&'static str),
 }
 
 /// How thinking is asked for.

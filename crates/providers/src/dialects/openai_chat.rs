@@ -6,6 +6,7 @@ mod messages;
 mod reading;
 mod request;
 mod strict;
+mod thinking;
 mod usage;
 mod wire;
 
@@ -16,6 +17,12 @@ use motet_core::{ChatRequest, Delivery, Result, StreamEvent};
 
 use crate::dialect::{Decoder, Dialect, HttpRequest, KeyHeader, Method, Origin, Profile};
 use crate::framing::FramingKind;
+
+/// Fields of a message that the provider fills with its reasoning and wants back as they came.
+const OWN_FIELDS: [&str; 3] = ["reasoning_details", "reasoning_opaque", "reasoning_encrypted"];
+
+/// Name in a payload of the field in which the reasoning's text came.
+const CAME_IN: &str = "came_in";
 
 /// The format `openai-chat`.
 #[derive(Debug, Clone, Copy)]

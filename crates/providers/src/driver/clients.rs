@@ -150,7 +150,7 @@ fn filled(row: &ProviderRow, address: String, config: &ProviderConfig) -> Result
                 .with_provider(row.name)
                 .with_hint(format!("set {}, or the whole `base_url`", sources.join(" or ")))
         })?;
-        Ok(address.replace(&place, value))
+        Ok(address.replace(&place, value.trim_end_matches('/')))
     })
 }
 
@@ -220,6 +220,20 @@ mod tests {
 
     use super::*;
     use crate::rows;
+
+    #[test]
+    fn an_address_may_be_given_whole_or_by_the_name_in_it() {
+        let azure = rows::find("azure").unwrap();
+        let at = |name: &'static str, value: &str| {
+            let variables = vec![(name, value.to_owned())];
+            base_url(azure, &ProviderConfig { variables, ..ProviderConfig::default() })
+        };
+        let expected = "https://mine.openai.azure.com/openai/v1";
+        assert_eq!(at("resource", "mine").unwrap().as_str(), expected);
+        assert_eq!(at("endpoint", "https://mine.openai.azure.com/").unwrap().as_str(), expected);
+        let error = at("other", "").unwrap_err();
+        assert_eq!(error.hint(), Some("set `AZURE_OPENAI_RESOURCE`, or the whole `base_url`"));
+    }
 
     #[test]
     fn paths_are_joined_to_any_base() {

@@ -2,18 +2,26 @@
 
 use motet_core::request::ReasoningEffort::{High, Low, Medium, Minimal, None, Xhigh};
 
-use crate::dialect::{MaxTokensField, Profile, SamplingRule, SystemRole};
+use crate::dialect::{JsonOutput, MaxTokensField, Profile, SamplingRule, SystemRole};
 use crate::provider::{ModelRule, ProviderRow};
 
-const AS_OF: &str = "2025-12";
+const AS_OF: &str = "2026-10";
 
 /// Models that do not reason.
 const CHAT: Profile = Profile {
     max_tokens_field: MaxTokensField::MaxCompletionTokens,
     top_k: false,
     efforts: &[],
+    document_types: &["application/pdf"],
+    embed_base64: true,
     ..Profile::COMMON
 };
+
+/// The models before GPT-4o, which know no schemas of answers.
+const FIRST: Profile = Profile { json_output: JsonOutput::Tool, images: false, documents: false, ..CHAT };
+
+/// Models that look things up on the web before each answer.
+const SEARCH: Profile = Profile { sampling: SamplingRule::Never, tools: false, ..CHAT };
 
 /// The `o` models, which take no sampling options and always reason.
 const REASONING: Profile = Profile {
@@ -50,6 +58,13 @@ pub(super) const ROW: ProviderRow = ProviderRow {
     key_required: true,
     profile: CHAT,
     models: &[
+        rule("gpt-3.5", FIRST),
+        rule("gpt-4", FIRST),
+        rule("gpt-4-turbo", Profile { images: true, ..FIRST }),
+        rule("gpt-4o", CHAT),
+        rule("gpt-4o-search", SEARCH),
+        rule("gpt-4o-mini-search", SEARCH),
+        rule("gpt-4.", CHAT),
         rule("o1", REASONING),
         rule("o1-mini", O1_FIRST),
         rule("o1-preview", O1_FIRST),
@@ -61,6 +76,10 @@ pub(super) const ROW: ProviderRow = ProviderRow {
         rule("gpt-5.1-chat", CHAT),
         rule("gpt-5.2", GPT_5_2),
         rule("gpt-5.2-chat", CHAT),
+        rule("gpt-5.3", GPT_5_2),
+        rule("gpt-5.3-chat", CHAT),
+        rule("gpt-5.4", GPT_5_2),
+        rule("gpt-5.5", GPT_5_2),
     ],
     ..ProviderRow::COMPATIBLE
 };

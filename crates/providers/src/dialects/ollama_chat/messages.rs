@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::dialect::history::Losses;
 use crate::dialect::parts::{out_of_place, text_document, unsupported};
-use crate::dialect::{Profile, ReasoningEcho};
+use crate::dialect::{Profile};
 
 /// One message on the wire.
 #[derive(Serialize, Default)]
@@ -125,11 +125,7 @@ impl<'a> Writing<'a, '_> {
 
     fn assistant(&mut self, message: &'a Message) -> Result<()> {
         let mut written = WireMessage { role: "assistant", ..WireMessage::default() };
-        let echo = match self.profile.reasoning_echo {
-            ReasoningEcho::Never => false,
-            ReasoningEcho::WithToolCalls(_) => message.tool_calls().next().is_some(),
-            ReasoningEcho::Always(_) => true,
-        };
+        let echo = self.profile.reasoning_echo.is_due(message.tool_calls().next().is_some());
         for part in &message.parts {
             match part {
                 Part::Text { text, opaque } => {

@@ -1,17 +1,19 @@
 //! Messages as they go over the wire, borrowed from the request wherever they can be.
 
+mod assistant;
 mod json;
 
 use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use motet_core::message::{Media, MediaSource, Reasoning, ToolCall, ToolResult};
+use motet_core::message::{Media, MediaSource, ToolCall, ToolResult};
 use motet_core::{ChatRequest, Error, ErrorKind, Message, Part, Result, Role};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::dialect::Profile;
 use crate::dialect::call_ids;
-use crate::dialect::{Profile, ReasoningEcho};
+use crate::dialect::history::{self, Losses};
 
 /// One message on the wire.
 pub(super) struct WireMessage<'a> {
@@ -19,15 +21,16 @@ pub(super) struct WireMessage<'a> {
     content: Content<'a>,
     calls: Vec<WireCall<'a>>,
     answers: Option<Cow<'a, str>>,
-    reasoning: Option<(&'static str, String)>,
-    /// Fields that the provider sent with its reasoning and wants back.
-    opaque: Option<&'a Map<String, Value>>,
+    reasoning: Option<(&'a str, String)>,
+    /// Fields that the provider sent and wants back.
+    own: Vec<(&'a str, Cow<'a, Value>)>,
 }
 
 struct WireCall<'a> {
     id: Cow<'a, str>,
     call: &'a ToolCall,
     free_form: bool,
+    extra: Option<&'a Value>,
 }
 
 enum Content<'a> {
@@ -40,19 +43,23 @@ enum ContentPart<'a> {
     Text(Cow<'a, str>),
     Image(&'a Media),
     File(&'a Media),
+    Thinking(String),
 }
 
-/// Writes the conversation; `instruction` is added to what stands above it.
+/// Writes the conversation; `instruction` is added to what stands above it, and what is left out is told.
 pub(super) fn encode<'a>(
     request: &'a ChatRequest,
     profile: &'a Profile,
     instruction: Option<String>,
+    warnings: &mut Vec<String>,
 ) -> Result<Vec<WireMessage<'a>>> {
+    history::check_pairs(&request.messages)?;
     let mut writing = Writing {
         profile,
         provider: request.model.provider(),
         messages: Vec::with_capacity(request.messages.len() + 1),
         attached: Vec::new(),
+        losses: Losses::default(),
     };
     if let Some(instruction) = instruction {
         writing.system(Cow::Owned(instruction));
@@ -69,28 +76,69 @@ pub(super) fn encode<'a>(
         }
     }
     writing.flush_attached();
+    warnings.extend(writing.losses.warnings());
     Ok(writing.messages)
+}
+
+impl<'a> WireMessage<'a> {
+    fn new(role: &'static str, content: Content<'a>) -> Self {
+        Self { role, content, calls: Vec::new(), answers: None, reasoning: None, own: Vec::new() }
+    }
+
+    /// Tells whether it is content and nothing else.
+    fn is_plain(&self) -> bool {
+        self.calls.is_empty() && self.answers.is_none() && self.reasoning.is_none() && self.own.is_empty()
+    }
+}
+
+impl<'a> Content<'a> {
+    /// Adds what follows; texts are set apart by an empty line.
+    fn join(&mut self, more: Content<'a>) {
+        *self = match (std::mem::replace(self, Content::Null), more) {
+            (Content::Null, other) | (other, Content::Null) => other,
+            (Content::Text(first), Content::Text(second)) => {
+                Content::Text(Cow::Owned(format!("{first}\n\n{second}")))
+            }
+            (first, second) => Content::Parts(first.into_parts().chain(second.into_parts()).collect()),
+        };
+    }
+
+    fn into_parts(self) -> std::vec::IntoIter<ContentPart<'a>> {
+        match self {
+            Content::Null => Vec::new(),
+            Content::Text(text) => vec![ContentPart::Text(text)],
+            Content::Parts(parts) => parts,
+        }
+        .into_iter()
+    }
 }
 
 struct Writing<'a> {
     profile: &'a Profile,
     provider: &'a str,
     messages: Vec<WireMessage<'a>>,
-    /// Images and documents of tool results, which follow all results as one message of the user.
+    /// Images and documents of tool results and of the model, which follow as one message of the user.
     attached: Vec<ContentPart<'a>>,
+    losses: Losses,
 }
 
 impl<'a> Writing<'a> {
-    fn push(&mut self, role: &'static str, content: Content<'a>) -> &mut Self {
-        self.messages.push(WireMessage {
-            role,
-            content,
-            calls: Vec::new(),
-            answers: None,
-            reasoning: None,
-            opaque: None,
-        });
-        self
+    /// Adds a message, and gives it unless it was joined to the one before.
+    fn push(&mut self, role: &'static str, content: Content<'a>) -> Option<&mut WireMessage<'a>> {
+        let last = self.messages.last_mut();
+        if role == "user"
+            && !self.profile.user_after_tool
+            && last.as_ref().is_some_and(|last| last.role == "tool")
+        {
+            self.messages.push(WireMessage::new("assistant", Content::Text(Cow::Borrowed("OK"))));
+        } else if self.profile.merge_neighbours
+            && let Some(last) = last.filter(|last| last.role == role && last.is_plain())
+        {
+            last.content.join(content);
+            return None;
+        }
+        self.messages.push(WireMessage::new(role, content));
+        self.messages.last_mut()
     }
 
     fn system(&mut self, text: Cow<'a, str>) {
@@ -105,8 +153,8 @@ impl<'a> Writing<'a> {
             known.push_str(&text);
             return;
         }
-        self.push(role, Content::Text(text));
-        if self.profile.merge_system {
+        let added = self.push(role, Content::Text(text)).is_some();
+        if self.profile.merge_system && added {
             self.messages.rotate_right(1);
         }
     }
@@ -133,50 +181,6 @@ impl<'a> Writing<'a> {
         };
         self.push("user", content);
         Ok(())
-    }
-
-    fn assistant(&mut self, message: &'a Message) -> Result<()> {
-        let (mut calls, mut texts) = (Vec::new(), Vec::new());
-        let (mut reasoning, mut opaque) = (String::new(), None);
-        for part in &message.parts {
-            match part {
-                Part::Text { text, .. } | Part::Refusal { text } => texts.push(text.as_str()),
-                Part::ToolCall(call) => calls.push(self.call(call)),
-                Part::Reasoning(Reasoning { text, opaque: payload }) => {
-                    reasoning.push_str(text);
-                    let own = payload.as_ref().filter(|payload| payload.provider == self.provider);
-                    opaque = own.and_then(|payload| payload.payload.as_object()).or(opaque);
-                }
-                other => return Err(out_of_place(other, "assistant")),
-            }
-        }
-        let echo = match self.profile.reasoning_echo {
-            ReasoningEcho::Always(field) => Some(field),
-            ReasoningEcho::WithToolCalls(field) if !calls.is_empty() => Some(field),
-            ReasoningEcho::Never | ReasoningEcho::WithToolCalls(_) => None,
-        };
-        let reasoning = echo.filter(|_| !reasoning.is_empty()).map(|field| (field, reasoning));
-        let text = joined(&texts);
-        if text.is_empty() && calls.is_empty() && reasoning.is_none() && opaque.is_none() {
-            return Ok(());
-        }
-        let content = if text.is_empty() && !calls.is_empty() && self.profile.null_content {
-            Content::Null
-        } else {
-            Content::Text(text)
-        };
-        self.push("assistant", content);
-        if let Some(last) = self.messages.last_mut() {
-            (last.calls, last.reasoning, last.opaque) = (calls, reasoning, opaque);
-        }
-        Ok(())
-    }
-
-    fn call(&self, call: &'a ToolCall) -> WireCall<'a> {
-        let own = call.opaque.as_ref().filter(|opaque| opaque.provider == self.provider);
-        let free_form =
-            own.and_then(|opaque| opaque.payload.get("type")).is_some_and(|kind| kind == "custom");
-        WireCall { id: call_ids::on_wire(&call.id, &self.profile.call_ids), call, free_form }
     }
 
     fn tool(&mut self, message: &'a Message) -> Result<()> {
@@ -211,10 +215,8 @@ impl<'a> Writing<'a> {
             self.attached.append(&mut media);
         }
         let id = call_ids::on_wire(&result.id, &self.profile.call_ids);
-        self.push("tool", Content::Text(text));
-        if let Some(last) = self.messages.last_mut() {
-            last.answers = Some(id);
-        }
+        let answer = WireMessage::new("tool", Content::Text(text));
+        self.messages.push(WireMessage { answers: Some(id), ..answer });
         Ok(())
     }
 
@@ -278,6 +280,7 @@ fn out_of_place(part: &Part, role: &str) -> Error {
         Part::ToolResult(_) => "a tool result",
         Part::Reasoning(_) => "reasoning",
         Part::Refusal { .. } => "a refusal",
+        Part::Native { .. } => "a block of one provider",
         _ => "a part",
     };
     Error::new(ErrorKind::InvalidRequest, format!("{name} cannot stand in a message of role `{role}`"))

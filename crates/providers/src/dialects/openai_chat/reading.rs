@@ -1,6 +1,7 @@
 //! Turns answers into events; a plain answer takes the same way as a streamed one, in one piece.
 
 mod calls;
+mod media;
 mod reasoning;
 
 use std::borrow::Cow;
@@ -11,8 +12,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::usage;
-use super::wire::{Answer, Choice, Content, ContentPart, Message};
-use crate::dialect::json::parse;
+use super::wire::{Answer, Call, Choice, Content, ContentPart, Message};
+use crate::dialect::json::{Text, parse};
 use crate::dialect::{Decoder, Origin};
 use crate::dialect::{call_ids, refusal};
 use crate::framing::Frame;
@@ -25,6 +26,10 @@ const TEXT: u32 = 1;
 const REFUSAL: u32 = 2;
 /// Place of the first tool call.
 const FIRST_CALL: u32 = 3;
+/// Place of the first image, after all calls.
+const FIRST_IMAGE: u32 = 1 << 16;
+/// Place of the spoken answer.
+const AUDIO: u32 = 1 << 17;
 
 /// Reads a plain answer.
 pub(super) fn plain(body: &[u8], origin: &Origin) -> Result<Vec<StreamEvent>> {
@@ -35,7 +40,7 @@ pub(super) fn plain(body: &[u8], origin: &Origin) -> Result<Vec<StreamEvent>> {
         return Err(error);
     }
     let mut choices: Vec<Choice<'_>> = std::mem::take(&mut answer.choices).into_iter().collect();
-    let first = choices.iter().position(|choice| choice.index.unwrap_or(0) == 0).unwrap_or(0);
+    let first = choices.iter().position(|choice| choice.index.value() == 0).unwrap_or(0);
     if choices.is_empty() {
         return Err(Error::new(ErrorKind::InvalidOutput, "the answer has no choices"));
     }
@@ -85,7 +90,7 @@ impl Decoder for StreamDecoder {
         self.reading.begin(&mut answer, origin, out);
         let mut failed = None;
         for mut choice in std::mem::take(&mut answer.choices) {
-            if choice.index.unwrap_or(0) == 0 {
+            if choice.index.value() == 0 {
                 let piece = choice.delta.take();
                 failed = self.reading.choice(piece, choice, origin, out).or(failed);
             }
@@ -116,7 +121,7 @@ impl Decoder for StreamDecoder {
             return Ok(());
         }
         self.ended = true;
-        if self.reading.finish_reason.is_some() {
+        if self.reading.finish_reason.is_some() && !self.origin.profile.end_marker {
             self.reading.close(&self.origin, out);
             return Ok(());
         }
@@ -146,6 +151,7 @@ struct Reading {
     has_refusal: bool,
     calls: calls::Calls,
     hidden: reasoning::Hidden,
+    media: media::Made,
     facts: Vec<(&'static str, Value)>,
     usage: Option<Usage>,
     finish_reason: Option<String>,
@@ -161,8 +167,10 @@ impl Reading {
         if let Some(raw) = answer.usage.or(beside) {
             self.usage = usage::read(raw, &origin.profile).or(self.usage);
         }
-        if let Some(raw) = answer.citations {
-            self.fact("citations", raw, Joining::Replace);
+        for (name, raw) in [("citations", answer.citations), ("search_results", answer.search_results)] {
+            if let Some(raw) = raw {
+                self.fact(name, raw, Joining::Replace);
+            }
         }
     }
 
@@ -204,32 +212,90 @@ impl Reading {
         if let Some(native) = choice.native_finish_reason.and_then(|native| native.filled()) {
             self.set_fact("native_finish_reason", Value::String(native.into_owned()), Joining::Replace);
         }
+        if let Some(list) = choice.logprobs.and_then(logprobs) {
+            self.set_fact("logprobs", list, Joining::Append);
+        }
         choice.error.and_then(|raw| failure(raw, origin))
     }
 
     fn message(&mut self, message: &mut Message<'_>, out: &mut Vec<StreamEvent>) {
-        let shown = message.reasoning_content.take().and_then(|text| text.filled());
-        let shown = shown.or_else(|| message.reasoning.take().and_then(|text| text.filled()));
-        if let Some(raw) = message.reasoning_details {
-            let told = self.hidden.add_details(raw);
-            push_reasoning(shown.unwrap_or(Cow::Owned(told)), out);
-        } else if let Some(text) = shown {
-            push_reasoning(text, out);
-        }
-        self.hidden.add_field("reasoning_opaque", message.reasoning_opaque);
-        self.hidden.add_field("reasoning_encrypted", message.reasoning_encrypted);
-        push_content(std::mem::take(&mut message.content), out);
+        self.thought(message, out);
+        self.content(std::mem::take(&mut message.content), out);
         if let Some(text) = message.refusal.take().and_then(|text| text.filled()) {
             self.has_refusal = true;
             out.push(StreamEvent::RefusalDelta { part: REFUSAL, text: text.into_owned() });
         }
-        for call in message.tool_calls.take().unwrap_or_default() {
+        let calls = message.tool_calls.take().unwrap_or_default();
+        let single = message.function_call.take().filter(|call| calls.is_empty() && call.says_something());
+        for call in calls.into_iter().chain(single.map(Call::single)) {
             self.calls.add(call, out);
         }
-        for (name, raw) in [("annotations", message.annotations), ("images", message.images)] {
+        if let Some(raw) = message.images {
+            self.media.add_images(raw, out);
+        }
+        if let Some(raw) = message.audio {
+            self.media.add_audio(raw);
+        }
+        for (name, raw) in [("annotations", message.annotations), ("executed_tools", message.executed_tools)]
+        {
             if let Some(raw) = raw {
                 self.fact(name, raw, Joining::Append);
             }
+        }
+    }
+
+    /// Takes the reasoning, whose text may stand in two fields and in the details at once.
+    fn thought(&mut self, message: &mut Message<'_>, out: &mut Vec<StreamEvent>) {
+        let shown = named("reasoning_content", message.reasoning_content.take());
+        let shown = shown.or_else(|| named("reasoning", message.reasoning.take()));
+        let told = message.reasoning_details.map(|raw| self.hidden.add_details(raw));
+        match (shown, told) {
+            (Some((name, text)), _) => {
+                self.hidden.note_field(name);
+                push_reasoning(text, out);
+            }
+            (None, Some(told)) => push_reasoning(Cow::Owned(told), out),
+            (None, None) => {}
+        }
+        self.hidden.add_field("reasoning_opaque", message.reasoning_opaque);
+        self.hidden.add_field("reasoning_encrypted", message.reasoning_encrypted);
+    }
+
+    fn content(&mut self, content: Content<'_>, out: &mut Vec<StreamEvent>) {
+        match content {
+            Content::Nothing => {}
+            Content::Text(text) => push_text(text, out),
+            Content::Parts(parts) => {
+                for part in parts {
+                    self.part(part, out);
+                }
+            }
+        }
+    }
+
+    fn part(&mut self, part: ContentPart<'_>, out: &mut Vec<StreamEvent>) {
+        match &*part.part_type.0 {
+            "text" | "output_text" => push_text(part.text.unwrap_or_default().0, out),
+            "thinking" => {
+                let texts = match part.thinking {
+                    Content::Nothing => Vec::new(),
+                    Content::Text(text) => vec![text],
+                    Content::Parts(parts) => {
+                        let texts = parts.into_iter().filter(|part| part.part_type.0 == "text");
+                        texts.filter_map(|part| part.text?.filled()).collect()
+                    }
+                };
+                for text in texts {
+                    self.hidden.note_field("content");
+                    push_reasoning(text, out);
+                }
+            }
+            "image_url" => {
+                if let Some(raw) = part.image_url {
+                    self.media.add_images(raw, out);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -262,6 +328,7 @@ impl Reading {
         if let Some(opaque) = self.hidden.take(origin) {
             out.push(StreamEvent::PartOpaque { part: REASONING, opaque });
         }
+        self.media.close(origin, out);
         let facts = std::mem::take(&mut self.facts).into_iter();
         out.extend(facts.map(|(name, value)| StreamEvent::Metadata { name: name.to_owned(), value }));
         self.report_usage(out);
@@ -286,9 +353,16 @@ impl Reading {
                     FinishReason::Stop
                 }
             }
-            Some("length" | "max_tokens" | "model_length") => FinishReason::Length,
-            Some("tool_calls" | "function_call" | "tool_use") => FinishReason::ToolCalls,
-            Some("content_filter" | "refusal") => FinishReason::ContentFilter,
+            Some(
+                "length"
+                | "max_tokens"
+                | "max_output_tokens"
+                | "model_length"
+                | "model_context_window_exceeded"
+                | "context_length_exceeded",
+            ) => FinishReason::Length,
+            Some("tool_calls" | "tool_call" | "function_call" | "tool_use") => FinishReason::ToolCalls,
+            Some("content_filter" | "refusal" | "sensitive" | "safety") => FinishReason::ContentFilter,
             Some(_) => FinishReason::Other,
         }
     }
@@ -301,32 +375,15 @@ enum Joining {
     Append,
 }
 
-fn push_content(content: Content<'_>, out: &mut Vec<StreamEvent>) {
-    match content {
-        Content::Nothing => {}
-        Content::Text(text) => push_text(text, out),
-        Content::Parts(parts) => {
-            for part in parts {
-                push_part(part, out);
-            }
-        }
-    }
+fn named<'a>(name: &'static str, text: Option<Text<'a>>) -> Option<(&'static str, Cow<'a, str>)> {
+    Some((name, text?.filled()?))
 }
 
-fn push_part(part: ContentPart<'_>, out: &mut Vec<StreamEvent>) {
-    match &*part.part_type.0 {
-        "text" | "output_text" => push_text(part.text.unwrap_or_default().0, out),
-        "thinking" => match part.thinking {
-            Content::Nothing => {}
-            Content::Text(text) => push_reasoning(text, out),
-            Content::Parts(parts) => {
-                for part in parts.into_iter().filter(|part| part.part_type.0 == "text") {
-                    push_reasoning(part.text.unwrap_or_default().0, out);
-                }
-            }
-        },
-        _ => {}
-    }
+/// Gives the probabilities of an answer's or a piece's tokens; `None` where there are none.
+fn logprobs(raw: &RawValue) -> Option<Value> {
+    let mut value = serde_json::from_str::<Value>(raw.get()).ok()?;
+    let content = value.get_mut("content").map(Value::take)?;
+    content.as_array().is_some_and(|list| !list.is_empty()).then_some(content)
 }
 
 fn push_text(text: Cow<'_, str>, out: &mut Vec<StreamEvent>) {

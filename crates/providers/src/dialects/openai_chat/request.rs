@@ -1,13 +1,13 @@
 //! The request body: options that the profile allows, and the caller's own fields last.
 
 use motet_core::request::{JsonSchemaOutput, Output, ReasoningEffort, ToolChoice, ToolSpec};
-use motet_core::{ChatRequest, Delivery, Result};
+use motet_core::{ChatRequest, Delivery, Part, Result};
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use super::messages::{self, WireMessage};
-use super::strict;
+use super::{strict, thinking};
 use crate::dialect::fields::{self, Fields};
 use crate::dialect::options;
 use crate::dialect::{JsonOutput, Profile};
@@ -33,9 +33,10 @@ pub(super) fn encode(
     let body = Body {
         request,
         profile,
-        messages: messages::encode(request, profile, instruction)?,
+        messages: messages::encode(request, profile, instruction, &mut warnings)?,
         format,
-        effort: options::effort(request, profile, &mut warnings),
+        effort: thinking::effort(request, profile, &mut warnings)?,
+        offered: offered(request, profile, &mut warnings),
         sampling: options::sampling_allowed(request, profile, &mut warnings),
         streamed: delivery == Delivery::Streamed,
     };
@@ -44,6 +45,10 @@ pub(super) fn encode(
     }
     if !request.stop.is_empty() && !profile.stop {
         warnings.push("the model does not accept stop texts; they were left out".to_owned());
+    }
+    if lacks_json_word(request) {
+        warnings
+            .push("JSON is asked for, but no message holds the word `json`; most servers want it".to_owned());
     }
     Ok((fields::written(&body)?, warnings))
 }
@@ -81,12 +86,46 @@ fn schema_instruction(output: &JsonSchemaOutput) -> String {
     )
 }
 
+/// Which tools are offered.
+#[derive(Clone, Copy, PartialEq)]
+enum Offered {
+    Nothing,
+    WithoutChoice,
+    WithChoice,
+}
+
+/// Decides which tools are offered; a model that knows no word for calling none is offered none, unless the conversation
+/// has calls already, which make no sense to it without the tools.
+fn offered(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) -> Offered {
+    if request.tools.is_empty() {
+        return Offered::Nothing;
+    }
+    if request.tool_choice != ToolChoice::None || profile.none_tool_choice {
+        return Offered::WithChoice;
+    }
+    if request.messages.iter().all(|message| message.tool_calls().next().is_none()) {
+        warnings.push("the model cannot be told to call no tool; the tools were left out".to_owned());
+        return Offered::Nothing;
+    }
+    warnings.push("the model cannot be told to call no tool; it may call one".to_owned());
+    Offered::WithoutChoice
+}
+
+/// Tells whether the caller asks for JSON in a field of its own and no message says so, which most servers refuse.
+fn lacks_json_word(request: &ChatRequest) -> bool {
+    let mode = request.extra.get("response_format").and_then(|format| format.get("type"));
+    let says = |text: &str| text.to_ascii_lowercase().contains("json");
+    let parts = || request.messages.iter().flat_map(|message| &message.parts);
+    mode.is_some_and(|mode| mode == "json_object") && !parts().filter_map(Part::as_text).any(says)
+}
+
 struct Body<'a> {
     request: &'a ChatRequest,
     profile: &'a Profile,
     messages: Vec<WireMessage<'a>>,
     format: Option<Value>,
     effort: Option<ReasoningEffort>,
+    offered: Offered,
     sampling: bool,
     streamed: bool,
 }
@@ -100,7 +139,7 @@ impl Serialize for Body<'_> {
         self.put_tools(&mut fields)?;
         fields.put_some("response_format", self.format.as_ref())?;
         self.put_sampling(&mut fields)?;
-        fields.put_some("reasoning_effort", self.effort.map(ReasoningEffort::as_str))?;
+        thinking::put(&mut fields, self.effort, self.profile)?;
         fields.put_some(self.profile.max_tokens_field.as_str(), request.max_tokens)?;
         fields.put_some("stop", Some(&request.stop).filter(|stop| self.profile.stop && !stop.is_empty()))?;
         if self.streamed {
@@ -115,13 +154,14 @@ impl Serialize for Body<'_> {
 impl Body<'_> {
     fn put_tools<M: SerializeMap>(&self, fields: &mut Fields<'_, M>) -> Result<(), M::Error> {
         let request = self.request;
-        if request.tools.is_empty() {
+        if self.offered == Offered::Nothing {
             return Ok(());
         }
         fields.put("tools", &Tools(&request.tools))?;
         let named = |name: &str| json!({"type": "function", "function": {"name": name}});
         let choice = match &request.tool_choice {
             ToolChoice::Auto => None,
+            ToolChoice::None if self.offered == Offered::WithoutChoice => None,
             ToolChoice::None => Some(Value::from("none")),
             ToolChoice::Required => Some(Value::from(self.profile.required_word)),
             ToolChoice::Tool(name) => Some(named(name)),
@@ -133,15 +173,18 @@ impl Body<'_> {
 
     fn put_sampling<M: SerializeMap>(&self, fields: &mut Fields<'_, M>) -> Result<(), M::Error> {
         let sampling = &self.request.sampling;
-        fields.put_some("seed", sampling.seed)?;
+        if let Some(name) = self.profile.seed_field {
+            fields.put_some(name, sampling.seed)?;
+        }
         if !self.sampling {
             return Ok(());
         }
         fields.put_some("temperature", sampling.temperature)?;
         fields.put_some("top_p", sampling.top_p)?;
         fields.put_some("top_k", sampling.top_k.filter(|_| self.profile.top_k))?;
-        fields.put_some("frequency_penalty", sampling.frequency_penalty)?;
-        fields.put_some("presence_penalty", sampling.presence_penalty)
+        let penalties = self.profile.penalties;
+        fields.put_some("frequency_penalty", sampling.frequency_penalty.filter(|_| penalties))?;
+        fields.put_some("presence_penalty", sampling.presence_penalty.filter(|_| penalties))
     }
 }
 
@@ -179,6 +222,9 @@ impl Serialize for Function<'_> {
             map.serialize_entry("description", &self.0.description)?;
         }
         map.serialize_entry("parameters", &self.0.parameters)?;
+        if let Some(strict) = self.0.strict {
+            map.serialize_entry("strict", &strict)?;
+        }
         map.end()
     }
 }

@@ -2,4 +2,6 @@
 
 mod answers;
 mod equal;
+mod history;
 mod requests;
+mod rows;

@@ -30,6 +30,8 @@ pub(super) struct Answer<'a> {
     pub(super) x_groq: Option<Extension<'a>>,
     #[serde(borrow, default)]
     pub(super) citations: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) search_results: Option<&'a RawValue>,
 }
 
 /// Where some servers put what others put beside the choices.
@@ -61,7 +63,7 @@ impl<'a> IntoIterator for Choices<'a> {
 #[derive(Deserialize)]
 pub(super) struct Choice<'a> {
     #[serde(default)]
-    pub(super) index: Option<i64>,
+    pub(super) index: Count,
     /// The whole message; boxed, as moving it around costs more.
     #[serde(borrow, default)]
     pub(super) message: Option<Box<Message<'a>>>,
@@ -72,6 +74,8 @@ pub(super) struct Choice<'a> {
     pub(super) finish_reason: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub(super) native_finish_reason: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) logprobs: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) error: Option<&'a RawValue>,
 }
@@ -99,19 +103,30 @@ pub(super) struct Message<'a> {
     pub(super) annotations: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) images: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) audio: Option<&'a RawValue>,
+    /// Tools that the provider ran itself.
+    #[serde(borrow, default)]
+    pub(super) executed_tools: Option<&'a RawValue>,
+    /// The one call of the time before `tool_calls`.
+    #[serde(borrow, default)]
+    pub(super) function_call: Option<Function<'a>>,
 }
 
 /// A tool call or a piece of one.
 #[derive(Deserialize)]
 pub(super) struct Call<'a> {
     #[serde(default)]
-    pub(super) index: Option<i64>,
+    pub(super) index: Count,
     #[serde(borrow, default)]
     pub(super) id: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub(super) function: Option<Function<'a>>,
     #[serde(borrow, default)]
     pub(super) custom: Option<Custom<'a>>,
+    /// What the provider wants back with the call.
+    #[serde(borrow, default)]
+    pub(super) extra_content: Option<&'a RawValue>,
 }
 
 /// What a tool call calls.
@@ -121,6 +136,27 @@ pub(super) struct Function<'a> {
     pub(super) name: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub(super) arguments: Option<&'a RawValue>,
+}
+
+impl Function<'_> {
+    /// Tells whether it is more than a filler.
+    pub(super) fn says_something(&self) -> bool {
+        let named = self.name.as_ref().is_some_and(|name| !name.0.is_empty());
+        named || self.arguments.is_some_and(|raw| !matches!(raw.get(), "null" | "\"\""))
+    }
+}
+
+impl<'a> Call<'a> {
+    /// Makes a call of the form that has no list; its pieces share a place of their own.
+    pub(super) fn single(function: Function<'a>) -> Self {
+        Call {
+            index: Count(Some(u64::MAX)),
+            id: None,
+            function: Some(function),
+            custom: None,
+            extra_content: None,
+        }
+    }
 }
 
 /// A call of a free-form tool.
@@ -151,6 +187,8 @@ pub(super) struct ContentPart<'a> {
     /// Thinking in parts of its own, or as a text.
     #[serde(borrow, default)]
     pub(super) thinking: Content<'a>,
+    #[serde(borrow, default)]
+    pub(super) image_url: Option<&'a RawValue>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
@@ -235,5 +273,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Piece<'a> {
 }
 
 fn text_part(text: Cow<'_, str>) -> ContentPart<'_> {
-    ContentPart { part_type: Text(Cow::Borrowed("text")), text: Some(Text(text)), thinking: Content::Nothing }
+    ContentPart {
+        part_type: Text(Cow::Borrowed("text")),
+        text: Some(Text(text)),
+        thinking: Content::Nothing,
+        image_url: None,
+    }
 }

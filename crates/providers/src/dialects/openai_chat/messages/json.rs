@@ -13,7 +13,7 @@ impl Serialize for WireMessage<'_> {
         if let Some((field, text)) = &self.reasoning {
             map.serialize_entry(field, text)?;
         }
-        for (name, value) in self.opaque.into_iter().flatten() {
+        for (name, value) in &self.own {
             map.serialize_entry(name, value)?;
         }
         if !self.calls.is_empty() {
@@ -39,6 +39,9 @@ impl Serialize for WireCall<'_> {
             let arguments = if empty { "{}" } else { call.arguments.as_str() };
             map.serialize_entry("type", "function")?;
             map.serialize_entry("function", &Pair([("name", &call.name), ("arguments", arguments)]))?;
+        }
+        if let Some(extra) = self.extra {
+            map.serialize_entry("extra_content", extra)?;
         }
         map.end()
     }
@@ -84,6 +87,11 @@ impl Serialize for ContentPart<'_> {
             ContentPart::File(media) => {
                 map.serialize_entry("type", "file")?;
                 map.serialize_entry("file", &File(media))?;
+            }
+            ContentPart::Thinking(text) => {
+                let text = Pair([("type", "text"), ("text", text)]);
+                map.serialize_entry("type", "thinking")?;
+                map.serialize_entry("thinking", &[text])?;
             }
         }
         map.end()

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use motet_core::StreamEvent;
 use motet_core::message::Opaque;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::super::wire::Call;
 use super::FIRST_CALL;
@@ -24,13 +24,15 @@ pub(super) struct Calls {
 }
 
 struct Slot {
-    index: Option<i64>,
+    index: Option<u64>,
     id: String,
     name: String,
     /// Arguments that arrived before the call could be announced.
     held: String,
     announced: bool,
     free_form: bool,
+    /// What the provider wants back with the call.
+    extra: Option<Value>,
 }
 
 impl Calls {
@@ -40,6 +42,7 @@ impl Calls {
 
     /// Takes a call or a piece of one.
     pub(super) fn add(&mut self, call: Call<'_>, out: &mut Vec<StreamEvent>) {
+        let extra = call.extra_content.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
         let free_form = call.function.is_none() && call.custom.is_some();
         let (name, arguments) = match (call.function, call.custom) {
             (Some(function), _) => (function.name, arguments_text(function.arguments)),
@@ -47,7 +50,7 @@ impl Calls {
             (None, None) => (None, Cow::Borrowed("")),
         };
         let (id, name) = (call.id.unwrap_or_default().0, name.unwrap_or_default().0);
-        let Some(place) = self.place(call.index, &id, &name) else { return };
+        let Some(place) = self.place(call.index.0, &id, &name) else { return };
         for earlier in 0..self.slots.len() {
             if earlier != place {
                 self.announce(earlier, out);
@@ -56,6 +59,7 @@ impl Calls {
         self.latest = Some(place);
         let Some(slot) = self.slots.get_mut(place) else { return };
         slot.free_form |= free_form;
+        slot.extra = extra.filter(|extra| !extra.is_null()).or_else(|| slot.extra.take());
         if !slot.announced {
             slot.learn(id, &name);
         }
@@ -79,10 +83,9 @@ impl Calls {
     /// Ends all calls.
     pub(super) fn close(&mut self, origin: &Origin, out: &mut Vec<StreamEvent>) {
         self.flush(out);
-        for (slot, part) in self.slots.iter().zip(FIRST_CALL..) {
-            if slot.free_form {
-                let provider = origin.row.name.to_owned();
-                let opaque = Opaque { provider, payload: json!({"type": "custom"}) };
+        for (slot, part) in self.slots.iter_mut().zip(FIRST_CALL..) {
+            if let Some(payload) = slot.payload() {
+                let opaque = Opaque { provider: origin.row.name.to_owned(), payload };
                 out.push(StreamEvent::PartOpaque { part, opaque });
             }
             out.push(StreamEvent::ToolCallEnded { part });
@@ -90,7 +93,7 @@ impl Calls {
     }
 
     /// Finds the slot of a piece, or makes one: a new id on a used index is a new call.
-    fn place(&mut self, index: Option<i64>, id: &str, name: &str) -> Option<usize> {
+    fn place(&mut self, index: Option<u64>, id: &str, name: &str) -> Option<usize> {
         let known = |slot: &&Slot| slot.id.is_empty() || id.is_empty() || slot.id == id;
         let found = if index.is_some() {
             let of_index = |place: &usize| self.slots.get(*place).is_some_and(|slot| slot.index == index);
@@ -113,6 +116,7 @@ impl Calls {
                 held: String::new(),
                 announced: false,
                 free_form: false,
+                extra: None,
             });
             Some(self.slots.len() - 1)
         })
@@ -133,6 +137,18 @@ impl Calls {
 }
 
 impl Slot {
+    /// Gives what goes back with the call beside its id, name, and arguments.
+    fn payload(&mut self) -> Option<Value> {
+        let mut payload = Map::new();
+        if self.free_form {
+            payload.insert("type".to_owned(), json!("custom"));
+        }
+        if let Some(extra) = self.extra.take() {
+            payload.insert("extra_content".to_owned(), extra);
+        }
+        (!payload.is_empty()).then_some(Value::Object(payload))
+    }
+
     /// Takes an id, and a name that may come in pieces or be repeated.
     fn learn(&mut self, id: Cow<'_, str>, name: &str) {
         if self.id.is_empty() {

@@ -1,11 +1,13 @@
 //! What the provider needs back of its reasoning: details, signatures, encrypted texts.
 //!
-//! The payload is the fields of the message as they came; streamed details are joined to what a plain answer holds.
+//! The payload is the fields of the message as they came; streamed details are joined to what a plain answer holds. It
+//! also names the field in which the text came, so that the text can go back there and to no other provider.
 
 use motet_core::message::Opaque;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::super::CAME_IN;
 use crate::dialect::Origin;
 
 const DETAILS: &str = "reasoning_details";
@@ -17,6 +19,8 @@ const GROWING: [&str; 3] = ["text", "summary", "data"];
 #[derive(Default)]
 pub(super) struct Hidden {
     fields: Map<String, Value>,
+    /// The field in which the text came.
+    came_in: Option<&'static str>,
 }
 
 impl Hidden {
@@ -33,6 +37,11 @@ impl Hidden {
                 self.fields.insert(name.to_owned(), value);
             }
         }
+    }
+
+    /// Notes the field in which text came.
+    pub(super) fn note_field(&mut self, name: &'static str) {
+        self.came_in.get_or_insert(name);
     }
 
     /// Takes details and gives the reasoning text that they show.
@@ -58,7 +67,10 @@ impl Hidden {
 
     /// Gives the payload, if there is any.
     pub(super) fn take(&mut self, origin: &Origin) -> Option<Opaque> {
-        let fields = std::mem::take(&mut self.fields);
+        let mut fields = std::mem::take(&mut self.fields);
+        if let Some(name) = self.came_in.take() {
+            fields.insert(CAME_IN.to_owned(), Value::from(name));
+        }
         (!fields.is_empty())
             .then(|| Opaque { provider: origin.row.name.to_owned(), payload: Value::Object(fields) })
     }

@@ -6,7 +6,7 @@ use motet_core::accumulate::Accumulator;
 use motet_core::{ChatResponse, Error, ErrorKind, FinishReason, Part, StreamEvent};
 use serde_json::{Value, json};
 
-use crate::dialect::{Dialect as _, Origin};
+use crate::dialect::{Dialect as _, Origin, Profile};
 use crate::dialects::openai_chat::OpenAiChat;
 use crate::framing::Frame;
 use crate::rows;
@@ -148,6 +148,8 @@ fn the_reason_for_the_end_is_translated() {
         (json!("model_length"), json!({}), F::Length),
         (json!("function_call"), json!({}), F::ToolCalls),
         (json!("content_filter"), json!({}), F::ContentFilter),
+        (json!("sensitive"), json!({}), F::ContentFilter),
+        (json!("model_context_window_exceeded"), json!({}), F::Length),
         (json!("insufficient_system_resource"), json!({}), F::Other),
         (json!(""), json!({}), F::Unknown),
         (Value::Null, json!({}), F::Unknown),
@@ -243,17 +245,84 @@ fn what_the_provider_needs_back_is_kept_and_labelled() {
     assert_eq!(opaque.provider, "custom");
     let whole =
         json!({"type": "reasoning.text", "text": "ab", "index": 0, "format": null, "signature": "sig"});
-    assert_eq!(opaque.payload, json!({"reasoning_details": [whole, secret], "reasoning_opaque": "opaque"}));
+    let expected =
+        json!({"came_in": "reasoning", "reasoning_details": [whole, secret], "reasoning_opaque": "opaque"});
+    assert_eq!(opaque.payload, expected);
+}
+
+#[test]
+fn images_and_speech_become_parts() {
+    let image = |url: &str| json!({"type": "image_url", "image_url": {"url": url}});
+    let spoken = |data: &str, id: Value| json!({"audio": {"id": id, "data": data}});
+    let chunks = [
+        delta(json!({"content": "Here:", "images": [image("data:image/png;base64,AA==")]})),
+        delta(json!({"images": [image("data:image/png;base64,AA=="), image("https://h/b.png")]})),
+        delta(spoken("AA", json!("audio_1"))),
+        delta(spoken("BB", Value::Null)),
+        delta(json!({"audio": {"id": "", "data": ""}, "content": [image("https://h/c.png")]})),
+    ];
+    let response = streamed(&chunks[..4]).unwrap();
+    let addresses = |response: &ChatResponse| {
+        let images = response.message.parts.iter().filter_map(|part| match part {
+            Part::Image(media) => Some((media.media_type.clone(), format!("{:?}", media.source))),
+            _ => None,
+        });
+        images.collect::<Vec<_>>()
+    };
+    let inline = (Some("image/png".to_owned()), r#"Base64("AA==")"#.to_owned());
+    assert_eq!(addresses(&response), [inline, (None, r#"Url("https://h/b.png")"#.to_owned())]);
+    let Some(Part::Native { opaque }) = response.message.parts.last() else { panic!("{response:?}") };
+    assert_eq!((opaque.provider.as_str(), &opaque.payload["audio"]["data"]), ("custom", &json!("AABB")));
+    let empty = streamed(&chunks[4..]).unwrap();
+    assert_eq!(addresses(&empty), [(None, r#"Url("https://h/c.png")"#.to_owned())]);
+    assert_eq!(empty.message.parts.len(), 1);
+}
+
+#[test]
+fn the_call_of_the_time_before_lists_is_read_unless_it_is_a_filler() {
+    let called = json!({"function_call": {"name": "f", "arguments": "{\"x\":1}"}});
+    let response =
+        plain(&json!({"choices": [{"message": called, "finish_reason": "function_call"}]})).unwrap();
+    let read: Vec<(String, String)> =
+        calls(&response).into_iter().map(|(_, name, text)| (name, text)).collect();
+    assert_eq!(read, [("f".to_owned(), "{\"x\":1}".to_owned())]);
+    assert!(response.message.tool_calls().all(|call| call.minted));
+    let pieces = [("f", ""), ("", "{\"x\""), ("", ":1}")];
+    let chunks =
+        pieces.map(|(name, text)| delta(json!({"function_call": {"name": name, "arguments": text}})));
+    assert_eq!(calls(&streamed(&chunks).unwrap())[0].2, "{\"x\":1}");
+    let filler = json!({"content": "a", "function_call": {"name": "", "arguments": ""}});
+    assert_eq!(calls(&plain(&json!({"choices": [{"message": filler}]})).unwrap()), []);
+}
+
+#[test]
+fn what_a_provider_wants_back_with_a_call_is_kept_with_it() {
+    let signed = json!({"google": {"thought_signature": "sig"}});
+    let first = json!({"index": 0, "id": "a", "function": {"name": "f"}, "extra_content": signed});
+    let rest = json!({"index": 0, "function": {"arguments": "{}"}, "extra_content": null});
+    let response =
+        streamed(&[delta(json!({"tool_calls": [first]})), delta(json!({"tool_calls": [rest]}))]).unwrap();
+    let opaque = response.message.tool_calls().next().unwrap().opaque.clone().unwrap();
+    assert_eq!((opaque.provider.as_str(), opaque.payload), ("custom", json!({"extra_content": signed})));
 }
 
 #[test]
 fn facts_without_a_field_are_kept() {
+    let sure = |token: &str| json!({"content": [{"token": token}], "refusal": null});
     let response = streamed(&[
-        json!({"citations": ["u1"], "choices": [{"delta": {"annotations": [1]}}]}),
-        json!({"citations": ["u1", "u2"], "choices": [{"delta": {"annotations": [2]}, "native_finish_reason": "end"}]}),
+        json!({"citations": ["u1"], "choices": [{"delta": {"annotations": [1]}, "logprobs": sure("a")}]}),
+        json!({"citations": ["u1", "u2"], "choices": [{
+            "delta": {"annotations": [2], "executed_tools": [{"type": "search"}]},
+            "native_finish_reason": "end", "logprobs": sure("b"),
+        }]}),
+        json!({"search_results": [{"url": "u1"}], "choices": [{"delta": {}, "logprobs": {"content": null}}]}),
     ])
     .unwrap();
-    let expected = json!({"annotations": [1, 2], "citations": ["u1", "u2"], "native_finish_reason": "end"});
+    let expected = json!({
+        "annotations": [1, 2], "citations": ["u1", "u2"], "native_finish_reason": "end",
+        "executed_tools": [{"type": "search"}], "search_results": [{"url": "u1"}],
+        "logprobs": [{"token": "a"}, {"token": "b"}],
+    });
     assert_eq!(Value::Object(response.metadata), expected);
 }
 
@@ -291,6 +360,12 @@ fn a_stream_without_a_genuine_end_is_truncated() {
     let (events, result) = frames(&[text("Hel"), finish]);
     result.unwrap();
     assert_eq!(fold(events).finish_reason, FinishReason::Stop);
+    let strict = Profile { end_marker: true, ..Profile::COMMON };
+    let mut decoder = OpenAiChat.decoder(&Arc::new(Origin { profile: strict, ..(*origin()).clone() }));
+    let data = json!({"choices": [{"delta": {"content": "a"}, "finish_reason": "length"}]}).to_string();
+    let mut out = Vec::new();
+    decoder.frame(Frame { event: None, data: data.as_bytes() }, &mut out).unwrap();
+    assert_eq!(decoder.finish(&mut out).unwrap_err().kind(), ErrorKind::Truncated);
     let (events, result) = frames(&[("", "[DONE]".into()), text("late")]);
     result.unwrap();
     assert_eq!(fold(events).text(), "");

@@ -1,25 +1,25 @@
 //! What is sent for what is asked.
 
-use motet_core::message::{Media, MediaSource, Opaque, Reasoning, ToolCall, ToolResult};
+use motet_core::message::{Media, MediaSource, ToolCall, ToolResult};
 use motet_core::request::{JsonSchemaOutput, Output, ReasoningEffort, ToolChoice, ToolSpec};
 use motet_core::{ChatRequest, Delivery, ErrorKind, Message, Part, Role};
 use serde_json::{Value, json};
 
 use crate::dialect::{
-    CallIdRule, Dialect as _, JsonOutput, MaxTokensField, Profile, ReasoningEcho, SamplingRule, SystemRole,
+    CallIdRule, Dialect as _, EffortForm, JsonOutput, MaxTokensField, Profile, SamplingRule, SystemRole,
 };
 use crate::dialects::openai_chat::OpenAiChat;
 
-fn request(messages: Vec<Message>) -> ChatRequest {
+pub(super) fn request(messages: Vec<Message>) -> ChatRequest {
     ChatRequest::new("custom:m".parse().unwrap(), messages)
 }
 
-fn body(request: &ChatRequest, profile: &Profile) -> Value {
+pub(super) fn body(request: &ChatRequest, profile: &Profile) -> Value {
     let sent = OpenAiChat.encode(request, profile, Delivery::Plain).unwrap();
     serde_json::from_slice(&sent.body).unwrap()
 }
 
-fn messages(sent: Vec<Message>, profile: &Profile) -> Value {
+pub(super) fn messages(sent: Vec<Message>, profile: &Profile) -> Value {
     body(&request(sent), profile)["messages"].take()
 }
 
@@ -29,15 +29,15 @@ fn refusal(sent: Vec<Message>, profile: &Profile) -> (ErrorKind, String) {
     (error.kind(), error.message().to_owned())
 }
 
-fn warnings(request: &ChatRequest, profile: &Profile) -> Vec<String> {
+pub(super) fn warnings(request: &ChatRequest, profile: &Profile) -> Vec<String> {
     OpenAiChat.encode(request, profile, Delivery::Plain).unwrap().warnings
 }
 
-fn tool(name: &str) -> ToolSpec {
+pub(super) fn tool(name: &str) -> ToolSpec {
     ToolSpec::new(name, "Does it.", json!({"type": "object"}))
 }
 
-fn call(id: &str, arguments: &str) -> ToolCall {
+pub(super) fn call(id: &str, arguments: &str) -> ToolCall {
     ToolCall { id: id.into(), name: "add".into(), arguments: arguments.into(), minted: false, opaque: None }
 }
 
@@ -45,15 +45,23 @@ fn result(id: &str, content: Vec<Part>) -> ToolResult {
     ToolResult { id: id.into(), name: "add".into(), content, is_error: false }
 }
 
-fn assistant(parts: Vec<Part>) -> Message {
+pub(super) fn assistant(parts: Vec<Part>) -> Message {
     Message { role: Role::Assistant, parts }
+}
+
+/// Makes a message of the model and the answers to its calls.
+pub(super) fn answered(parts: Vec<Part>) -> Vec<Message> {
+    let said = assistant(parts);
+    let results: Vec<ToolResult> =
+        said.tool_calls().map(|call| result(&call.id, vec![Part::text("4")])).collect();
+    if results.is_empty() { vec![said] } else { vec![said, Message::tool(results)] }
 }
 
 fn media(media_type: Option<&str>, source: MediaSource) -> Media {
     Media { media_type: media_type.map(str::to_owned), source, name: None }
 }
 
-fn bytes(media_type: &str, data: &str) -> Media {
+pub(super) fn bytes(media_type: &str, data: &str) -> Media {
     media(Some(media_type), MediaSource::Base64(data.to_owned()))
 }
 
@@ -131,6 +139,18 @@ fn what_the_model_does_not_accept_is_left_out_and_told() {
     );
     let unreasoning = Profile { efforts: &[], ..narrow };
     assert_eq!(warnings(&asked, &unreasoning)[0], "the model does not reason; effort `xhigh` was left out");
+    let plainer =
+        Profile { penalties: false, seed_field: Some("random_seed"), efforts: &[], ..Profile::COMMON };
+    let mut seeded = request(vec![Message::user("Hi")]);
+    seeded.sampling.seed = Some(7);
+    seeded.sampling.presence_penalty = Some(0.5);
+    assert_eq!(body(&seeded, &plainer)["random_seed"], 7);
+    assert_eq!(warnings(&seeded, &plainer), ["the model does not accept `presence_penalty`; left out"]);
+    let unseeded = Profile { seed_field: None, ..plainer };
+    assert_eq!(
+        warnings(&seeded, &unseeded),
+        ["the model does not accept `presence_penalty`, `seed`; left out"]
+    );
     asked.reasoning_effort = Some(ReasoningEffort::None);
     let either = Profile { sampling: SamplingRule::WithoutReasoning, ..Profile::COMMON };
     assert_eq!(body(&asked, &either)["temperature"], 0.5);
@@ -163,6 +183,26 @@ fn tool_options_never_go_without_tools() {
         let error = OpenAiChat.encode(&asked, &profile, Delivery::Plain).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
+    asked.tool_choice = ToolChoice::Required;
+    let free = Profile { required_tool_choice: false, none_tool_choice: false, ..Profile::COMMON };
+    let error = OpenAiChat.encode(&asked, &free, Delivery::Plain).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Unsupported, "the model cannot be made to call a tool")
+    );
+    asked.tool_choice = ToolChoice::None;
+    assert_eq!(body(&asked, &Profile::COMMON)["tool_choice"], "none");
+    assert!(body(&asked, &free).get("tools").is_none());
+    assert_eq!(
+        warnings(&asked, &free),
+        ["the model cannot be told to call no tool; the tools were left out"]
+    );
+    asked.messages.extend(answered(vec![Part::ToolCall(call("a", "{}"))]));
+    let sent = body(&asked, &free);
+    assert!(sent.get("tools").is_some() && sent.get("tool_choice").is_none());
+    assert_eq!(warnings(&asked, &free), ["the model cannot be told to call no tool; it may call one"]);
+    asked.tools[0].strict = Some(true);
+    assert_eq!(body(&asked, &Profile::COMMON)["tools"][0]["function"]["strict"], true);
     asked.tool_choice = ToolChoice::Tool("sub".into());
     let error = OpenAiChat.encode(&asked, &Profile::COMMON, Delivery::Plain).unwrap_err();
     assert_eq!(error.message(), "tool `sub` must be called, but it is not among the tools");
@@ -228,7 +268,7 @@ fn a_conversation_with_tools_keeps_calls_and_results_together() {
         call_ids: CallIdRule { min: 9, max: 9, marks: "" },
         ..Profile::COMMON
     };
-    let sent = messages(vec![assistant(vec![Part::ToolCall(call("a", "{}"))])], &picky);
+    let sent = messages(answered(vec![Part::ToolCall(call("a", "{}"))]), &picky);
     assert_eq!(sent[0]["content"], "");
     assert_eq!(sent[0]["tool_calls"][0]["id"].as_str().unwrap().len(), 9);
 }
@@ -248,6 +288,7 @@ fn media_go_as_parts_and_those_of_results_follow_all_results() {
                     Part::Document(bytes("text/plain", "aGk=")),
                 ],
             },
+            assistant(vec![Part::ToolCall(call("a", "{}")), Part::ToolCall(call("b", "{}"))]),
             Message::tool(vec![result("a", vec![png()])]),
             Message::tool(vec![result("b", vec![Part::text("two")])]),
             Message::user("Next"),
@@ -255,6 +296,8 @@ fn media_go_as_parts_and_those_of_results_follow_all_results() {
         &Profile::COMMON,
     );
     let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}});
+    let called =
+        |id: &str| json!({"id": id, "type": "function", "function": {"name": "add", "arguments": "{}"}});
     let expected = json!([
         {"role": "user", "content": [
             {"type": "text", "text": "Look"},
@@ -263,6 +306,7 @@ fn media_go_as_parts_and_those_of_results_follow_all_results() {
             {"type": "file", "file": {"filename": "document.pdf", "file_data": "data:application/pdf;base64,AQ=="}},
             {"type": "text", "text": "<document name=\"document\">\nhi\n</document>"},
         ]},
+        {"role": "assistant", "content": null, "tool_calls": [called("a"), called("b")]},
         {"role": "tool", "content": "The result follows in the next message.", "tool_call_id": "a"},
         {"role": "tool", "content": "two", "tool_call_id": "b"},
         {"role": "user", "content": [
@@ -337,38 +381,104 @@ fn instructions_take_the_role_and_place_that_the_model_knows() {
 }
 
 #[test]
-fn reasoning_goes_back_where_it_is_wanted_and_only_to_its_provider() {
-    let thought = |provider: &str| {
-        let payload = json!({"reasoning_details": [{"type": "reasoning.text", "text": "hm"}]});
-        let opaque = Some(Opaque { provider: provider.into(), payload });
-        Part::Reasoning(Reasoning { text: "hm".into(), opaque })
+fn messages_stand_in_the_order_that_the_model_accepts() {
+    let joined = Profile { merge_neighbours: true, system_role: SystemRole::User, ..Profile::COMMON };
+    let picture = Message { role: Role::User, parts: vec![Part::Image(bytes("image/png", "AA=="))] };
+    let sent = vec![
+        Message::system("Be brief."),
+        Message::user("Hi"),
+        Message::assistant("Hello"),
+        assistant(vec![Part::text("there")]),
+        Message::user("Look"),
+        picture,
+    ];
+    let image = json!({"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}});
+    let expected = json!([
+        {"role": "user", "content": "Be brief.\n\nHi"},
+        {"role": "assistant", "content": "Hello\n\nthere"},
+        {"role": "user", "content": [{"type": "text", "text": "Look"}, image]},
+    ]);
+    assert_eq!(messages(sent, &joined), expected);
+    let mut sent = answered(vec![Part::ToolCall(call("a", "{}"))]);
+    sent.push(Message::user("Next"));
+    let roles = |profile: &Profile| {
+        let sent = messages(sent.clone(), profile);
+        sent.as_array()
+            .unwrap()
+            .iter()
+            .map(|message| message["role"].to_string())
+            .collect::<Vec<_>>()
+            .join(" ")
     };
-    let told = |parts: Vec<Part>, echo: ReasoningEcho| {
-        messages(vec![assistant(parts)], &Profile { reasoning_echo: echo, ..Profile::COMMON })
-    };
-    let with_calls = ReasoningEcho::WithToolCalls("reasoning_content");
-    let own = told(vec![thought("custom"), Part::text("4")], ReasoningEcho::Never);
-    let details = json!([{"type": "reasoning.text", "text": "hm"}]);
-    assert_eq!(own, json!([{"role": "assistant", "content": "4", "reasoning_details": details}]));
-    let foreign = told(vec![thought("other"), Part::text("4")], with_calls);
-    assert_eq!(foreign, json!([{"role": "assistant", "content": "4"}]));
-    let called = told(vec![thought("other"), Part::ToolCall(call("a", "{}"))], with_calls);
-    assert_eq!(called[0]["reasoning_content"], "hm");
-    let always = told(vec![thought("other"), Part::text("4")], ReasoningEcho::Always("reasoning"));
-    assert_eq!(always[0]["reasoning"], "hm");
-    assert_eq!(told(vec![thought("other")], ReasoningEcho::Never), json!([]));
+    assert_eq!(roles(&Profile::COMMON), r#""assistant" "tool" "user""#);
+    let strict = Profile { user_after_tool: false, ..Profile::COMMON };
+    assert_eq!(roles(&strict), r#""assistant" "tool" "assistant" "user""#);
 }
 
 #[test]
-fn a_free_form_call_goes_back_as_it_came() {
-    let free = |provider: &str| {
-        let opaque = Some(Opaque { provider: provider.into(), payload: json!({"type": "custom"}) });
-        let sent = vec![assistant(vec![Part::ToolCall(ToolCall { opaque, ..call("a", "x = 1") })])];
-        messages(sent, &Profile::COMMON)[0]["tool_calls"][0].take()
+fn an_effort_goes_in_the_fields_that_the_model_knows() {
+    use ReasoningEffort::{High, None as Off, Xhigh};
+    let mut asked = request(vec![Message::user("Hi")]);
+    for (form, effort, expected) in [
+        (EffortForm::Word, High, json!({"reasoning_effort": "high"})),
+        (EffortForm::OneWord("default"), High, json!({"reasoning_effort": "default"})),
+        (EffortForm::OneWord("default"), Off, json!({"reasoning_effort": "none"})),
+        (EffortForm::Word, Xhigh, json!({"reasoning_effort": "max"})),
+        (EffortForm::Object, High, json!({"reasoning": {"effort": "high"}})),
+        (
+            EffortForm::Switch { word: true },
+            High,
+            json!({"thinking": {"type": "enabled"}, "reasoning_effort": "high"}),
+        ),
+        (EffortForm::Switch { word: false }, High, json!({"thinking": {"type": "enabled"}})),
+        (EffortForm::Switch { word: true }, Off, json!({"thinking": {"type": "disabled"}})),
+        (EffortForm::Flag("enable_thinking"), High, json!({"enable_thinking": true})),
+        (EffortForm::Flag("enable_thinking"), Off, json!({"enable_thinking": false})),
+    ] {
+        asked.reasoning_effort = Some(effort);
+        let mut sent = body(&asked, &Profile { effort_form: form, xhigh_word: "max", ..Profile::COMMON });
+        let sent = sent.as_object_mut().unwrap();
+        sent.retain(|name, _| name != "model" && name != "messages");
+        assert_eq!(Value::Object(sent.clone()), expected);
+    }
+}
+
+#[test]
+fn a_forced_call_keeps_a_model_from_thinking_that_cannot_do_both() {
+    let mut asked = request(vec![Message::user("Hi")]);
+    asked.tools = vec![tool("add")];
+    asked.tool_choice = ToolChoice::Required;
+    let one_of_both = Profile {
+        forced_while_thinking: false,
+        effort_form: EffortForm::Switch { word: true },
+        ..Profile::COMMON
     };
-    assert_eq!(
-        free("custom"),
-        json!({"id": "a", "type": "custom", "custom": {"name": "add", "input": "x = 1"}})
+    assert_eq!(body(&asked, &one_of_both)["thinking"], json!({"type": "disabled"}));
+    assert_eq!(warnings(&asked, &one_of_both), ["a call is required, so the model was asked not to think"]);
+    asked.reasoning_effort = Some(ReasoningEffort::None);
+    assert!(warnings(&asked, &one_of_both).is_empty());
+    asked.reasoning_effort = Some(ReasoningEffort::High);
+    let kind = |profile: &Profile| OpenAiChat.encode(&asked, profile, Delivery::Plain).unwrap_err().kind();
+    assert_eq!(kind(&one_of_both), ErrorKind::InvalidRequest);
+    assert_eq!(kind(&Profile { efforts: &[ReasoningEffort::High], ..one_of_both }), ErrorKind::Unsupported);
+    asked.tool_choice = ToolChoice::Auto;
+    assert_eq!(body(&asked, &one_of_both)["thinking"], json!({"type": "enabled"}));
+}
+
+#[test]
+fn a_call_without_its_result_is_refused_by_name() {
+    let error = refusal(
+        vec![assistant(vec![Part::ToolCall(call("a", "{}"))]), Message::user("Hi")],
+        &Profile::COMMON,
     );
-    assert_eq!(free("other")["type"], "function");
+    assert_eq!(error, (ErrorKind::InvalidRequest, "the call `a` of tool `add` is not answered".to_owned()));
+}
+
+#[test]
+fn json_asked_for_in_a_field_of_the_callers_own_wants_its_word_in_a_message() {
+    let mut asked = request(vec![Message::user("Three colours")]);
+    asked.extra = json!({"response_format": {"type": "json_object"}}).as_object().unwrap().clone();
+    assert_eq!(warnings(&asked, &Profile::COMMON).len(), 1);
+    asked.messages.push(Message::user("as JSON"));
+    assert!(warnings(&asked, &Profile::COMMON).is_empty());
 }
