@@ -94,19 +94,7 @@ pub struct Profile {
     pub embed_base64: bool,
     /// Texts that one request of embeddings may hold at most.
     pub embed_batch: usize,
-    impl ReasoningEcho {
-    /// Tells whether reasoning goes back in a message that calls tools, or in one that does not.
-    #[must_use]
-    pub fn is_due(self, with_calls: bool) -> bool {
-        match self {
-            ReasoningEcho::Never => false,
-            ReasoningEcho::AsSent | ReasoningEcho::WithToolCalls(_) => with_calls,
-            ReasoningEcho::Always(_) | ReasoningEcho::Content => true,
-        }
-    }
-}
-
-/// In which fields a reasoning effort goes over the wire.
+    /// In which fields a reasoning effort goes over the wire.
     pub effort_form: EffortForm,
     /// Word for the greatest effort.
     pub xhigh_word: &'static str,
@@ -275,6 +263,18 @@ pub enum ReasoningEcho {
     Always(&'static str),
     /// It always goes back as a thinking part of the content.
     Content,
+}
+
+impl ReasoningEcho {
+    /// Tells whether reasoning goes back in a message that calls tools, or in one that does not.
+    #[must_use]
+    pub fn is_due(self, with_calls: bool) -> bool {
+        match self {
+            ReasoningEcho::Never => false,
+            ReasoningEcho::AsSent | ReasoningEcho::WithToolCalls(_) => with_calls,
+            ReasoningEcho::Always(_) | ReasoningEcho::Content => true,
+        }
+    }
 }
 
 /// In which fields a reasoning effort goes over the wire.

@@ -7,10 +7,10 @@ use motet_core::{ChatRequest, Error, ErrorKind, Message, Part, Result, Role};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use crate::dialect::Profile;
 use crate::dialect::call_ids;
 use crate::dialect::history::{self, Losses};
 use crate::dialect::parts::{out_of_place, text_document, unsupported};
-use crate::dialect::{Profile};
 
 /// Field of a message with calls that tells how the model goes about them.
 pub(super) const TOOL_PLAN: &str = "tool_plan";

@@ -8,9 +8,9 @@ use motet_core::{ChatRequest, Message, Part, Result, Role};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use crate::dialect::Profile;
 use crate::dialect::history::Losses;
 use crate::dialect::parts::{out_of_place, text_document, unsupported};
-use crate::dialect::{Profile};
 
 /// One message on the wire.
 #[derive(Serialize, Default)]
