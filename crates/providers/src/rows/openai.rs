@@ -8,7 +8,7 @@ use crate::provider::{ModelRule, ProviderRow};
 const AS_OF: &str = "2025-12";
 
 /// Models that do not reason.
-const CHAT: Profile = Profile {
+pub(super) const CHAT: Profile = Profile {
     max_tokens_field: MaxTokensField::MaxCompletionTokens,
     top_k: false,
     efforts: &[],
@@ -22,6 +22,7 @@ const REASONING: Profile = Profile {
     stop: false,
     efforts: &[Low, Medium, High],
     parallel_tool_calls: false,
+    encrypted_reasoning: true,
     ..CHAT
 };
 
@@ -35,12 +36,33 @@ const GPT_5_1: Profile =
 const GPT_5_2: Profile = Profile { efforts: &[None, Low, Medium, High, Xhigh], ..GPT_5_1 };
 
 /// The first `o` models, which know no instructions above the user's.
-const O1_FIRST: Profile =
-    Profile { system_role: SystemRole::User, efforts: &[], tools: false, images: false, ..REASONING };
+const O1_FIRST: Profile = Profile {
+    system_role: SystemRole::User,
+    efforts: &[],
+    tools: false,
+    images: false,
+    encrypted_reasoning: false,
+    ..REASONING
+};
 
 const fn rule(prefix: &'static str, profile: Profile) -> ModelRule {
     ModelRule { prefix, as_of: AS_OF, profile }
 }
+
+/// The models that differ, for every row that leads to them.
+pub(super) const MODELS: [ModelRule; 11] = [
+    rule("o1", REASONING),
+    rule("o1-mini", O1_FIRST),
+    rule("o1-preview", O1_FIRST),
+    rule("o3", REASONING),
+    rule("o4", REASONING),
+    rule("gpt-5", GPT_5),
+    rule("gpt-5-chat", CHAT),
+    rule("gpt-5.1", GPT_5_1),
+    rule("gpt-5.1-chat", CHAT),
+    rule("gpt-5.2", GPT_5_2),
+    rule("gpt-5.2-chat", CHAT),
+];
 
 pub(super) const ROW: ProviderRow = ProviderRow {
     name: "openai",
@@ -49,18 +71,6 @@ pub(super) const ROW: ProviderRow = ProviderRow {
     key_names: &["OPENAI_API_KEY"],
     key_required: true,
     profile: CHAT,
-    models: &[
-        rule("o1", REASONING),
-        rule("o1-mini", O1_FIRST),
-        rule("o1-preview", O1_FIRST),
-        rule("o3", REASONING),
-        rule("o4", REASONING),
-        rule("gpt-5", GPT_5),
-        rule("gpt-5-chat", CHAT),
-        rule("gpt-5.1", GPT_5_1),
-        rule("gpt-5.1-chat", CHAT),
-        rule("gpt-5.2", GPT_5_2),
-        rule("gpt-5.2-chat", CHAT),
-    ],
+    models: &MODELS,
     ..ProviderRow::COMPATIBLE
 };
