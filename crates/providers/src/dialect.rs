@@ -5,6 +5,7 @@
 pub(crate) mod call_ids;
 mod classify;
 pub mod content;
+pub(crate) mod documents;
 pub(crate) mod fields;
 pub(crate) mod history;
 pub(crate) mod json;

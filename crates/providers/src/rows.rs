@@ -5,6 +5,7 @@ mod azure;
 mod baseten;
 mod bedrock_mantle;
 mod cerebras;
+mod chatgpt;
 mod cohere;
 mod copilot;
 mod crusoe;
@@ -30,6 +31,7 @@ mod nebius;
 mod nvidia;
 mod ollama;
 mod openai;
+mod openai_responses;
 mod openrouter;
 mod perplexity;
 mod sambanova;
@@ -41,6 +43,7 @@ mod venice;
 mod vercel;
 mod vertex;
 mod vllm;
+mod xai;
 mod zai;
 
 use motet_core::{Error, ErrorKind, Result};
@@ -50,10 +53,12 @@ use crate::provider::ProviderRow;
 /// Every provider, in the order shown to users.
 pub const ALL: &[&ProviderRow] = &[
     &openai::ROW,
+    &openai_responses::ROW,
     &gemini::ROW,
     &vertex::ROW,
     &bedrock_mantle::ROW,
     &azure::ROW,
+    &xai::ROW,
     &mistral::ROW,
     &groq::ROW,
     &deepseek::ROW,
@@ -68,6 +73,7 @@ pub const ALL: &[&ProviderRow] = &[
     &alibaba::ROW,
     &minimax::ROW,
     &gemini_openai::ROW,
+    &chatgpt::ROW,
     &copilot::ROW,
     &github::ROW,
     &huggingface::ROW,

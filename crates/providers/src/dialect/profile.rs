@@ -108,6 +108,18 @@ pub struct Profile {
     pub reasoning_outside_output: bool,
     /// The reported input leaves audio tokens out.
     pub audio_outside_input: bool,
+    /// What stands above the conversation is demanded in a field of its own.
+    pub instructions_field: bool,
+    /// Only streamed answers are given; a plain one is a stream that is read whole.
+    pub streams_only: bool,
+    /// An output limit is accepted.
+    pub output_limit: bool,
+    /// Labels of the request are kept with the answer.
+    pub labels: bool,
+    /// Answers are kept unless the request says otherwise, which Motet always says.
+    pub keeps_answers: bool,
+    /// The model reasons, and gives its reasoning encrypted when asked to.
+    pub encrypted_reasoning: bool,
 }
 
 impl Profile {
@@ -169,6 +181,12 @@ impl Profile {
         end_marker: false,
         reasoning_outside_output: false,
         audio_outside_input: false,
+        instructions_field: false,
+        streams_only: false,
+        output_limit: true,
+        labels: false,
+        keeps_answers: false,
+        encrypted_reasoning: false,
     };
 
     /// What servers of open models accept: no documents, and reasoning goes back in the field in which it came.

@@ -8,7 +8,7 @@ use crate::provider::{ModelRule, ProviderRow};
 const AS_OF: &str = "2026-10";
 
 /// Models that do not reason.
-const CHAT: Profile = Profile {
+pub(super) const CHAT: Profile = Profile {
     max_tokens_field: MaxTokensField::MaxCompletionTokens,
     top_k: false,
     efforts: &[],
@@ -30,6 +30,7 @@ const REASONING: Profile = Profile {
     stop: false,
     efforts: &[Low, Medium, High],
     parallel_tool_calls: false,
+    encrypted_reasoning: true,
     ..CHAT
 };
 
@@ -43,12 +44,44 @@ const GPT_5_1: Profile =
 const GPT_5_2: Profile = Profile { efforts: &[None, Low, Medium, High, Xhigh], ..GPT_5_1 };
 
 /// The first `o` models, which know no instructions above the user's.
-const O1_FIRST: Profile =
-    Profile { system_role: SystemRole::User, efforts: &[], tools: false, images: false, ..REASONING };
+const O1_FIRST: Profile = Profile {
+    system_role: SystemRole::User,
+    efforts: &[],
+    tools: false,
+    images: false,
+    encrypted_reasoning: false,
+    ..REASONING
+};
 
 const fn rule(prefix: &'static str, profile: Profile) -> ModelRule {
     ModelRule { prefix, as_of: AS_OF, profile }
 }
+
+/// The models that differ, for every row that leads to them.
+pub(super) const MODELS: [ModelRule; 22] = [
+    rule("gpt-3.5", FIRST),
+    rule("gpt-4", FIRST),
+    rule("gpt-4-turbo", Profile { images: true, ..FIRST }),
+    rule("gpt-4o", CHAT),
+    rule("gpt-4o-search", SEARCH),
+    rule("gpt-4o-mini-search", SEARCH),
+    rule("gpt-4.", CHAT),
+    rule("o1", REASONING),
+    rule("o1-mini", O1_FIRST),
+    rule("o1-preview", O1_FIRST),
+    rule("o3", REASONING),
+    rule("o4", REASONING),
+    rule("gpt-5", GPT_5),
+    rule("gpt-5-chat", CHAT),
+    rule("gpt-5.1", GPT_5_1),
+    rule("gpt-5.1-chat", CHAT),
+    rule("gpt-5.2", GPT_5_2),
+    rule("gpt-5.2-chat", CHAT),
+    rule("gpt-5.3", GPT_5_2),
+    rule("gpt-5.3-chat", CHAT),
+    rule("gpt-5.4", GPT_5_2),
+    rule("gpt-5.5", GPT_5_2),
+];
 
 pub(super) const ROW: ProviderRow = ProviderRow {
     name: "openai",
@@ -57,29 +90,6 @@ pub(super) const ROW: ProviderRow = ProviderRow {
     key_names: &["OPENAI_API_KEY"],
     key_required: true,
     profile: CHAT,
-    models: &[
-        rule("gpt-3.5", FIRST),
-        rule("gpt-4", FIRST),
-        rule("gpt-4-turbo", Profile { images: true, ..FIRST }),
-        rule("gpt-4o", CHAT),
-        rule("gpt-4o-search", SEARCH),
-        rule("gpt-4o-mini-search", SEARCH),
-        rule("gpt-4.", CHAT),
-        rule("o1", REASONING),
-        rule("o1-mini", O1_FIRST),
-        rule("o1-preview", O1_FIRST),
-        rule("o3", REASONING),
-        rule("o4", REASONING),
-        rule("gpt-5", GPT_5),
-        rule("gpt-5-chat", CHAT),
-        rule("gpt-5.1", GPT_5_1),
-        rule("gpt-5.1-chat", CHAT),
-        rule("gpt-5.2", GPT_5_2),
-        rule("gpt-5.2-chat", CHAT),
-        rule("gpt-5.3", GPT_5_2),
-        rule("gpt-5.3-chat", CHAT),
-        rule("gpt-5.4", GPT_5_2),
-        rule("gpt-5.5", GPT_5_2),
-    ],
+    models: &MODELS,
     ..ProviderRow::COMPATIBLE
 };

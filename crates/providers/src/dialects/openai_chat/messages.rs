@@ -5,15 +5,13 @@ mod json;
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use motet_core::message::{Media, MediaSource, ToolCall, ToolResult};
 use motet_core::{ChatRequest, Error, ErrorKind, Message, Part, Result, Role};
 use serde_json::Value;
 
 use crate::dialect::Profile;
-use crate::dialect::call_ids;
 use crate::dialect::history::{self, Losses};
+use crate::dialect::{call_ids, documents};
 
 /// One message on the wire.
 pub(super) struct WireMessage<'a> {
@@ -242,9 +240,10 @@ impl<'a> Writing<'a> {
     }
 
     fn document(&self, media: &'a Media) -> Result<ContentPart<'a>> {
-        let is_text = media.media_type.as_deref().is_some_and(|kind| kind.starts_with("text/"));
+        if let Some(text) = documents::as_text(media)? {
+            return Ok(ContentPart::Text(Cow::Owned(text)));
+        }
         match &media.source {
-            MediaSource::Base64(bytes) if is_text => text_document(media, bytes),
             _ if !self.profile.documents => {
                 Err(unsupported("documents", "take a model that reads documents, or send their text"))
             }
@@ -254,17 +253,6 @@ impl<'a> Writing<'a> {
             _ => Ok(ContentPart::File(media)),
         }
     }
-}
-
-/// Sends a document of plain text as text, which every model reads.
-fn text_document<'a>(media: &Media, bytes: &str) -> Result<ContentPart<'a>> {
-    let decoded = STANDARD.decode(bytes).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let Some(text) = decoded else {
-        return Err(Error::new(ErrorKind::InvalidRequest, "a text document is not base64 of UTF-8 text")
-            .with_hint("give its bytes in standard base64 with padding"));
-    };
-    let name = media.name.as_deref().unwrap_or("document");
-    Ok(ContentPart::Text(Cow::Owned(format!("<document name=\"{name}\">\n{text}\n</document>"))))
 }
 
 fn unsupported(what: &str, hint: &str) -> Error {
