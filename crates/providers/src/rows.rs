@@ -1,5 +1,6 @@
 //! Every provider, as rows of data.
 
+mod anthropic;
 mod custom;
 mod ollama;
 mod openai;
@@ -9,7 +10,7 @@ use motet_core::{Error, ErrorKind, Result};
 use crate::provider::ProviderRow;
 
 /// Every provider, in the order shown to users.
-pub const ALL: &[&ProviderRow] = &[&openai::ROW, &ollama::ROW, &custom::ROW];
+pub const ALL: &[&ProviderRow] = &[&openai::ROW, &anthropic::ROW, &ollama::ROW, &custom::ROW];
 
 /// Finds a provider by its name.
 ///
@@ -62,7 +63,7 @@ mod tests {
     fn an_unknown_provider_is_an_error_that_lists_the_known_ones() {
         let error = find("opnai").unwrap_err();
         assert_eq!(error.message(), "there is no provider `opnai`");
-        assert!(error.hint().unwrap().contains("`openai`, `ollama`, `custom`"), "{error:?}");
+        assert!(error.hint().unwrap().contains("`openai`, `anthropic`, `ollama`, `custom`"), "{error:?}");
     }
 
     #[test]

@@ -77,6 +77,12 @@ pub struct Profile {
     pub tool_schema: &'static SchemaRules,
     /// How thinking is asked for.
     pub thinking: Thinking,
+    /// Word that turns thinking off in models that think unless it is turned off; `None` where nothing needs to be sent.
+    pub thinking_off: Option<&'static str>,
+    /// Temperature and `top_p` exclude each other.
+    pub temperature_or_top_p: bool,
+    /// System messages are accepted between the turns, after one of the user.
+    pub system_in_place: bool,
     /// Output limit that is sent where the format demands one and the caller gave none, in tokens.
     pub max_output: u32,
     /// Vectors may be asked for in base64, which costs a quarter of the reading.
@@ -131,6 +137,9 @@ impl Profile {
         schema: &SchemaRules::ANY,
         tool_schema: &SchemaRules::ANY,
         thinking: Thinking::Effort,
+        thinking_off: None,
+        temperature_or_top_p: false,
+        system_in_place: false,
         max_output: 4_096,
         embed_base64: false,
         reasoning_outside_output: false,
