@@ -85,7 +85,12 @@ impl Decoder for StreamDecoder {
             _ if event.error.is_some_and(|raw| failure(raw, &self.origin).is_some()) => {
                 return Err(self.failed(&event, frame.data));
             }
-            name => self.reading.event(name, event, frame.data, &self.origin, out)?,
+            "content_block_delta" => {
+                if let Some(delta) = event.delta {
+                    self.reading.blocks.add(event.index.0, *delta, frame.data, out);
+                }
+            }
+            name => self.reading.event(name, event, &self.origin, out)?,
         }
         Ok(())
     }
@@ -144,12 +149,11 @@ struct Reading {
 }
 
 impl Reading {
-    /// Takes one event of a stream that neither ends it nor tells of an error; unknown ones say nothing.
+    /// Takes one of the rarer events of a stream; unknown ones say nothing.
     fn event(
         &mut self,
         name: &str,
-        mut event: Event<'_>,
-        data: &[u8],
+        event: Event<'_>,
         origin: &Origin,
         out: &mut Vec<StreamEvent>,
     ) -> Result<()> {
@@ -163,11 +167,6 @@ impl Reading {
             "content_block_start" => {
                 if let Some(raw) = event.content_block {
                     self.blocks.start(event.index.0, raw, out)?;
-                }
-            }
-            "content_block_delta" => {
-                if let Some(delta) = event.delta.take() {
-                    self.blocks.add(event.index.0, *delta, data, out);
                 }
             }
             "content_block_stop" => self.blocks.stop(event.index.0, origin, out),

@@ -49,7 +49,10 @@ impl<'a> Calls<'a> {
         let Some(call) = known else {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
-                format!("a result of tool `{}` answers call `{}`, which the turn before does not hold or which is answered already", result.name, result.id),
+                format!(
+                    "a result answers call `{}` of tool `{}`, but no such call waits for one",
+                    result.id, result.name
+                ),
             )
             .with_hint("give each result directly after the message that holds its call, once"));
         };

@@ -2,6 +2,7 @@
 
 use motet_core::message::{Media, MediaSource};
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Map, Value};
 
 use super::{Block, Document, Input, Side, Turn};
 
@@ -45,24 +46,16 @@ impl Serialize for Block<'_> {
                     map.serialize_entry("citations", citations)?;
                 }
             }
-            Block::Thinking { text, payload } => {
-                // The model is noted in the payload for this side alone.
-                for (name, value) in payload.iter().filter(|(name, _)| *name != "model") {
-                    map.serialize_entry(name, value)?;
-                    if name == "type" && value == "thinking" && !payload.contains_key("thinking") {
-                        map.serialize_entry("thinking", text)?;
-                    }
-                }
-            }
+            Block::Thinking { text, payload } => put_thinking(&mut map, text, payload)?,
             Block::Call { id, name, input, beside } => {
                 map.serialize_entry("type", "tool_use")?;
                 map.serialize_entry("id", id)?;
                 map.serialize_entry("name", name)?;
                 map.serialize_entry("input", input)?;
-                let known = ["type", "id", "name", "input"];
-                let beside = beside.iter().flat_map(|fields| fields.iter());
-                for (name, value) in beside.filter(|(name, _)| !known.contains(&name.as_str())) {
-                    map.serialize_entry(name, value)?;
+                for (name, value) in beside.iter().flat_map(|fields| fields.iter()) {
+                    if !["type", "id", "name", "input"].contains(&name.as_str()) {
+                        map.serialize_entry(name, value)?;
+                    }
                 }
             }
             Block::Answer { id, content, is_error } => {
@@ -91,6 +84,21 @@ impl Serialize for Block<'_> {
         }
         map.end()
     }
+}
+
+/// Writes a block of thinking as it came; the model was noted in it for this side alone.
+fn put_thinking<M: SerializeMap>(
+    map: &mut M,
+    text: &str,
+    payload: &Map<String, Value>,
+) -> Result<(), M::Error> {
+    for (name, value) in payload.iter().filter(|(name, _)| *name != "model") {
+        map.serialize_entry(name, value)?;
+        if name == "type" && value == "thinking" {
+            map.serialize_entry("thinking", text)?;
+        }
+    }
+    Ok(())
 }
 
 impl Serialize for Input<'_> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use motet_core::ChatRequest;
 use motet_core::request::{ToolChoice, ToolSpec};
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::dialect::{Profile, schema};
 
@@ -42,22 +42,26 @@ pub(super) fn choice(request: &ChatRequest, profile: &Profile, warnings: &mut Ve
     if request.tools.is_empty() {
         return None;
     }
-    let mut choice = match &request.tool_choice {
+    let (kind, name) = match &request.tool_choice {
         ToolChoice::None => return Some(json!({"type": "none"})),
         ToolChoice::Required if !profile.required_tool_choice => {
             warnings.push("the model cannot be made to call a tool; it decides itself".to_owned());
-            json!({"type": "auto"})
+            ("auto", None)
         }
-        ToolChoice::Auto => json!({"type": "auto"}),
-        ToolChoice::Required => json!({"type": "any"}),
-        ToolChoice::Tool(name) => json!({"type": "tool", "name": name}),
+        ToolChoice::Auto => ("auto", None),
+        ToolChoice::Required => ("any", None),
+        ToolChoice::Tool(name) => ("tool", Some(name)),
     };
-    if request.parallel_tool_calls == Some(false) {
-        choice["disable_parallel_tool_use"] = Value::Bool(true);
-    } else if choice["type"] == "auto" {
-        return None;
+    let single = request.parallel_tool_calls == Some(false);
+    let mut choice = Map::new();
+    choice.insert("type".to_owned(), Value::from(kind));
+    if let Some(name) = name {
+        choice.insert("name".to_owned(), Value::from(name.as_str()));
     }
-    Some(choice)
+    if single {
+        choice.insert("disable_parallel_tool_use".to_owned(), Value::Bool(true));
+    }
+    (single || kind != "auto").then_some(Value::Object(choice))
 }
 
 /// Leaves out the tools that the provider runs itself.
