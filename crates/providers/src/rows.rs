@@ -1,6 +1,7 @@
 //! Every provider, as rows of data.
 
 mod alibaba;
+mod anthropic;
 mod azure;
 mod baseten;
 mod bedrock_mantle;
@@ -54,6 +55,7 @@ use crate::provider::ProviderRow;
 pub const ALL: &[&ProviderRow] = &[
     &openai::ROW,
     &openai_responses::ROW,
+    &anthropic::ROW,
     &gemini::ROW,
     &vertex::ROW,
     &bedrock_mantle::ROW,

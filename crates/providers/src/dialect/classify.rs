@@ -91,7 +91,11 @@ fn verdict(complaint: &Complaint) -> Verdict {
     let by_word = words.into_iter().flatten().find_map(|word| phrases::kind_of_word(word));
     let kind = match (by_word, complaint.status.and_then(kind_of_status)) {
         (Some(kind), _) | (None, Some(kind)) => kind,
-        (None, None) => phrases::kind_of_text(&text).unwrap_or(ErrorKind::Overloaded),
+        (None, None) => phrases::kind_of_text(&text).unwrap_or(match complaint.error_type.as_deref() {
+            // Some send it with every status, so that it counts only where there is none.
+            Some("invalid_request_error") => ErrorKind::InvalidRequest,
+            _ => ErrorKind::Overloaded,
+        }),
     };
     match kind {
         ErrorKind::RateLimit if phrases::is_above_allowance(&text) => {

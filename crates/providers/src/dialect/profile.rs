@@ -86,6 +86,12 @@ pub struct Profile {
     /// What stands for the signature that the first tool call of a turn must carry where another model made the call;
     /// `None` where calls need no signature.
     pub placeholder_signature: Option<&'static str>,
+    /// Word that turns thinking off in models that think unless it is turned off; `None` where nothing needs to be sent.
+    pub thinking_off: Option<&'static str>,
+    /// Temperature and `top_p` exclude each other.
+    pub temperature_or_top_p: bool,
+    /// System messages are accepted between the turns, after one of the user.
+    pub system_in_place: bool,
     /// Output limit that is sent where the format demands one and the caller gave none, in tokens.
     pub max_output: u32,
     /// What vectors are for is told as part of each text, not by a field.
@@ -170,6 +176,9 @@ impl Profile {
         json_schema_fields: true,
         thinking: Thinking::Effort,
         placeholder_signature: None,
+        thinking_off: None,
+        temperature_or_top_p: false,
+        system_in_place: false,
         max_output: 4_096,
         embed_purpose_in_text: false,
         embed_base64: false,

@@ -14,6 +14,9 @@ pub struct SchemaRules {
 impl SchemaRules {
     /// Any JSON schema is taken as it is.
     pub const ANY: SchemaRules = SchemaRules { name: "JSON schema" };
+
+    /// Anthropic's structured outputs.
+    pub const ANTHROPIC: SchemaRules = SchemaRules { name: "Anthropic's structured output" };
 }
 
 /// A schema as a provider takes it.

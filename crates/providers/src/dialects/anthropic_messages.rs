@@ -1,13 +1,25 @@
 //! Anthropic Messages.
 //!
-//! Knows no provider by name: who differs says so in a [`Profile`].
+//! Knows no provider by name: who differs says so in a [`Profile`]. A plain answer is read as a stream whose blocks each
+//! come whole.
 
+mod messages;
+mod reading;
+mod request;
+mod thinking;
+mod usage;
+mod wire;
+
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use motet_core::{ChatRequest, Delivery, Error, ErrorKind, Result, StreamEvent};
+use motet_core::{ChatRequest, Delivery, Result, StreamEvent};
 
-use crate::dialect::{Decoder, Dialect, HttpRequest, KeyHeader, Origin, Profile};
-use crate::framing::{Frame, FramingKind};
+use crate::dialect::{Decoder, Dialect, HttpRequest, KeyHeader, Method, Origin, Profile};
+use crate::framing::FramingKind;
+
+/// The version of the format that is written and read here, as its servers know it.
+const VERSION: &str = "2023-06-01";
 
 /// The format `anthropic-messages`.
 #[derive(Debug, Clone, Copy)]
@@ -19,7 +31,7 @@ impl Dialect for AnthropicMessages {
     }
 
     fn doc(&self) -> &'static str {
-        "Anthropic Messages."
+        "Anthropic Messages, which Claude speaks at Anthropic and behind several gateways."
     }
 
     fn framing(&self) -> FramingKind {
@@ -30,31 +42,43 @@ impl Dialect for AnthropicMessages {
         KeyHeader { name: "x-api-key", prefix: "" }
     }
 
-    fn encode(&self, _request: &ChatRequest, _profile: &Profile, _delivery: Delivery) -> Result<HttpRequest> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    fn encode(&self, request: &ChatRequest, profile: &Profile, delivery: Delivery) -> Result<HttpRequest> {
+        let (body, warnings) = request::encode(request, profile, delivery)?;
+        Ok(post("/messages", body, warnings))
     }
 
-    fn decode(&self, _body: &[u8], _origin: &Origin) -> Result<Vec<StreamEvent>> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
+    fn decode(&self, body: &[u8], origin: &Origin) -> Result<Vec<StreamEvent>> {
+        reading::plain(body, origin)
     }
 
-    fn decoder(&self, _origin: &Arc<Origin>) -> Box<dyn Decoder> {
-        Box::new(Unwritten)
+    fn decoder(&self, origin: &Arc<Origin>) -> Box<dyn Decoder> {
+        Box::new(reading::StreamDecoder::new(Arc::clone(origin)))
+    }
+}
+
+/// Writes the request that counts the tokens of another.
+///
+/// # Errors
+/// As when the request itself is written.
+pub(crate) fn encode_count(request: &ChatRequest, profile: &Profile) -> Result<HttpRequest> {
+    let (body, warnings) = request::encode_count(request, profile)?;
+    Ok(post("/messages/count_tokens", body, warnings))
+}
+
+/// Gives the headers that every request of this format carries.
+pub(crate) fn headers() -> Vec<(&'static str, String)> {
+    vec![("anthropic-version", VERSION.to_owned())]
+}
+
+fn post(path: &'static str, body: Vec<u8>, warnings: Vec<String>) -> HttpRequest {
+    HttpRequest {
+        method: Method::Post,
+        path: Cow::Borrowed(path),
+        headers: headers(),
+        body: body.into(),
+        warnings,
     }
 }
 
-struct Unwritten;
-
-impl Decoder for Unwritten {
-    fn frame(&mut self, _frame: Frame<'_>, _out: &mut Vec<StreamEvent>) -> Result<()> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
-    }
-
-    fn ended(&self) -> bool {
-        false
-    }
-
-    fn finish(&mut self, _out: &mut Vec<StreamEvent>) -> Result<()> {
-        Err(Error::new(ErrorKind::Internal, "not written yet"))
-    }
-}
+#[cfg(test)]
+mod tests;

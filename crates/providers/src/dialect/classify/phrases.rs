@@ -59,6 +59,7 @@ const OVERFLOW: &[&str] = &[
     "input is too long for requested model",
     "exceeded model token limit",
     "context window exceeds limit",
+    "exceed context limit",
 ];
 
 const CONTENT_POLICY: &[&str] = &[
@@ -66,6 +67,7 @@ const CONTENT_POLICY: &[&str] = &[
     "violates our usage policy",
     "content management policy",
     "content policy",
+    "content filtering policy",
     "responsibleaipolicyviolation",
 ];
 

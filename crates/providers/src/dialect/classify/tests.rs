@@ -26,6 +26,13 @@ fn status_code_and_text_decide_in_this_order() {
         (400, "context_length_exceeded", "too long", K::TokenLimit),
         (400, "string_above_max_length", "string too long; the maximum context length is", K::InvalidRequest),
         (400, "", "The input token count (9) exceeds the maximum number of tokens", K::TokenLimit),
+        (
+            400,
+            "",
+            "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+            K::TokenLimit,
+        ),
+        (400, "", "Output blocked by content filtering policy", K::ContentFilter),
         (413, "", "", K::TokenLimit),
         (413, "request_too_large", "Request exceeds the maximum size", K::InvalidRequest),
         (401, "", "maximum context length", K::Authentication),
