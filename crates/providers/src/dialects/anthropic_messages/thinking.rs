@@ -70,6 +70,9 @@ pub(super) fn plan(
             thinking: Some(json!({"type": "adaptive", "display": "summarized"})),
             effort: Some(effort.as_str()),
         },
+        Thinking::Switch => {
+            Plan { thinking: Some(json!({"type": "adaptive", "display": "summarized"})), effort: None }
+        }
         Thinking::Effort | Thinking::Level => Plan { thinking: None, effort: Some(effort.as_str()) },
     }
 }
