@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use motet_core::embedding::EmbedPurpose;
 use motet_core::message::{Media, MediaSource, Opaque, Reasoning, ToolCall, ToolResult};
 use motet_core::request::{JsonSchemaOutput, Output, ReasoningEffort, ToolChoice, ToolSpec};
 use motet_core::{ChatRequest, EmbedRequest, Message, ModelId, Part, Role};
@@ -77,6 +78,11 @@ pub fn embed_request(line: &Line, call: &Value, provider: &str) -> Result<EmbedR
     let model = call["model"].as_str().or(line.model.as_deref()).unwrap_or("recorded");
     let mut request = EmbedRequest::new(ModelId::new(provider, model)?, inputs);
     request.dimensions = call["dimensions"].as_u64().map(u32::try_from).transpose()?;
+    request.purpose = call["task_type"].as_str().and_then(|task| match task {
+        "RETRIEVAL_QUERY" => Some(EmbedPurpose::Query),
+        "RETRIEVAL_DOCUMENT" => Some(EmbedPurpose::Document),
+        _ => None,
+    });
     for name in ["input_type", "encoding_format", "task_type", "truncate", "normalize", "embedding_types"] {
         let value = line.request.body.get(name).or_else(|| call.get(name)).cloned();
         if let Some(value) = value.filter(|value| !value.is_null() && name != "task_type") {
@@ -206,7 +212,7 @@ impl Reader<'_> {
         };
         Ok(match part["type"].as_str() {
             Some("text") if part["refusal"] == true => Part::Refusal { text: text() },
-            Some("text") => Part::Text { text: text(), opaque: opaque(payloads::of_text(self.line, part)) },
+            Some("text") => Part::Text { text: text(), opaque: opaque(payloads::of_text(part)) },
             Some("reasoning") => Part::Reasoning(Reasoning {
                 text: text(),
                 opaque: opaque(payloads::of_reasoning(self.line, part)),

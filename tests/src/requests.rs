@@ -62,6 +62,11 @@ pub fn judge(line: &Line, call: &Value) -> Result<Verdict> {
     };
     let body: Value = match sent {
         Ok(body) => serde_json::from_str(&body)?,
+        Err(_) if line.expect["outcome"] == "error" => {
+            return Ok(Verdict::Accepted(vec![
+                "it is refused before it is sent, as the provider refused it",
+            ]));
+        }
         Err(error) => return Ok(Verdict::Refused(vec![format!("it is not sent: {error}")])),
     };
     Ok(compared(line, &body))
@@ -86,7 +91,8 @@ pub fn http_model(origin: &Origin, model: ModelId) -> motet_core::Result<HttpMod
 #[must_use]
 pub fn compared(line: &Line, body: &Value) -> Verdict {
     let mut found = Vec::new();
-    differences(&line.request.body, body, String::new(), &mut found);
+    let (recorded, sent) = (plain_form(&line.request.body, line), plain_form(body, line));
+    differences(&recorded, &sent, String::new(), &mut found);
     let (mut explained, mut refused) = (Vec::new(), Vec::new());
     for difference in found {
         match EXPLANATIONS.iter().find(|explanation| (explanation.holds)(&difference, line, body)) {
@@ -129,6 +135,62 @@ fn differences(recorded: &Value, sent: &Value, at: String, found: &mut Vec<Diffe
         (Value::Number(a), Value::Number(b)) if a.as_f64() == b.as_f64() => {}
         (a, b) if a == b => {}
         (a, b) => found.push(Difference { at, recorded: a.clone(), sent: b.clone() }),
+    }
+}
+
+/// Writes what has two spellings in one: names in camel case, and instructions apart from the messages.
+fn plain_form(body: &Value, line: &Line) -> Value {
+    let mut body = body.clone();
+    match line.wire.as_str() {
+        "gemini-generate" | "gemini-embed" => camel(&mut body),
+        "openai-responses" => instructions_apart(&mut body),
+        _ => {}
+    }
+    body
+}
+
+/// Renames fields to camel case, except within schemas, arguments, and results.
+fn camel(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            for (name, mut inner) in std::mem::take(fields) {
+                let name =
+                    name.split('_').enumerate().fold(String::new(), |text, (place, word)| match place {
+                        0 => word.to_owned(),
+                        _ => text + &word[..1].to_uppercase() + &word[1..],
+                    });
+                let foreign = [
+                    "parameters",
+                    "parametersJsonSchema",
+                    "responseSchema",
+                    "responseJsonSchema",
+                    "args",
+                    "response",
+                ];
+                if !foreign.contains(&name.as_str()) {
+                    camel(&mut inner);
+                }
+                fields.insert(name, inner);
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(camel),
+        _ => {}
+    }
+}
+
+/// Moves instructions that open the conversation out of it.
+fn instructions_apart(body: &mut Value) {
+    if body["input"].is_string() {
+        body["input"] = serde_json::json!([{"role": "user", "content": body["input"]}]);
+    }
+    let first = &body["input"][0];
+    let text = first["content"].as_str().or_else(|| first["content"][0]["text"].as_str()).map(str::to_owned);
+    if matches!(first["role"].as_str(), Some("system" | "developer"))
+        && let (Some(text), Some(items)) = (text, body["input"].as_array_mut())
+    {
+        items.remove(0);
+        let known = body["instructions"].as_str().map(|known| format!("{known}\n\n{text}"));
+        body["instructions"] = known.unwrap_or(text).into();
     }
 }
 
@@ -176,7 +238,10 @@ const EXPLANATIONS: &[Explanation] = &[
     },
     Explanation {
         text: "a default of the provider is spelled out",
-        holds: |difference, _, _| difference.sent.is_null() && is_default(difference),
+        holds: |difference, _, _| {
+            let spelled = |value: &Value, other: &Value| other.is_null() && is_default(&difference.at, value);
+            spelled(&difference.recorded, &difference.sent) || spelled(&difference.sent, &difference.recorded)
+        },
     },
     Explanation {
         text: "the output limit has its newer name",
@@ -197,6 +262,83 @@ const EXPLANATIONS: &[Explanation] = &[
         },
     },
     Explanation {
+        text: "schemas go into the field for JSON schema, not into the older one for a part of it",
+        holds: |difference, _, _| {
+            ["/parameters", "/parametersJsonSchema", "/responseSchema", "/responseJsonSchema"]
+                .iter()
+                .any(|field| difference.at.ends_with(field))
+                && (difference.recorded.is_null() || difference.sent.is_null())
+        },
+    },
+    Explanation {
+        text: "nothing is kept at the provider, so that reasoning travels encrypted",
+        holds: |difference, line, _| {
+            line.wire == "openai-responses"
+                && difference.recorded.is_null()
+                && (difference.at == "/store" || difference.at == "/include")
+        },
+    },
+    Explanation {
+        text: "a tool's schema is enforced only when that is asked for",
+        holds: |difference, _, _| {
+            difference.at.ends_with("/strict") && difference.recorded.is_null() && difference.sent == false
+        },
+    },
+    Explanation {
+        text: "a prompt that is too long is refused instead of cut",
+        holds: |difference, _, _| difference.at == "/truncate" && difference.sent == false,
+    },
+    Explanation {
+        text: "vectors are asked for in base64, or by name of the number's form",
+        holds: |difference, line, _| {
+            line.op == "embed"
+                && difference.recorded.is_null()
+                && ["/encoding_format", "/embedding_types", "/truncate"].contains(&difference.at.as_str())
+        },
+    },
+    Explanation {
+        text: "thinking is switched on beside its effort",
+        holds: |difference, _, body| {
+            difference.at == "/thinking"
+                && difference.recorded.is_null()
+                && !body["reasoning_effort"].is_null()
+        },
+    },
+    Explanation {
+        text: "an item's id that the provider did not make is left out",
+        holds: |difference, line, _| {
+            let id = difference.recorded.as_str().unwrap_or_default();
+            let own = ["rs_", "msg_", "fc_", "ctc_"].iter().any(|prefix| id.starts_with(prefix));
+            difference.at.ends_with("/id")
+                && difference.sent.is_null()
+                && (line.wire == "gemini-generate" || !own || id.contains("REDACTED"))
+        },
+    },
+    Explanation {
+        text: "an id that the recorder changed is no longer one that the provider takes, and is mapped",
+        holds: |difference, _, _| {
+            let changed = difference.recorded.as_str().is_some_and(|id| id.contains("REDACTED"));
+            changed && ["/id", "/tool_call_id"].iter().any(|field| difference.at.ends_with(field))
+        },
+    },
+    Explanation {
+        text: "the neutral form has no place for it",
+        holds: |difference, _, _| {
+            const FIELDS: [&str; 6] = [
+                "/detail",
+                "/cache_control",
+                "/json_schema/description",
+                "/phase",
+                "/status",
+                "/document_name",
+            ];
+            let message_id = difference.at.ends_with("/id")
+                && difference.recorded.as_str().is_some_and(|id| id.starts_with("msg_"));
+            difference.sent.is_null()
+                && (message_id || FIELDS.iter().any(|field| difference.at.ends_with(field)))
+        },
+    },
+    Explanation {
         text: "usage is asked for in streams, so that costs are known",
         holds: |difference, _, _| {
             difference.at.starts_with("/stream_options") && difference.recorded.is_null()
@@ -205,14 +347,19 @@ const EXPLANATIONS: &[Explanation] = &[
 ];
 
 /// Tells whether a value is what the provider takes where nothing is sent.
-fn is_default(difference: &Difference) -> bool {
-    let name = difference.at.rsplit('/').next().unwrap_or_default();
-    match (name, &difference.recorded) {
-        ("stream" | "prefix", Value::Bool(false)) => true,
+fn is_default(at: &str, value: &Value) -> bool {
+    let name = at.rsplit('/').next().unwrap_or_default();
+    match (name, value) {
+        ("stream" | "prefix" | "thought" | "is_error", Value::Bool(false)) => true,
+        ("role", Value::String(_)) => at == "/systemInstruction/role",
+        ("type", Value::String(kind)) => kind == "message" || kind == "function",
+        ("responseModalities", modalities) => modalities == &serde_json::json!(["TEXT"]),
+        ("generationConfig", config) => config == &serde_json::json!({"responseModalities": ["TEXT"]}),
+        ("toolConfig", config) => config == &serde_json::json!({"functionCallingConfig": {"mode": "AUTO"}}),
         ("tool_choice" | "detail", Value::String(text)) => text == "auto",
         ("tool_choice", choice) => choice == &serde_json::json!({"type": "auto"}),
         ("n" | "candidateCount", Value::Number(count)) => count.as_u64() == Some(1),
-        ("index", Value::Number(_)) => difference.at.contains("/tool_calls/"),
+        ("index", Value::Number(_)) => at.contains("/tool_calls/"),
         _ => false,
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::corpus::Line;
 
 /// Gives what belongs to a text.
-pub(super) fn of_text(_line: &Line, part: &Value) -> Option<Value> {
+pub(super) fn of_text(part: &Value) -> Option<Value> {
     signature(part)
 }
 
@@ -40,7 +40,14 @@ pub(super) fn of_reasoning(line: &Line, part: &Value) -> Option<Value> {
             };
             items.into_iter().find(own).cloned()
         }
-        "openai-chat" => part.get("native").map(|details| json!({"reasoning_details": details})),
+        "openai-chat" if part.get("native").is_some() => Some(json!({"reasoning_details": part["native"]})),
+        "openai-chat" => {
+            let messages = line.request.body["messages"].as_array().into_iter().flatten();
+            let field = |message: &Value| {
+                ["reasoning_content", "reasoning"].into_iter().find(|field| message[*field] == part["text"])
+            };
+            messages.into_iter().find_map(field).map(|field| json!({"came_in": field}))
+        }
         _ => signature(part),
     }
 }
