@@ -89,6 +89,7 @@ pub(super) const ROW: ProviderRow = ProviderRow {
     base_url: Some("https://api.openai.com/v1"),
     key_names: &["OPENAI_API_KEY"],
     key_required: true,
+    counter: Some("openai-input-tokens"),
     profile: CHAT,
     models: &MODELS,
     ..ProviderRow::COMPATIBLE

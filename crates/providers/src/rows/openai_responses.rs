@@ -31,7 +31,6 @@ pub(super) const ROW: ProviderRow = ProviderRow {
     name: "openai-responses",
     doc: "OpenAI's models by Responses, which gives reasoning back to the model and runs hosted tools.",
     dialect: "openai-responses",
-    counter: Some("openai-input-tokens"),
     profile: responding(openai::CHAT),
     models: &MODELS,
     ..openai::ROW

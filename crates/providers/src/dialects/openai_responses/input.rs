@@ -276,6 +276,9 @@ impl<'a> Writing<'a> {
 
     fn written(&mut self, text: &'a str, opaque: Option<&'a Opaque>, start: usize, whole: bool) {
         self.losses.note_foreign("a signature", opaque, self.provider);
+        if text.is_empty() {
+            return;
+        }
         let kept = self.kept_of(opaque, "msg", whole);
         if let Some(Item::Message { content: Content::Parts(parts), kept: known, .. }) = self.latest(start)
             && known.id() == kept.id()
@@ -283,10 +286,8 @@ impl<'a> Writing<'a> {
             parts.push(ContentPart::Written(text));
             return;
         }
-        if !text.is_empty() {
-            let content = Content::Parts(vec![ContentPart::Written(text)]);
-            self.items.push(Item::Message { role: "assistant", content, kept });
-        }
+        let content = Content::Parts(vec![ContentPart::Written(text)]);
+        self.items.push(Item::Message { role: "assistant", content, kept });
     }
 
     fn refused(&mut self, text: &'a str, start: usize) {
