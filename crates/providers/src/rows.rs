@@ -2,6 +2,7 @@
 
 mod custom;
 mod gemini;
+mod gemini_interactions;
 mod ollama;
 mod openai;
 mod vertex;
@@ -11,7 +12,8 @@ use motet_core::{Error, ErrorKind, Result};
 use crate::provider::ProviderRow;
 
 /// Every provider, in the order shown to users.
-pub const ALL: &[&ProviderRow] = &[&openai::ROW, &gemini::ROW, &vertex::ROW, &ollama::ROW, &custom::ROW];
+pub const ALL: &[&ProviderRow] =
+    &[&openai::ROW, &gemini::ROW, &gemini_interactions::ROW, &vertex::ROW, &ollama::ROW, &custom::ROW];
 
 /// Finds a provider by its name.
 ///
