@@ -4,6 +4,7 @@ pub mod anthropic_messages;
 pub mod bedrock_converse;
 pub mod cohere_chat;
 pub mod gemini_generate;
+pub mod gemini_interactions;
 pub mod ollama_chat;
 pub mod openai_chat;
 pub mod openai_responses;
@@ -18,6 +19,7 @@ pub const ALL: &[&dyn Dialect] = &[
     &openai_responses::OpenAiResponses,
     &anthropic_messages::AnthropicMessages,
     &gemini_generate::GeminiGenerate,
+    &gemini_interactions::GeminiInteractions,
     &bedrock_converse::BedrockConverse,
     &cohere_chat::CohereChat,
     &ollama_chat::OllamaChat,

@@ -16,6 +16,7 @@ mod deepseek;
 mod doubleword;
 mod fireworks;
 mod gemini;
+mod gemini_interactions;
 mod gemini_openai;
 mod github;
 mod groq;
@@ -57,6 +58,7 @@ pub const ALL: &[&ProviderRow] = &[
     &openai_responses::ROW,
     &anthropic::ROW,
     &gemini::ROW,
+    &gemini_interactions::ROW,
     &vertex::ROW,
     &bedrock_mantle::ROW,
     &azure::ROW,

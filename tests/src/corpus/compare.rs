@@ -122,7 +122,9 @@ fn compare_reasoning(found: &mut Vec<String>, message: &Message, expect: &Value)
         // Gemini signs any part, whatever it holds.
         Part::Text { opaque: Some(opaque), .. }
         | Part::ToolCall(ToolCall { opaque: Some(opaque), .. })
-        | Part::Native { opaque } => opaque.payload.get("thoughtSignature").is_some(),
+        | Part::Native { opaque } => {
+            ["thoughtSignature", "signature"].iter().any(|name| opaque.payload.get(name).is_some())
+        }
         _ => false,
     });
     differ(found, "hidden reasoning", &hidden, expect["opaque"].as_u64().unwrap_or(0) > 0);

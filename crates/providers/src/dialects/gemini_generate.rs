@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use motet_core::{ChatRequest, Delivery, Result, StreamEvent};
 
+pub(crate) use options::{small_seed, warn_of_lost};
 pub(crate) use request::{Form, encode};
 
 use crate::dialect::{Decoder, Dialect, HttpRequest, KeyHeader, Method, Origin, Profile};

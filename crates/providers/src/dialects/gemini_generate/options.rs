@@ -44,7 +44,7 @@ pub(super) fn generation(
 }
 
 /// Gives a seed that fits into the 32 bits that the format has for it.
-fn small_seed(seed: i64, warnings: &mut Vec<String>) -> Option<Value> {
+pub(crate) fn small_seed(seed: i64, warnings: &mut Vec<String>) -> Option<Value> {
     let small = i32::try_from(seed).ok();
     if small.is_none() {
         warnings.push(format!("the seed `{seed}` does not fit into 32 bits; left out"));
@@ -161,7 +161,8 @@ pub(super) fn tool_config(
     Ok(calling.into_iter().map(|calling| ("functionCallingConfig".to_owned(), calling)).collect())
 }
 
-fn warn_of_lost(what: &str, lost: &[String], warnings: &mut Vec<String>) {
+/// Tells what of a schema the provider cannot enforce.
+pub(crate) fn warn_of_lost(what: &str, lost: &[String], warnings: &mut Vec<String>) {
     if !lost.is_empty() {
         warnings.push(format!(
             "the provider cannot enforce all of {what}: {}; the answer is checked locally",

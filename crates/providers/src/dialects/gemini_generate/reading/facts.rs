@@ -86,7 +86,8 @@ fn join(known: &mut Map<String, Value>, new: Map<String, Value>, joining: Joinin
 }
 
 fn names_blocked(ratings: &Value) -> bool {
-    ratings.as_array().is_some_and(|list| list.iter().any(|rating| rating["blocked"] == true))
+    let blocked = |rating: &Value| rating.get("blocked").is_some_and(|blocked| *blocked == true);
+    ratings.as_array().is_some_and(|list| list.iter().any(blocked))
 }
 
 /// Reads a fact; `None` when it is empty.
