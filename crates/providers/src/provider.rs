@@ -285,6 +285,8 @@ mod tests {
         );
         assert_eq!(other.base_url, Some("http://localhost:11434/v1"));
         assert_eq!((other.embeddings, other.listing), (Some("openai-embeddings"), Some("openai-models")));
+        let named = crate::rows::find("custom").unwrap().speaking("ollama-chat");
+        assert_eq!((named.embeddings, named.profile), (Some("ollama-embed"), row.profile));
         let unknown = row.speaking("anthropic-messages");
         assert_eq!((unknown.dialect, unknown.base_url), ("anthropic-messages", row.base_url));
     }

@@ -143,6 +143,10 @@ mod tests {
             dialects::find(row.dialect).unwrap();
             assert!(row.doc.ends_with('.'), "{}", row.name);
             assert!(!row.key_required || !row.key_names.is_empty(), "{}", row.name);
+            for other in row.alternatives {
+                dialects::find(other.dialect).unwrap();
+                assert_ne!(other.dialect, row.dialect);
+            }
             for rule in row.models {
                 let month = rule.as_of.split_once('-').unwrap();
                 assert!(

@@ -9,7 +9,8 @@ use crate::provider::{ModelRule, ProviderRow};
 
 const AS_OF: &str = "2026-10";
 
-const CHAT: Profile = Profile {
+/// What its chat takes, wherever it runs.
+pub(super) const CHAT: Profile = Profile {
     // Its own ids begin with the tool's name.
     call_ids: CallIdRule { min: 1, max: 128, marks: "_-" },
     thinking: Thinking::Never,

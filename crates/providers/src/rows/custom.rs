@@ -1,7 +1,7 @@
-//! Any server that speaks OpenAI Chat Completions, by its base URL.
+//! Any server that speaks a wire format we have, OpenAI Chat Completions unless told otherwise, by its base URL.
 
-use crate::dialect::{Profile, ReasoningEcho};
-use crate::provider::ProviderRow;
+use super::{cohere, ollama};
+use crate::provider::{Alternative, ProviderRow};
 
 pub(super) const ROW: ProviderRow = ProviderRow {
     name: "custom",
@@ -9,5 +9,21 @@ pub(super) const ROW: ProviderRow = ProviderRow {
     reranker: Some("jina-rerank"),
     profile: Profile { reasoning_echo: ReasoningEcho::AsSent, ..Profile::COMMON },
     unreachable_hint: Some("check the base URL and that the server is running"),
+    alternatives: &[
+        Alternative {
+            dialect: "ollama-chat",
+            base_url: None,
+            embeddings: Some("ollama-embed"),
+            listing: Some("ollama-tags"),
+            profile: ollama::PROFILE,
+        },
+        Alternative {
+            dialect: "cohere-chat",
+            base_url: None,
+            embeddings: Some("cohere-embed"),
+            listing: Some("cohere-models"),
+            profile: cohere::CHAT,
+        },
+    ],
     ..ProviderRow::COMPATIBLE
 };

@@ -5,7 +5,8 @@ use motet_core::request::ReasoningEffort::{High, Low, Medium, None as Off};
 use crate::dialect::{Profile, ReasoningEcho, Thinking};
 use crate::provider::{AddressVariable, Alternative, ModelRule, ProviderRow};
 
-const PROFILE: Profile = Profile {
+/// What its own chat takes, wherever it runs.
+pub(super) const PROFILE: Profile = Profile {
     thinking: Thinking::Switch,
     reasoning_echo: ReasoningEcho::Always("thinking"),
     required_tool_choice: false,

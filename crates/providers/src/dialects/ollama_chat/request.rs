@@ -78,18 +78,21 @@ fn format(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) 
 /// Gives how to think: yes or no, or a level, as the model knows it.
 fn think(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) -> Option<Value> {
     let wished = request.reasoning_effort?;
+    let on = wished != ReasoningEffort::None;
     match profile.thinking {
-        Thinking::Switch if profile.efforts.is_empty() => {}
-        Thinking::Switch => {
-            let on = wished != ReasoningEffort::None;
-            if on {
-                warnings.push(format!(
-                    "the model only turns thinking on or off; effort `{}` turns it on",
-                    wished.as_str()
-                ));
-            }
-            return Some(Value::Bool(on));
+        Thinking::Never if on => {
+            warnings.push(format!("the model does not reason; effort `{}` was left out", wished.as_str()));
+            return None;
         }
+        Thinking::Never => return None,
+        Thinking::Switch if on => {
+            warnings.push(format!(
+                "the model only turns thinking on or off; effort `{}` turns it on",
+                wished.as_str()
+            ));
+            return Some(Value::Bool(true));
+        }
+        Thinking::Switch => return Some(Value::Bool(false)),
         _ => {}
     }
     let effort = options::effort(request, profile, warnings)?;

@@ -7,7 +7,7 @@ use motet_core::{ChatRequest, ChatResponse, Delivery, Error, ErrorKind, FinishRe
 use serde_json::{Value, json};
 
 use super::OllamaChat;
-use crate::dialect::{Answer, Dialect as _, Origin, Profile};
+use crate::dialect::{Answer, Dialect as _, Origin, Profile, Thinking};
 use crate::driver::StreamReader;
 use crate::rows;
 
@@ -118,6 +118,14 @@ fn thinking_is_a_switch_or_a_level_as_the_model_knows_it() {
         asked.reasoning_effort = effort;
         let (body, warnings) = options(&asked);
         assert_eq!((&body["think"], warnings.len()), (&expected, told), "{model} {effort:?} {warnings:?}");
+    }
+    let never = Profile { thinking: Thinking::Never, ..Profile::COMMON };
+    for (effort, told) in [(Off, 0), (High, 1)] {
+        let mut asked = request(vec![Message::user("Hi")]);
+        asked.reasoning_effort = Some(effort);
+        let sent = OllamaChat.encode(&asked, &never, Delivery::Plain).unwrap();
+        assert!(!String::from_utf8(sent.body.to_vec()).unwrap().contains("think"));
+        assert_eq!(sent.warnings.len(), told);
     }
 }
 
