@@ -1,5 +1,7 @@
 //! Every provider, as rows of data.
 
+mod bedrock;
+mod bedrock_mantle;
 mod custom;
 mod ollama;
 mod openai;
@@ -9,7 +11,7 @@ use motet_core::{Error, ErrorKind, Result};
 use crate::provider::ProviderRow;
 
 /// Every provider, in the order shown to users.
-pub const ALL: &[&ProviderRow] = &[&openai::ROW, &ollama::ROW, &custom::ROW];
+pub const ALL: &[&ProviderRow] = &[&openai::ROW, &bedrock::ROW, &bedrock_mantle::ROW, &ollama::ROW, &custom::ROW];
 
 /// Finds a provider by its name.
 ///
@@ -62,7 +64,7 @@ mod tests {
     fn an_unknown_provider_is_an_error_that_lists_the_known_ones() {
         let error = find("opnai").unwrap_err();
         assert_eq!(error.message(), "there is no provider `opnai`");
-        assert!(error.hint().unwrap().contains("`openai`, `ollama`, `custom`"), "{error:?}");
+        assert!(error.hint().unwrap().contains("`openai`, `bedrock`, `bedrock-mantle`, `ollama`, `custom`"), "{error:?}");
     }
 
     #[test]

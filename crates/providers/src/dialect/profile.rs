@@ -25,6 +25,8 @@ pub struct Profile {
     pub sampling: SamplingRule,
     /// `top_k` is accepted.
     pub top_k: bool,
+    /// Where `top_k` stands among fields that the format leaves to the model, outermost first.
+    pub top_k_path: &'static [&'static str],
     /// Stop texts are accepted.
     pub stop: bool,
     /// Reasoning efforts that are accepted, in ascending order; empty when the model does not reason.
@@ -59,6 +61,10 @@ pub struct Profile {
     pub document_limit: u64,
     /// Results of tools may hold images.
     pub tool_result_images: bool,
+    /// Results of tools may hold documents.
+    pub tool_result_documents: bool,
+    /// Results of tools are sent as JSON objects, where the format knows text and JSON.
+    pub tool_result_json: bool,
     /// What names of tools must look like.
     pub tool_names: NameRule,
     /// A call of some tool can be required.
@@ -77,8 +83,13 @@ pub struct Profile {
     pub tool_schema: &'static SchemaRules,
     /// How thinking is asked for.
     pub thinking: Thinking,
+    /// Field that carries the effort, where the format leaves it to the model.
+    pub effort_field: &'static str,
     /// Output limit that is sent where the format demands one and the caller gave none, in tokens.
     pub max_output: u32,
+    /// Beginnings of models' names that say where a model runs or how it is addressed, and that rules ignore; `…` stands
+    /// for anything, so `arn:…/` takes away a resource's name up to its last slash.
+    pub ignored_prefixes: &'static [&'static str],
     /// Vectors may be asked for in base64, which costs a quarter of the reading.
     pub embed_base64: bool,
     /// The reported output leaves reasoning tokens out.
@@ -98,6 +109,7 @@ impl Profile {
         call_ids: CallIdRule { min: 1, max: 40, marks: "_-" },
         sampling: SamplingRule::Always,
         top_k: true,
+        top_k_path: &["top_k"],
         stop: true,
         efforts: &[
             ReasoningEffort::None,
@@ -122,6 +134,8 @@ impl Profile {
         document_types: &[],
         document_limit: 0,
         tool_result_images: false,
+        tool_result_documents: false,
+        tool_result_json: false,
         tool_names: NameRule { max: 64, marks: "_-" },
         required_tool_choice: true,
         none_tool_choice: true,
@@ -131,11 +145,26 @@ impl Profile {
         schema: &SchemaRules::ANY,
         tool_schema: &SchemaRules::ANY,
         thinking: Thinking::Effort,
+        effort_field: "reasoning_effort",
         max_output: 4_096,
+        ignored_prefixes: &[],
         embed_base64: false,
         reasoning_outside_output: false,
         audio_outside_input: false,
     };
+
+    /// Gives a model's name without what says where it runs.
+    #[must_use]
+    pub fn bare<'a>(&self, model: &'a str) -> &'a str {
+        self.ignored_prefixes.iter().fold(model, |name, prefix| {
+            let stripped = match prefix.split_once('…') {
+                Some((start, end)) if name.starts_with(start) => name.rsplit_once(end).map(|(_, rest)| rest),
+                Some(_) => None,
+                None => name.strip_prefix(prefix),
+            };
+            stripped.filter(|rest| !rest.is_empty()).unwrap_or(name)
+        })
+    }
 
     /// Gives the accepted effort nearest to the one wished, the lower of two; `None` when none is accepted.
     #[must_use]

@@ -1,0 +1,1 @@
+//! What is sent for what is asked, and what is read.
