@@ -11,7 +11,8 @@ use motet_core::{Error, ErrorKind, Result};
 use crate::provider::ProviderRow;
 
 /// Every provider, in the order shown to users.
-pub const ALL: &[&ProviderRow] = &[&openai::ROW, &bedrock::ROW, &bedrock_mantle::ROW, &ollama::ROW, &custom::ROW];
+pub const ALL: &[&ProviderRow] =
+    &[&openai::ROW, &bedrock::ROW, &bedrock_mantle::ROW, &ollama::ROW, &custom::ROW];
 
 /// Finds a provider by its name.
 ///
@@ -64,7 +65,32 @@ mod tests {
     fn an_unknown_provider_is_an_error_that_lists_the_known_ones() {
         let error = find("opnai").unwrap_err();
         assert_eq!(error.message(), "there is no provider `opnai`");
-        assert!(error.hint().unwrap().contains("`openai`, `bedrock`, `bedrock-mantle`, `ollama`, `custom`"), "{error:?}");
+        assert!(
+            error.hint().unwrap().contains("`openai`, `bedrock`, `bedrock-mantle`, `ollama`, `custom`"),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn what_says_where_a_model_runs_is_ignored_by_rules() {
+        let row = find("bedrock").unwrap();
+        let known = row.profile_of("anthropic.claude-sonnet-4-6");
+        assert_ne!(known, row.profile);
+        for name in [
+            "us.anthropic.claude-sonnet-4-6",
+            "us-gov.anthropic.claude-sonnet-4-6",
+            "global.anthropic.claude-sonnet-4-6-v1:0",
+            "arn:aws:bedrock:eu-west-1::foundation-model/anthropic.claude-sonnet-4-6",
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-6",
+        ] {
+            assert_eq!(row.profile_of(name), known, "{name}");
+        }
+        for name in
+            ["us.", "arn:aws:bedrock:us-east-1:1:application-inference-profile/mi1dadi0g15f", "house.brand"]
+        {
+            assert_eq!(row.profile_of(name), row.profile, "{name}");
+        }
+        assert_eq!(row.profile.bare("us."), "us.");
     }
 
     #[test]

@@ -32,7 +32,10 @@ impl Counting for Bedrock {
 
     fn decode(&self, answer: &Answer<'_>, _origin: &Origin) -> Result<u64> {
         let counted: Counted = parse(answer.body, "the count")?;
-        counted.input_tokens.0.ok_or_else(|| Error::new(ErrorKind::InvalidOutput, "the answer has no count of tokens"))
+        counted
+            .input_tokens
+            .0
+            .ok_or_else(|| Error::new(ErrorKind::InvalidOutput, "the answer has no count of tokens"))
     }
 }
 
@@ -69,7 +72,9 @@ mod tests {
     fn the_count_is_read_and_its_absence_told() {
         let row = rows::find("bedrock").unwrap();
         let origin = Origin::new(row, "bedrock:m".parse().unwrap());
-        let read = |body: &str| Bedrock.decode(&Answer { status: 200, headers: &[], body: body.as_bytes() }, &origin);
+        let read = |body: &str| {
+            Bedrock.decode(&Answer { status: 200, headers: &[], body: body.as_bytes() }, &origin)
+        };
         assert_eq!(read(r#"{"inputTokens":375}"#).unwrap(), 375);
         assert_eq!(read("{}").unwrap_err().kind(), ErrorKind::InvalidOutput);
     }

@@ -135,8 +135,10 @@ mod tests {
             (r#"{"detail":"not found"}"#, "not found"),
             (r#"[{"error":{"message":"wrapped","status":"INVALID"}}]"#, "wrapped (type: INVALID)"),
             (r#"{"Message":"capital"}"#, "capital"),
-            (r#"{"__type":"com.amazon.coral.service#AccessDeniedException"}"#,
-             "`openai` answered with status 400 and no message (type: AccessDeniedException)"),
+            (
+                r#"{"__type":"com.amazon.coral.service#AccessDeniedException"}"#,
+                "`openai` answered with status 400 and no message (type: AccessDeniedException)",
+            ),
             (r#""just text""#, "just text"),
             ("plain words\n", "plain words"),
             ("data: {\"error\":{\"message\":\"in an event\"}}\n\n", "in an event"),

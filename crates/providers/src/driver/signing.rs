@@ -76,8 +76,9 @@ fn signature(
 /// Tells that a request cannot be signed; the cause may hold what must not show, so only its kind is named.
 fn unsigned<E: std::error::Error>(error: E) -> Error {
     let [id, secret] = AWS_CREDENTIAL_NAMES;
-    Error::new(ErrorKind::Configuration, format!("the request cannot be signed: {error}"))
-        .with_hint(format!("look for a stray character in `{id}`, `{secret}`, the session's token, or a header"))
+    Error::new(ErrorKind::Configuration, format!("the request cannot be signed: {error}")).with_hint(format!(
+        "look for a stray character in `{id}`, `{secret}`, the session's token, or a header"
+    ))
 }
 
 #[cfg(test)]
@@ -145,7 +146,8 @@ mod tests {
             );
             assert!(found.contains(&("authorization".to_owned(), authorization)), "{url}: {found:?}");
             assert!(found.contains(&("x-amz-date".to_owned(), "20150830T123600Z".to_owned())));
-            let sent = found.iter().find(|(name, _)| name == "x-amz-security-token").map(|(_, value)| &**value);
+            let sent =
+                found.iter().find(|(name, _)| name == "x-amz-security-token").map(|(_, value)| &**value);
             assert_eq!(sent, token);
         }
     }
@@ -157,8 +159,16 @@ mod tests {
             let mut request = request(Method::POST, url);
             request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
             request.headers_mut().insert("x-team", HeaderValue::from_str(name).unwrap());
-            let headers = signature(&request, body, "bedrock", &credentials(None), UNIX_EPOCH + MOMENT).unwrap();
-            headers.into_iter().find(|(name, _)| name == AUTHORIZATION).unwrap().1.to_str().unwrap().to_owned()
+            let headers =
+                signature(&request, body, "bedrock", &credentials(None), UNIX_EPOCH + MOMENT).unwrap();
+            headers
+                .into_iter()
+                .find(|(name, _)| name == AUTHORIZATION)
+                .unwrap()
+                .1
+                .to_str()
+                .unwrap()
+                .to_owned()
         };
         let first = known(url, b"{}", "blue");
         assert!(first.contains("SignedHeaders=content-type;host;x-amz-date;x-team,"), "{first}");

@@ -81,12 +81,18 @@ impl Embedding for Bedrock {
         };
         let fixed = matches!(family, Family::TitanFixed | Family::CohereFixed);
         if fixed && request.dimensions.is_some() {
-            return Err(Error::new(ErrorKind::Unsupported, format!("the vectors of `{model}` have one length"))
-                .with_hint("leave `dimensions` out, or take a newer model"));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("the vectors of `{model}` have one length"),
+            )
+            .with_hint("leave `dimensions` out, or take a newer model"));
         }
         let mut body = body(request, family)?;
-        let ignored = request.purpose.filter(|_| matches!(family, Family::Titan | Family::TitanFixed | Family::TitanImage));
-        let warnings = ignored.map(|purpose| format!("the model knows no purpose; `{}` was left out", purpose.as_str()));
+        let ignored = request
+            .purpose
+            .filter(|_| matches!(family, Family::Titan | Family::TitanFixed | Family::TitanImage));
+        let warnings =
+            ignored.map(|purpose| format!("the model knows no purpose; `{}` was left out", purpose.as_str()));
         body.extend(request.extra.clone());
         Ok(bedrock_converse::post(model, "invoke", fields::written(&body)?, warnings.into_iter().collect()))
     }
@@ -97,9 +103,13 @@ impl Embedding for Bedrock {
             (Some(vector), _) => vec![vector],
             (None, Some(raw)) => many(raw)?,
             (None, None) => {
-                let told = serde_json::from_slice::<Value>(answer.body).ok().filter(|body| body.get("message").is_some());
+                let told = serde_json::from_slice::<Value>(answer.body)
+                    .ok()
+                    .filter(|body| body.get("message").is_some());
                 let told = told.and_then(|body| refusal::of_value(body, origin));
-                return Err(told.unwrap_or_else(|| Error::new(ErrorKind::InvalidOutput, "the answer has no vectors")));
+                return Err(
+                    told.unwrap_or_else(|| Error::new(ErrorKind::InvalidOutput, "the answer has no vectors"))
+                );
             }
         };
         let counted = answer.header(COUNT_HEADER).and_then(|count| count.trim().parse::<u64>().ok());
@@ -127,7 +137,8 @@ fn body(request: &EmbedRequest, family: Family) -> Result<Map<String, Value>> {
         Family::Nova => {
             let purpose = nova_purpose(request.purpose);
             let text = json!({"truncationMode": "NONE", "value": one()?});
-            let parameters = with(json!({"embeddingPurpose": purpose, "text": text}), "embeddingDimension", length);
+            let parameters =
+                with(json!({"embeddingPurpose": purpose, "text": text}), "embeddingDimension", length);
             json!({"taskType": "SINGLE_EMBEDDING", "singleEmbeddingParams": parameters})
         }
         Family::CohereFixed | Family::Cohere => {
@@ -217,7 +228,8 @@ mod tests {
 
     #[test]
     fn each_family_is_asked_in_its_own_way() {
-        let with = |model, length, purpose| EmbedRequest { dimensions: length, purpose, ..request(model, &["a"]) };
+        let with =
+            |model, length, purpose| EmbedRequest { dimensions: length, purpose, ..request(model, &["a"]) };
         for (request, path, body) in [
             (
                 with("amazon.titan-embed-text-v2:0", Some(256), None),
@@ -250,7 +262,10 @@ mod tests {
         ] {
             assert_eq!(sent(&request).unwrap(), (path.to_owned(), body));
         }
-        assert_eq!((Bedrock.batch("amazon.titan-embed-text-v2:0"), Bedrock.batch("cohere.embed-v4:0")), (1, 96));
+        assert_eq!(
+            (Bedrock.batch("amazon.titan-embed-text-v2:0"), Bedrock.batch("cohere.embed-v4:0")),
+            (1, 96)
+        );
     }
 
     #[test]
@@ -281,7 +296,9 @@ mod tests {
             let read = Bedrock.decode(&answer, &origin).unwrap();
             assert_eq!((read.embeddings, read.usage), (vectors, Some(Usage::new(tokens, 0))), "{body}");
         }
-        let decode = |body: &str| Bedrock.decode(&Answer { status: 200, headers: &[], body: body.as_bytes() }, &origin);
+        let decode = |body: &str| {
+            Bedrock.decode(&Answer { status: 200, headers: &[], body: body.as_bytes() }, &origin)
+        };
         assert_eq!(decode("{}").unwrap_err().kind(), ErrorKind::InvalidOutput);
         assert_eq!(decode(r#"{"message":"too busy"}"#).unwrap_err().message(), "too busy");
     }

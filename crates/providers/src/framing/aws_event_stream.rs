@@ -119,7 +119,8 @@ mod tests {
     use super::*;
 
     fn frame(headers: &[(&'static str, &'static str)], payload: &'static str) -> Vec<u8> {
-        let headers = headers.iter().map(|(name, value)| Header::new(*name, HeaderValue::String((*value).into())));
+        let headers =
+            headers.iter().map(|(name, value)| Header::new(*name, HeaderValue::String((*value).into())));
         let message = Message::new_from_parts(headers.collect(), payload.as_bytes());
         let mut bytes = Vec::new();
         frame::write_message_to(&message, &mut bytes).unwrap();
@@ -127,7 +128,10 @@ mod tests {
     }
 
     fn event(name: &'static str, payload: &'static str) -> Vec<u8> {
-        frame(&[(":message-type", "event"), (":event-type", name), (":content-type", "application/json")], payload)
+        frame(
+            &[(":message-type", "event"), (":event-type", name), (":content-type", "application/json")],
+            payload,
+        )
     }
 
     fn read_all(pieces: &[&[u8]], limit: usize) -> (Vec<(String, String)>, Result<()>) {
@@ -147,8 +151,14 @@ mod tests {
         let bytes = [
             event("messageStart", r#"{"role":"assistant"}"#),
             event("messageStop", ""),
-            frame(&[(":message-type", "exception"), (":exception-type", "throttlingException")], r#"{"message":"slow"}"#),
-            frame(&[(":message-type", "error"), (":error-code", "Gone"), (":error-message", "no \"more\"")], ""),
+            frame(
+                &[(":message-type", "exception"), (":exception-type", "throttlingException")],
+                r#"{"message":"slow"}"#,
+            ),
+            frame(
+                &[(":message-type", "error"), (":error-code", "Gone"), (":error-message", "no \"more\"")],
+                "",
+            ),
             frame(&[], "x"),
         ]
         .concat();

@@ -20,7 +20,7 @@ const CHAT: Profile = Profile {
     top_k: false,
     efforts: &[],
     thinking: Thinking::Never,
-    json_output: JsonOutput::Tool,
+    json_output: JsonOutput::Instructions,
     parallel_tool_calls: false,
     none_tool_choice: false,
     required_tool_choice: false,
@@ -36,14 +36,15 @@ const CHAT: Profile = Profile {
 };
 
 /// Models that read text alone.
-const TEXT: Profile = Profile { images: false, tool_result_images: false, tool_result_documents: false, ..CHAT };
+const TEXT: Profile =
+    Profile { images: false, tool_result_images: false, tool_result_documents: false, ..CHAT };
 
 /// Models that read no instructions above the user's and call no tools.
-const PLAIN: Profile =
-    Profile { system_role: SystemRole::User, tools: false, json_output: JsonOutput::Instructions, ..TEXT };
+const PLAIN: Profile = Profile { system_role: SystemRole::User, tools: false, ..TEXT };
 
 /// Anthropic's models before they could think.
 const CLAUDE: Profile = Profile {
+    json_output: JsonOutput::Tool,
     top_k: true,
     required_tool_choice: true,
     named_tool_choice: true,
@@ -70,10 +71,15 @@ const CLAUDE_ADAPTIVE: Profile =
     Profile { efforts: &[None, Low, Medium, High], thinking: Thinking::Adaptive, ..CLAUDE_4_5 };
 
 /// The newest take no sampling options.
-const CLAUDE_NEWEST: Profile =
-    Profile { efforts: &[None, Low, Medium, High, Xhigh], sampling: SamplingRule::Never, top_k: false, ..CLAUDE_ADAPTIVE };
+const CLAUDE_NEWEST: Profile = Profile {
+    efforts: &[None, Low, Medium, High, Xhigh],
+    sampling: SamplingRule::Never,
+    top_k: false,
+    ..CLAUDE_ADAPTIVE
+};
 
 const NOVA: Profile = Profile {
+    json_output: JsonOutput::Tool,
     top_k: true,
     top_k_path: &["inferenceConfig", "topK"],
     required_tool_choice: true,
@@ -83,8 +89,13 @@ const NOVA: Profile = Profile {
     ..CHAT
 };
 
-const NOVA_MICRO: Profile =
-    Profile { images: false, documents: false, tool_result_images: false, tool_result_documents: false, ..NOVA };
+const NOVA_MICRO: Profile = Profile {
+    images: false,
+    documents: false,
+    tool_result_images: false,
+    tool_result_documents: false,
+    ..NOVA
+};
 
 /// These think by levels, and read images and documents only beside the results of tools.
 const NOVA_2: Profile = Profile {
@@ -110,8 +121,7 @@ const OPEN_REASONING: Profile = Profile {
 const GPT_OSS: Profile = Profile { effort_field: "reasoning_effort", ..OPEN_REASONING };
 
 /// Models that think always and call no tools.
-const DEEPSEEK_R1: Profile =
-    Profile { tools: false, json_output: JsonOutput::Instructions, ..TEXT };
+const DEEPSEEK_R1: Profile = Profile { tools: false, ..TEXT };
 
 const MISTRAL: Profile = Profile {
     top_k: true,
@@ -171,8 +181,8 @@ pub(super) const ROW: ProviderRow = ProviderRow {
         rule("google.gemma-", Profile { images: true, ..OPEN }),
         rule("meta.llama", CHAT),
         rule("meta.llama3-", TEXT),
-        rule("meta.llama3-8b", Profile { tools: false, json_output: JsonOutput::Instructions, ..TEXT }),
-        rule("meta.llama3-70b", Profile { tools: false, json_output: JsonOutput::Instructions, ..TEXT }),
+        rule("meta.llama3-8b", Profile { tools: false, ..TEXT }),
+        rule("meta.llama3-70b", Profile { tools: false, ..TEXT }),
         rule("meta.llama3-2-11b", CHAT),
         rule("meta.llama3-2-90b", CHAT),
         rule("minimax.", OPEN),

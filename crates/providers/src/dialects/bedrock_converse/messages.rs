@@ -221,7 +221,9 @@ impl<'a> Writing<'a, '_> {
         let own = history::own(reasoning.opaque.as_ref(), self.provider);
         let text = |name: &str| own.and_then(|payload| payload.get(name)).and_then(Value::as_str);
         let content = match (text("signature"), text("data")) {
-            (Some(signature), _) => Some(ReasoningContent::ReasoningText { text: &reasoning.text, signature }),
+            (Some(signature), _) => {
+                Some(ReasoningContent::ReasoningText { text: &reasoning.text, signature })
+            }
             (None, Some(data)) => Some(ReasoningContent::RedactedContent(data)),
             (None, None) => None,
         };
@@ -329,13 +331,16 @@ impl<'a> Writing<'a, '_> {
         self.flush_attached();
         if let Some(id) = self.unanswered.first() {
             return Err(Error::new(ErrorKind::InvalidRequest, format!("the tool call `{id}` has no result"))
-                .with_hint("answer every call of a turn before the conversation goes on, if need be by an error"));
+                .with_hint(
+                    "answer every call of a turn before the conversation goes on, if need be by an error",
+                ));
         }
         let Some(last) = self.messages.last_mut().filter(|last| last.role == "user") else { return Ok(()) };
         let has = |fits: fn(&Block<'_>) -> bool| last.content.iter().any(fits);
         if has(|block| matches!(block, Block::Document(_))) && !has(|block| matches!(block, Block::Text(_))) {
             last.content.push(Block::Text(Cow::Borrowed("The document is attached.")));
-            self.warnings.push("a document cannot stand without a text; a line that names it was added".to_owned());
+            self.warnings
+                .push("a document cannot stand without a text; a line that names it was added".to_owned());
         }
         Ok(())
     }

@@ -125,7 +125,8 @@ impl Serialize for Body<'_> {
         fields.put_some("inferenceConfig", Some(&self.inference).filter(|options| !options.is_empty()))?;
         fields.put_some("toolConfig", self.tools.as_ref())?;
         fields.put_some("outputConfig", self.output.as_ref())?;
-        fields.put_some("additionalModelRequestFields", Some(&self.additional).filter(|it| !it.is_empty()))?;
+        fields
+            .put_some("additionalModelRequestFields", Some(&self.additional).filter(|it| !it.is_empty()))?;
         fields.end()
     }
 }
@@ -167,7 +168,8 @@ impl Serialize for Counting<'_> {
         fields.put("messages", &body.conversation.messages)?;
         fields.put_some("system", filled(&body.conversation.system))?;
         fields.put_some("toolConfig", body.tools.as_ref())?;
-        fields.put_some("additionalModelRequestFields", Some(&body.additional).filter(|it| !it.is_empty()))?;
+        fields
+            .put_some("additionalModelRequestFields", Some(&body.additional).filter(|it| !it.is_empty()))?;
         fields.end()
     }
 }

@@ -20,7 +20,8 @@ pub(super) fn encode(request: &ChatRequest, profile: &Profile, warnings: &mut Ve
     let Some(effort) = options::effort(request, profile, warnings) else { return nothing };
     let forced = matches!(request.tool_choice, ToolChoice::Required | ToolChoice::Tool(_));
     if forced && effort != ReasoningEffort::None && !profile.forced_while_thinking {
-        warnings.push("the model does not think while a tool call is required; thinking was left out".to_owned());
+        warnings
+            .push("the model does not think while a tool call is required; thinking was left out".to_owned());
         return nothing;
     }
     let thought = |fields: Value| match fields {
@@ -58,7 +59,8 @@ pub(super) fn encode(request: &ChatRequest, profile: &Profile, warnings: &mut Ve
 /// Gives the level to send: models that know levels take the highest only without an output limit.
 fn level(effort: ReasoningEffort, limit: Option<u32>, warnings: &mut Vec<String>) -> ReasoningEffort {
     if effort >= ReasoningEffort::High && limit.is_some() {
-        warnings.push("the model takes no output limit at effort `high`; `medium` was sent instead".to_owned());
+        warnings
+            .push("the model takes no output limit at effort `high`; `medium` was sent instead".to_owned());
         return ReasoningEffort::Medium;
     }
     effort

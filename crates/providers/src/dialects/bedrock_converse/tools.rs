@@ -19,9 +19,11 @@ pub(super) fn encode(request: &ChatRequest, profile: &Profile, warnings: &mut Ve
             return None;
         }
         warnings.push(
-            "the conversation holds tool calls, so the format demands tools: those called were declared".to_owned(),
+            "the conversation holds tool calls, so the format demands tools: those called were declared"
+                .to_owned(),
         );
-        let bare = |name: &&str| json!({"toolSpec": {"name": name, "inputSchema": {"json": {"type": "object"}}}});
+        let bare =
+            |name: &&str| json!({"toolSpec": {"name": name, "inputSchema": {"json": {"type": "object"}}}});
         used.iter().map(bare).collect()
     } else if request.tool_choice == ToolChoice::None && used.is_empty() {
         // Tools that are not offered are not called.
@@ -29,24 +31,27 @@ pub(super) fn encode(request: &ChatRequest, profile: &Profile, warnings: &mut Ve
     } else {
         request.tools.iter().map(|tool| spec(tool, profile, warnings)).collect()
     };
-    let mut config = json!({"tools": tools});
-    if let Some(choice) = choice(request, profile, warnings) {
-        config["toolChoice"] = choice;
-    }
-    Some(config)
+    Some(match choice(request, profile, warnings) {
+        Some(choice) => json!({"tools": tools, "toolChoice": choice}),
+        None => json!({"tools": tools}),
+    })
 }
 
 /// Gives the names of the tools that were called.
 fn used(request: &ChatRequest) -> BTreeSet<&str> {
     let parts = request.messages.iter().flat_map(|message| &message.parts);
-    parts.filter_map(|part| if let Part::ToolCall(call) = part { Some(call.name.as_str()) } else { None }).collect()
+    parts
+        .filter_map(|part| if let Part::ToolCall(call) = part { Some(call.name.as_str()) } else { None })
+        .collect()
 }
 
 fn choice(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) -> Option<Value> {
     match &request.tool_choice {
         ToolChoice::Auto => None,
         ToolChoice::None => {
-            warnings.push("this format cannot forbid tool calls while tools are offered; the model may call".to_owned());
+            warnings.push(
+                "this format cannot forbid tool calls while tools are offered; the model may call".to_owned(),
+            );
             None
         }
         ToolChoice::Required if !profile.required_tool_choice => {

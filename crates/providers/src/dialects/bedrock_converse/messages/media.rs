@@ -79,7 +79,7 @@ pub(super) fn image<'a>(media: &'a Media, profile: &Profile) -> Result<Block<'a>
     if !profile.images {
         return Err(unsupported("images", "take a model that reads images, or leave them out"));
     }
-    let format = format(media, IMAGES).ok_or_else(|| no_format("image", "image/png", media))?;
+    let format = format(media, IMAGES).ok_or_else(|| no_format("an image", "image/png", media))?;
     Ok(Block::Image(Image { format, source: source(media, "images", profile.image_urls)? }))
 }
 
@@ -93,7 +93,7 @@ pub(super) fn document<'a>(media: &'a Media, profile: &Profile, names: &mut Name
         }
         _ => {
             let format = format(media, DOCUMENTS).or(is_text.then_some("txt"));
-            let format = format.ok_or_else(|| no_format("document", "application/pdf", media))?;
+            let format = format.ok_or_else(|| no_format("a document", "application/pdf", media))?;
             let source = source(media, "documents", profile.document_urls)?;
             Ok(Block::Document(Document { name: names.name(media), format, source }))
         }
@@ -108,7 +108,10 @@ fn format(media: &Media, formats: &[(&str, &'static str)]) -> Option<&'static st
     }
     let address = if let MediaSource::Url(url) = &media.source { Some(url.as_str()) } else { None };
     let ending = |name: &str| Some(name.split(['?', '#']).next()?.rsplit_once('.')?.1.to_ascii_lowercase());
-    address.and_then(ending).or_else(|| media.name.as_deref().and_then(ending)).and_then(|ending| find(&ending))
+    address
+        .and_then(ending)
+        .or_else(|| media.name.as_deref().and_then(ending))
+        .and_then(|ending| find(&ending))
 }
 
 fn source<'a>(media: &'a Media, what: &str, addresses: bool) -> Result<Source<'a>> {
@@ -140,8 +143,10 @@ fn unsupported(what: &str, hint: &str) -> Error {
 
 fn no_format(what: &str, example: &str, media: &Media) -> Error {
     match &media.media_type {
-        Some(kind) => unsupported(&format!("a {what} of type `{kind}`"), "convert it to a type that it accepts"),
-        None => Error::new(ErrorKind::InvalidRequest, format!("the media type of a {what} is not known"))
+        Some(kind) => {
+            unsupported(&format!("{what} of type `{kind}`"), "convert it to a type that it accepts")
+        }
+        None => Error::new(ErrorKind::InvalidRequest, format!("the media type of {what} is not known"))
             .with_hint(format!("set its media type, for example `{example}`")),
     }
 }
@@ -165,7 +170,8 @@ impl Names {
         let first = if name.is_empty() { "Document 1" } else { name };
         let stem = if name.is_empty() { "Document" } else { name };
         let numbered = (2u32..).map(|number| format!("{stem} {number}"));
-        let free = std::iter::once(first.to_owned()).chain(numbered).find(|name| self.used.insert(name.clone()));
+        let free =
+            std::iter::once(first.to_owned()).chain(numbered).find(|name| self.used.insert(name.clone()));
         free.unwrap_or_default()
     }
 }

@@ -38,14 +38,19 @@ struct Slot {
 /// What a part is, and what of it waits for its end.
 enum Held {
     Text,
-    Reasoning { signature: String },
+    Reasoning {
+        signature: String,
+    },
     Redacted,
     Call,
     /// A call that the provider runs itself: its fields and the text of its input.
     ServerCall(Map<String, Value>, String),
     /// The result of such a call: its fields and its content.
     ServerResult(Map<String, Value>, Vec<Value>),
-    Image { format: String, bytes: Vec<u8> },
+    Image {
+        format: String,
+        bytes: Vec<u8>,
+    },
     Native,
 }
 
@@ -87,7 +92,9 @@ impl Blocks {
             self.citations.extend(cited.citations.into_iter().flatten().filter_map(value));
         } else if let Some(image) = block.image.filter(bytes) {
             self.image(index, image);
-        } else if let Some(payload) = value(raw).filter(|value| value.as_object().is_some_and(|it| !it.is_empty())) {
+        } else if let Some(payload) =
+            value(raw).filter(|value| value.as_object().is_some_and(|it| !it.is_empty()))
+        {
             let part = self.add(index, Held::Native);
             out.push(StreamEvent::NativePart { part, opaque: opaque(origin, payload) });
         }
@@ -107,11 +114,8 @@ impl Blocks {
             let part = self.add(index, Held::Call);
             let seed = self.say(&call.name.0);
             let minted = call.tool_use_id.0.is_empty();
-            let id = if minted {
-                call_ids::minted(seed, part as usize)
-            } else {
-                call.tool_use_id.0.into_owned()
-            };
+            let id =
+                if minted { call_ids::minted(seed, part as usize) } else { call.tool_use_id.0.into_owned() };
             out.push(StreamEvent::ToolCallStarted { part, id, name: call.name.0.into_owned(), minted });
         } else if let Some(Value::Object(fields)) = start.tool_result.and_then(value) {
             self.add(index, Held::ServerResult(fields, Vec::new()));
@@ -207,7 +211,8 @@ impl Blocks {
     /// Takes the input of a call: an object where it is whole, a text where it is a piece.
     fn input(&mut self, index: u64, input: Option<&RawValue>, out: &mut Vec<StreamEvent>) -> Result<()> {
         let raw = input.map(RawValue::get).filter(|raw| *raw != "null").unwrap_or_default();
-        let piece = if raw.starts_with('"') { parse::<Text<'_>>(raw.as_bytes(), "arguments")?.0 } else { raw.into() };
+        let piece =
+            if raw.starts_with('"') { parse::<Text<'_>>(raw.as_bytes(), "arguments")?.0 } else { raw.into() };
         if piece.is_empty() {
             return Ok(());
         }
