@@ -339,6 +339,12 @@ const EXPLANATIONS: &[Explanation] = &[
         },
     },
     Explanation {
+        text: "a tool's result goes as the text that it is, under `output` or `error`",
+        holds: |difference, line, _| {
+            line.wire == "gemini-generate" && difference.at.contains("/functionResponse/response")
+        },
+    },
+    Explanation {
         text: "usage is asked for in streams, so that costs are known",
         holds: |difference, _, _| {
             difference.at.starts_with("/stream_options") && difference.recorded.is_null()

@@ -27,8 +27,8 @@ use motet_core::{ChatRequest, Delivery, Error, ModelId, Result, StreamEvent};
 pub(crate) use classify::shortened;
 pub use classify::{Complaint, error_from};
 pub use profile::{
-    CallIdRule, EffortForm, JsonOutput, MaxTokensField, NameRule, Profile, ReasoningEcho, SamplingRule,
-    SystemRole, Thinking,
+    CallIdRule, DocumentForm, EffortForm, JsonOutput, MaxTokensField, NameRule, Profile, ReasoningEcho,
+    SamplingRule, SystemRole, Thinking,
 };
 
 use crate::framing::{Frame, FramingKind};

@@ -50,6 +50,7 @@ pub struct HttpModel {
     /// The first path that was asked for, joined to the base; mostly there is no other.
     address: OnceLock<(String, Url)>,
     headers: HeaderMap,
+    /// What must never be shown: the key, or the token of the session that is signed for.
     key: Option<Secret>,
     /// Credentials to sign with where there is no key.
     aws: Option<AwsCredentials>,
@@ -69,11 +70,11 @@ impl HttpModel {
         clients: &Clients,
     ) -> Result<Self> {
         let dialect = dialects::find(row.dialect)?;
-        // Another server than the provider's own may well want no key; if it does, it says so.
-        if row.key_required && config.api_key.is_none() && config.base_url.is_none() {
+        if clients::lacks_key(row, config) {
             return Err(clients::missing_key(row));
         }
         let base = clients::base_url(row, config)?;
+        let aws = config.aws.clone().filter(|_| config.api_key.is_none());
         Ok(Self {
             dialect,
             client: clients.client(&base, config)?,
@@ -81,8 +82,9 @@ impl HttpModel {
             base,
             address: OnceLock::new(),
             origin: Arc::new(Origin::new(row, model)),
-            key: config.api_key.clone(),
-            aws: config.aws.clone().filter(|_| config.api_key.is_none()),
+            // What Amazon says of a wrong signature repeats the headers, the session's token among them.
+            key: config.api_key.clone().or_else(|| aws.as_ref()?.session_token.clone()),
+            aws,
             timeouts: config.timeouts,
             price: None,
         })
@@ -296,7 +298,8 @@ pub struct DryRun {
 }
 
 fn request_id(headers: &HeaderMap) -> Option<String> {
-    let value = headers.get("x-request-id").or_else(|| headers.get("request-id"))?;
+    let names = ["x-request-id", "request-id", "x-amzn-requestid"];
+    let value = names.iter().find_map(|name| headers.get(*name))?;
     value.to_str().ok().map(str::to_owned)
 }
 

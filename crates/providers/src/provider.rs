@@ -182,6 +182,7 @@ impl ProviderRow {
     /// Gives what is known about a model, by the longest rule that fits its name.
     #[must_use]
     pub fn profile_of(&self, model: &str) -> Profile {
+        let model = self.profile.bare(model);
         let rules = self.models.iter().filter(|rule| model.starts_with(rule.prefix));
         rules.max_by_key(|rule| rule.prefix.len()).map_or(self.profile, |rule| rule.profile)
     }
@@ -220,6 +221,9 @@ impl fmt::Debug for ProviderConfig {
             .finish()
     }
 }
+
+/// Environment variables that hold the credentials to sign with, by the names that Amazon's own tools use.
+pub const AWS_CREDENTIAL_NAMES: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 
 /// Credentials by which requests to Amazon are signed.
 #[derive(Debug, Clone, PartialEq)]

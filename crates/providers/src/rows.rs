@@ -4,6 +4,7 @@ mod alibaba;
 mod anthropic;
 mod azure;
 mod baseten;
+mod bedrock;
 mod bedrock_mantle;
 mod cerebras;
 mod chatgpt;
@@ -60,6 +61,7 @@ pub const ALL: &[&ProviderRow] = &[
     &gemini::ROW,
     &gemini_interactions::ROW,
     &vertex::ROW,
+    &bedrock::ROW,
     &bedrock_mantle::ROW,
     &azure::ROW,
     &xai::ROW,
@@ -201,6 +203,28 @@ mod tests {
             let efforts = row.models.iter().map(|rule| rule.profile.efforts).chain([row.profile.efforts]);
             assert!(efforts.into_iter().all(|efforts| efforts.is_sorted()), "{name}");
         }
+    }
+
+    #[test]
+    fn what_says_where_a_model_runs_is_ignored_by_rules() {
+        let row = find("bedrock").unwrap();
+        let known = row.profile_of("anthropic.claude-sonnet-4-6");
+        assert_ne!(known, row.profile);
+        for name in [
+            "us.anthropic.claude-sonnet-4-6",
+            "us-gov.anthropic.claude-sonnet-4-6",
+            "global.anthropic.claude-sonnet-4-6-v1:0",
+            "arn:aws:bedrock:eu-west-1::foundation-model/anthropic.claude-sonnet-4-6",
+            "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-6",
+        ] {
+            assert_eq!(row.profile_of(name), known, "{name}");
+        }
+        for name in
+            ["us.", "arn:aws:bedrock:us-east-1:1:application-inference-profile/mi1dadi0g15f", "house.brand"]
+        {
+            assert_eq!(row.profile_of(name), row.profile, "{name}");
+        }
+        assert_eq!(row.profile.bare("us."), "us.");
     }
 
     #[test]

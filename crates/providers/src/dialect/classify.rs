@@ -126,14 +126,15 @@ fn kind_of_status(status: u16) -> Option<ErrorKind> {
         408 | 504 | 522 | 524 => ErrorKind::Timeout,
         409 => ErrorKind::Conflict,
         425 | 429 => ErrorKind::RateLimit,
-        498 | 500..=599 => ErrorKind::Overloaded,
+        424 | 498 | 500..=599 => ErrorKind::Overloaded,
         300..=499 => ErrorKind::InvalidRequest,
         _ => return None,
     })
 }
 
 fn with_headers(mut error: Error, answer: &Answer<'_>) -> Error {
-    if let Some(id) = answer.header("x-request-id").or_else(|| answer.header("request-id")) {
+    let ids = ["x-request-id", "request-id", "x-amzn-requestid"];
+    if let Some(id) = ids.iter().find_map(|name| answer.header(name)) {
         error = error.with_request_id(id);
     }
     let should_retry = answer.header("x-should-retry");

@@ -29,6 +29,8 @@ pub struct Profile {
     pub seed_field: Option<&'static str>,
     /// Penalties on tokens that occurred are accepted.
     pub penalties: bool,
+    /// Where `top_k` stands among fields that the format leaves to the model, outermost first.
+    pub top_k_path: &'static [&'static str],
     /// Stop texts are accepted.
     pub stop: bool,
     /// Reasoning efforts that are accepted, in ascending order; empty when the model does not reason.
@@ -47,6 +49,8 @@ pub struct Profile {
     pub images: bool,
     /// Documents are accepted.
     pub documents: bool,
+    /// In which form documents are sent, where the format has several.
+    pub document_form: DocumentForm,
     /// Documents may be given by address.
     pub document_urls: bool,
     /// Whether reasoning text is sent back, and where.
@@ -63,6 +67,10 @@ pub struct Profile {
     pub document_limit: u64,
     /// Results of tools may hold images.
     pub tool_result_images: bool,
+    /// Results of tools may hold documents.
+    pub tool_result_documents: bool,
+    /// Results of tools are sent as JSON objects, where the format knows text and JSON.
+    pub tool_result_json: bool,
     /// What names of tools must look like.
     pub tool_names: NameRule,
     /// A call of some tool can be required.
@@ -96,6 +104,11 @@ pub struct Profile {
     pub max_output: u32,
     /// What vectors are for is told as part of each text, not by a field.
     pub embed_purpose_in_text: bool,
+    /// Field that carries the effort, where the format leaves it to the model.
+    pub effort_field: &'static str,
+    /// Beginnings of models' names that say where a model runs or how it is addressed, and that rules ignore; `…` stands
+    /// for anything, so `arn:…/` takes away a resource's name up to its last slash.
+    pub ignored_prefixes: &'static [&'static str],
     /// Vectors may be asked for in base64, which costs a quarter of the reading.
     pub embed_base64: bool,
     /// Texts that one request of embeddings may hold at most.
@@ -141,6 +154,7 @@ impl Profile {
         top_k: true,
         seed_field: Some("seed"),
         penalties: true,
+        top_k_path: &["top_k"],
         stop: true,
         efforts: &[
             ReasoningEffort::None,
@@ -157,6 +171,7 @@ impl Profile {
         null_content: true,
         images: true,
         documents: true,
+        document_form: DocumentForm::File,
         document_urls: false,
         reasoning_echo: ReasoningEcho::Never,
         image_types: &[],
@@ -165,6 +180,8 @@ impl Profile {
         document_types: &[],
         document_limit: 0,
         tool_result_images: false,
+        tool_result_documents: false,
+        tool_result_json: false,
         tool_names: NameRule { max: 64, marks: "_-" },
         required_tool_choice: true,
         none_tool_choice: true,
@@ -181,6 +198,8 @@ impl Profile {
         system_in_place: false,
         max_output: 4_096,
         embed_purpose_in_text: false,
+        effort_field: "reasoning_effort",
+        ignored_prefixes: &[],
         embed_base64: false,
         embed_batch: 2_048,
         effort_form: EffortForm::Word,
@@ -201,6 +220,18 @@ impl Profile {
     /// What servers of open models accept: no documents, and reasoning goes back in the field in which it came.
     pub const OPEN: Profile =
         Profile { documents: false, reasoning_echo: ReasoningEcho::AsSent, ..Profile::COMMON };
+    /// Gives a model's name without what says where it runs.
+    #[must_use]
+    pub fn bare<'a>(&self, model: &'a str) -> &'a str {
+        self.ignored_prefixes.iter().fold(model, |name, prefix| {
+            let stripped = match prefix.split_once('…') {
+                Some((start, end)) if name.starts_with(start) => name.rsplit_once(end).map(|(_, rest)| rest),
+                Some(_) => None,
+                None => name.strip_prefix(prefix),
+            };
+            stripped.filter(|rest| !rest.is_empty()).unwrap_or(name)
+        })
+    }
 
     /// Gives the accepted effort nearest to the one wished, the lower of two; `None` when none is accepted.
     #[must_use]
@@ -302,6 +333,15 @@ impl ReasoningEcho {
             ReasoningEcho::Always(_) | ReasoningEcho::Content => true,
         }
     }
+}
+
+/// In which form a document is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DocumentForm {
+    /// As a file with its name and bytes.
+    File,
+    /// As an address, which may hold the bytes.
+    Address,
 }
 
 /// In which fields a reasoning effort goes over the wire.

@@ -17,6 +17,7 @@ pub(crate) fn of_answer(answer: &Answer<'_>, origin: &Origin) -> Error {
         Err(_) => Complaint { message: text.to_owned(), ..Complaint::default() },
     };
     complaint.status = Some(answer.status);
+    complaint.error_type = answer.header("x-amzn-errortype").map(bare_type).or(complaint.error_type);
     error_from(complaint, Some(answer), origin)
 }
 
@@ -45,7 +46,7 @@ fn of_body(body: Value) -> Complaint {
 }
 
 fn of_fields(mut fields: Map<String, Value>) -> Complaint {
-    let message = ["message", "detail", "title", "error_description"]
+    let message = ["message", "Message", "detail", "title", "error_description"]
         .into_iter()
         .find_map(|name| fields.get(name).filter(|value| !value.is_null()))
         .map(as_text)
@@ -59,7 +60,8 @@ fn of_fields(mut fields: Map<String, Value>) -> Complaint {
         |name: &str| fields.remove(name).filter(|value| !value.is_null()).map(|value| as_text(&value));
     let code = take("code");
     let error_type = take("type").or_else(|| take("status"));
-    let numbers = [take("status_code"), code.clone()];
+    let error_type = error_type.or_else(|| take("__type").map(|name| bare_type(&name)));
+    let numbers = [take("status_code"), take("originalStatusCode"), code.clone()];
     let status = numbers.into_iter().flatten().filter_map(|text| text.parse::<u16>().ok());
     Complaint {
         status: status.into_iter().find(|status| (300..600).contains(status)),
@@ -68,6 +70,12 @@ fn of_fields(mut fields: Map<String, Value>) -> Complaint {
         error_type,
         param: take("param"),
     }
+}
+
+/// Gives a type of Amazon's errors without its namespace and what follows a colon.
+fn bare_type(name: &str) -> String {
+    let name = name.split(':').next().unwrap_or_default();
+    name.rsplit('#').next().unwrap_or_default().trim().to_owned()
 }
 
 fn as_text(value: &Value) -> String {
@@ -126,6 +134,11 @@ mod tests {
             (r#"{"detail":[{"loc":["body"]}]}"#, r#"[{"loc":["body"]}]"#),
             (r#"{"detail":"not found"}"#, "not found"),
             (r#"[{"error":{"message":"wrapped","status":"INVALID"}}]"#, "wrapped (type: INVALID)"),
+            (r#"{"Message":"capital"}"#, "capital"),
+            (
+                r#"{"__type":"com.amazon.coral.service#AccessDeniedException"}"#,
+                "`openai` answered with status 400 and no message (type: AccessDeniedException)",
+            ),
             (r#""just text""#, "just text"),
             ("plain words\n", "plain words"),
             ("data: {\"error\":{\"message\":\"in an event\"}}\n\n", "in an event"),
@@ -139,6 +152,16 @@ mod tests {
         ] {
             assert_eq!(message(400, body), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn the_type_in_a_header_of_amazon_decides() {
+        let headers =
+            [("x-amzn-errortype".to_owned(), "ThrottlingException:http://internal.amazon.com/x/".to_owned())];
+        let body = br#"{"message":"Too many tokens, please wait before trying again."}"#;
+        let error = of_answer(&Answer { status: 400, headers: &headers, body }, &origin());
+        assert_eq!(error.kind(), ErrorKind::RateLimit);
+        assert!(error.to_string().ends_with("(type: ThrottlingException)"), "{error}");
     }
 
     #[test]

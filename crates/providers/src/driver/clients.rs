@@ -13,7 +13,7 @@ use reqwest::{Client, Url};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::dialect::KeyHeader;
-use crate::provider::{Auth, ProviderConfig, ProviderRow, Proxy};
+use crate::provider::{AWS_CREDENTIAL_NAMES, Auth, ProviderConfig, ProviderRow, Proxy};
 
 /// Names of headers that hold secrets, beside the key's own.
 const SECRET_NAMES: [&str; 5] = ["auth", "cookie", "key", "secret", "token"];
@@ -208,10 +208,25 @@ pub(super) fn bad_header(name: &str) -> Error {
 
 /// Tells that the key is missing and where it is looked for.
 pub(super) fn missing_key(row: &ProviderRow) -> Error {
-    let names: Vec<String> = row.key_names.iter().map(|name| format!("`{name}`")).collect();
-    Error::new(ErrorKind::Configuration, format!("provider `{}` needs an API key", row.name))
+    let quoted = |names: &[&str]| -> Vec<String> { names.iter().map(|name| format!("`{name}`")).collect() };
+    let keys = quoted(row.key_names).join(" or ");
+    let (what, hint) = match row.auth {
+        Auth::AwsSigV4 { .. } => (
+            "an API key, or credentials to sign with",
+            format!("set {keys}, or {}", quoted(&AWS_CREDENTIAL_NAMES).join(" and ")),
+        ),
+        Auth::Key | Auth::Header(_) => ("an API key", format!("set {keys}")),
+    };
+    Error::new(ErrorKind::Configuration, format!("provider `{}` needs {what}", row.name))
         .with_provider(row.name)
-        .with_hint(format!("set {}", names.join(" or ")))
+        .with_hint(hint)
+}
+
+/// Tells whether a provider that cannot be called without them lacks both a key and credentials to sign with.
+pub(super) fn lacks_key(row: &ProviderRow, config: &ProviderConfig) -> bool {
+    let signs = matches!(row.auth, Auth::AwsSigV4 { .. }) && config.aws.is_some();
+    // Another server than the provider's own may well want no key; if it does, it says so.
+    row.key_required && config.api_key.is_none() && config.base_url.is_none() && !signs
 }
 
 #[cfg(test)]

@@ -408,3 +408,43 @@ async fn a_server_that_speaks_lines_of_json_is_read_and_its_row_advises() {
     assert_eq!(error.hint(), Some("fetch the model with `ollama pull m`"));
     assert!(server.requests()[0].starts_with("POST /api/chat HTTP/1.1\r\n"));
 }
+
+#[test]
+fn a_provider_that_signs_needs_a_key_or_credentials_and_shows_neither() {
+    let bedrock = rows::find("bedrock").unwrap();
+    let id: ModelId = "bedrock:us.amazon.nova-lite-v1:0".parse().unwrap();
+    let made = |config: &ProviderConfig| HttpModel::new(bedrock, id.clone(), config, &Clients::default());
+    let error = made(&ProviderConfig::default()).err().unwrap();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(error.message(), "provider `bedrock` needs an API key, or credentials to sign with");
+    assert_eq!(
+        error.hint(),
+        Some("set `AWS_BEARER_TOKEN_BEDROCK`, or `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`")
+    );
+    let signing = ProviderConfig {
+        aws: Some(crate::provider::AwsCredentials {
+            access_key_id: "AKIDEXAMPLE".into(),
+            secret_access_key: Secret::new("hunter2secret"),
+            session_token: Some(Secret::new("hunter2token")),
+            region: "eu-west-1".into(),
+        }),
+        variables: vec![("region", "eu-west-1".into())],
+        headers: vec![("x-token".into(), "hunter2".into())],
+        ..ProviderConfig::default()
+    };
+    let request = ChatRequest::new(id.clone(), vec![Message::user("Hi")]);
+    let shown = made(&signing).unwrap().dry_run(&request, Delivery::Streamed).unwrap();
+    assert_eq!(
+        shown.url,
+        "https://bedrock-runtime.eu-west-1.amazonaws.com/model/us.amazon.nova-lite-v1%3A0/converse-stream"
+    );
+    let header =
+        |name: &str| shown.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+    assert_eq!((header("authorization"), header("x-token")), (Some("****"), Some("****")));
+    assert!(header("x-amz-date").is_some() && header("x-amz-security-token").is_some());
+    assert!(!format!("{shown:?}").contains("hunter2"), "{shown:?}");
+    let keyed = ProviderConfig { api_key: Some(Secret::new("sk-abcdefghijklmn1234")), ..signing };
+    let shown = made(&keyed).unwrap().dry_run(&request, Delivery::Plain).unwrap();
+    assert!(shown.headers.contains(&("authorization".to_owned(), "Bearer ****1234".to_owned())));
+    assert!(shown.headers.iter().all(|(name, _)| !name.starts_with("x-amz")));
+}

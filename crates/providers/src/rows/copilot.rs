@@ -1,4 +1,7 @@
 //! GitHub Copilot.
+//!
+//! Its endpoint wants to know the integration that calls, by the headers `copilot-integration-id` and `editor-version`.
+//! They say who the caller is, so they stand in the settings and not here.
 
 use motet_core::request::ReasoningEffort::{High, Low, Medium, Minimal, None, Xhigh};
 
@@ -32,16 +35,12 @@ const fn rule(prefix: &'static str, profile: Profile) -> ModelRule {
 
 pub(super) const ROW: ProviderRow = ProviderRow {
     name: "copilot",
-    doc: "The models of a GitHub Copilot subscription.",
+    doc: "The models of a GitHub Copilot subscription; its settings need the integration's headers.",
     base_url: Some("https://api.githubcopilot.com"),
     key_names: &["COPILOT_GITHUB_TOKEN", "GITHUB_COPILOT_TOKEN"],
     key_required: true,
-    // Requests without the first two are refused, and images without the third.
-    headers: &[
-        ("copilot-integration-id", "vscode-chat"),
-        ("editor-version", "vscode/1.104.1"),
-        ("copilot-vision-request", "true"),
-    ],
+    // Images are refused without this header.
+    headers: &[("copilot-vision-request", "true")],
     profile: CHAT,
     models: &[
         rule("gpt-5", GPT_5),

@@ -1,6 +1,7 @@
 //! Any server that speaks a wire format we have, OpenAI Chat Completions unless told otherwise, by its base URL.
 
 use super::{cohere, ollama};
+use crate::dialect::{Profile, ReasoningEcho};
 use crate::provider::{Alternative, ProviderRow};
 
 pub(super) const ROW: ProviderRow = ProviderRow {

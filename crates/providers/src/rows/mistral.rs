@@ -2,7 +2,7 @@
 
 use motet_core::request::ReasoningEffort::{High, None};
 
-use crate::dialect::{CallIdRule, Profile, ReasoningEcho};
+use crate::dialect::{CallIdRule, DocumentForm, Profile, ReasoningEcho};
 use crate::provider::{ModelRule, ProviderRow};
 
 /// Fields that it does not know are refused, ids of calls have nine characters, and a question needs an answer between
@@ -14,7 +14,8 @@ const CHAT: Profile = Profile {
     seed_field: Some("random_seed"),
     top_k: false,
     efforts: &[],
-    documents: false,
+    document_form: DocumentForm::Address,
+    document_urls: true,
     null_content: false,
     user_after_tool: false,
     audio_outside_input: true,

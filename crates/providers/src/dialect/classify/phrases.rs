@@ -39,6 +39,22 @@ const WORDS: &[(&str, ErrorKind)] = &[
     ("engine_overloaded", ErrorKind::Overloaded),
     ("unavailable", ErrorKind::Overloaded),
     ("timeout_error", ErrorKind::Timeout),
+    ("validationexception", ErrorKind::InvalidRequest),
+    ("throttlingexception", ErrorKind::RateLimit),
+    ("toomanyrequestsexception", ErrorKind::RateLimit),
+    ("servicequotaexceededexception", ErrorKind::QuotaExceeded),
+    ("unrecognizedclientexception", ErrorKind::Authentication),
+    ("invalidsignatureexception", ErrorKind::Authentication),
+    ("incompletesignatureexception", ErrorKind::Authentication),
+    ("missingauthenticationtokenexception", ErrorKind::Authentication),
+    ("expiredtokenexception", ErrorKind::Authentication),
+    ("accessdeniedexception", ErrorKind::Permission),
+    ("resourcenotfoundexception", ErrorKind::NotFound),
+    ("modeltimeoutexception", ErrorKind::Timeout),
+    ("modelerrorexception", ErrorKind::Overloaded),
+    ("modelnotreadyexception", ErrorKind::Overloaded),
+    ("serviceunavailableexception", ErrorKind::Overloaded),
+    ("internalserverexception", ErrorKind::Overloaded),
 ];
 
 /// Phrases of requests that do not fit into the context window. A phrase with `…` needs all its pieces in order.
@@ -60,6 +76,8 @@ const OVERFLOW: &[&str] = &[
     "exceeded model token limit",
     "context window exceeds limit",
     "exceed context limit",
+    "number of input tokens exceeds maximum length",
+    "too many input tokens",
 ];
 
 const CONTENT_POLICY: &[&str] = &[
@@ -86,6 +104,8 @@ const UNKNOWN_MODEL: &[&str] = &[
     "supported api model names are",
     "invalid model name",
     "unknown model",
+    "provided model identifier",
+    "model…isn't supported on this route",
 ];
 
 const OUT_OF_QUOTA: &[&str] =

@@ -9,8 +9,8 @@ use motet_core::message::{Media, MediaSource, ToolCall, ToolResult};
 use motet_core::{ChatRequest, Error, ErrorKind, Message, Part, Result, Role};
 use serde_json::Value;
 
-use crate::dialect::Profile;
 use crate::dialect::history::{self, Losses};
+use crate::dialect::{DocumentForm, Profile};
 use crate::dialect::{call_ids, documents};
 
 /// One message on the wire.
@@ -41,6 +41,7 @@ enum ContentPart<'a> {
     Text(Cow<'a, str>),
     Image(&'a Media),
     File(&'a Media),
+    Document(&'a Media),
     Thinking(String),
 }
 
@@ -250,6 +251,7 @@ impl<'a> Writing<'a> {
             MediaSource::Url(_) if !self.profile.document_urls => {
                 Err(unsupported("documents by address", "send the document's bytes instead"))
             }
+            _ if self.profile.document_form == DocumentForm::Address => Ok(ContentPart::Document(media)),
             _ => Ok(ContentPart::File(media)),
         }
     }

@@ -88,6 +88,13 @@ impl Serialize for ContentPart<'_> {
                 map.serialize_entry("type", "file")?;
                 map.serialize_entry("file", &File(media))?;
             }
+            ContentPart::Document(media) => {
+                map.serialize_entry("type", "document_url")?;
+                map.serialize_entry("document_url", &Address(media))?;
+                if let Some(name) = &media.name {
+                    map.serialize_entry("document_name", name)?;
+                }
+            }
             ContentPart::Thinking(text) => {
                 let text = Pair([("type", "text"), ("text", text)]);
                 map.serialize_entry("type", "thinking")?;
