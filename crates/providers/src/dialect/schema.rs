@@ -19,8 +19,10 @@ mod values;
 
 use std::borrow::Cow;
 
-use motet_core::request::JsonSchemaOutput;
+use motet_core::request::{JsonSchemaOutput, ToolSpec};
 use serde_json::Value;
+
+use super::Profile;
 
 pub use rules::{
     Enums, Objects, Patterns, Recursion, References, SchemaLimits, SchemaRules, TypeLists, Unions,
@@ -80,6 +82,24 @@ pub fn of_output<'a>(
         warnings.extend(compiled.warning(&output.name));
     }
     compiled
+}
+
+/// Compiles the schema of a tool's arguments: by the rules of answers where the tool asks for enforcement and they take
+/// it, else by the rules of tools, which mostly take anything.
+///
+/// Only what the first gives is strict in the sense of a provider's strict mode; see [`Compiled::strict`] together with
+/// the tool's own wish.
+#[must_use]
+pub fn of_tool<'a>(tool: &'a ToolSpec, profile: &Profile, warnings: &mut Vec<String>) -> Compiled<'a> {
+    if tool.strict == Some(true) {
+        let compiled = compile(&tool.parameters, profile.schema);
+        warnings.extend(compiled.warning(&tool.name));
+        if compiled.strict {
+            return compiled;
+        }
+        return Compiled { strict: false, ..compile(&tool.parameters, profile.tool_schema) };
+    }
+    compile(&tool.parameters, profile.tool_schema)
 }
 
 impl Compiled<'_> {

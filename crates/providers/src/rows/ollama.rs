@@ -3,6 +3,7 @@
 use motet_core::request::ReasoningEffort::{High, Low, Medium, None};
 
 use crate::dialect::Profile;
+use crate::dialect::schema::SchemaRules;
 use crate::provider::ProviderRow;
 
 pub(super) const ROW: ProviderRow = ProviderRow {
@@ -13,6 +14,7 @@ pub(super) const ROW: ProviderRow = ProviderRow {
         top_k: false,
         efforts: &[None, Low, Medium, High],
         documents: false,
+        schema: &SchemaRules::OLLAMA,
         ..Profile::COMMON
     },
     unknown_model_hint: Some("fetch the model with `ollama pull {model}`"),

@@ -64,7 +64,9 @@ impl Compiler<'_> {
             out.insert("prefixItems".to_owned(), branches.into());
             return rest.map_or(Ok(()), |rest| self.items(rest, place, out));
         }
+        let mut loses_rest = false;
         if let Some(rest) = rest {
+            loses_rest = rest.is_some_and(Value::is_object);
             let mut others = Map::new();
             self.items(rest, place, &mut others)?;
             let Some(others) = others.shift_remove("items") else { return Ok(()) };
@@ -73,6 +75,9 @@ impl Compiler<'_> {
         }
         if !same {
             self.lose("prefixItems", place)?;
+            if loses_rest {
+                self.lose("items", place)?;
+            }
         }
         let items = self.joined(branches, false, None, &place.child("items"))?;
         out.insert("items".to_owned(), items);

@@ -209,7 +209,8 @@ fn numeric_bounds(fields: &Map<String, Value>, types: Types, rules: &SchemaRules
             (Some(Value::Bool(false)), bound) => (None, bound),
             bounds => bounds,
         };
-        let convertible = types_are_whole(types) && !rules.constraints.contains(&exclusive);
+        let taken = |name| rules.constraints.contains(&name);
+        let convertible = types_are_whole(types) && !taken(exclusive) && taken(inclusive);
         let number = strict.and_then(Value::as_f64).filter(|bound| convertible && bound.abs() < 9e15);
         let Some(bound) = number else {
             bounds.extend(strict.map(|bound| (exclusive.to_owned(), bound.clone())));

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::assertions;
 use super::definitions::Definitions;
@@ -55,6 +55,9 @@ pub(super) fn compile(root: &Value, rules: &SchemaRules) -> Step<(Value, Vec<Str
     };
     let mut written = compiler.compile_root()?;
     let definitions = compiler.compile_definitions()?;
+    if written.get("$ref").is_some() && !rules.reference_siblings {
+        written = json!({"anyOf": [written]});
+    }
     if let (Value::Object(fields), false) = (&mut written, definitions.is_empty()) {
         fields.insert("$defs".to_owned(), Value::Object(definitions));
     }

@@ -55,6 +55,9 @@ impl Compiler<'_> {
             properties.insert(name.clone(), property);
         }
         self.definitions.way = way;
+        if properties.is_empty() && !self.rules.empty_objects {
+            return Err(format!("the object at {place} has no properties"));
+        }
         if self.rules.one_required && required.is_empty() {
             return Err(format!("the object at {place} requires no property"));
         }
@@ -84,9 +87,6 @@ impl Compiler<'_> {
         }
         if patterned {
             self.lose("patternProperties", place)?;
-        }
-        if !named && !is_map && !self.rules.empty_objects {
-            return Err(format!("the object at {place} has no properties"));
         }
         Ok(match (self.rules.objects, more) {
             (Objects::Closed, _) => Some(Value::Bool(false)),

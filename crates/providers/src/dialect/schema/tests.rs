@@ -3,6 +3,7 @@
 mod cases;
 mod hostile;
 mod obeys;
+mod properties;
 
 
 use serde_json::Value;

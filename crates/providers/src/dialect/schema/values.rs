@@ -50,7 +50,9 @@ impl Compiler<'_> {
         }
         let all: Value = values.iter().map(|value| (*value).clone()).collect();
         if self.rules.enums == Enums::Strings && !values.iter().all(|value| value.is_string()) {
-            self.lose("enum", &node.place)?;
+            for name in ["const", "enum"].iter().filter(|name| node.fields.contains_key(**name)) {
+                self.lose(name, &node.place)?;
+            }
             hints.extend(in_words("one of {}", &all));
             return Ok(());
         }

@@ -11,6 +11,7 @@ use motet_core::{ChatRequest, Error, ErrorKind, Message, Part, Result, Role};
 use serde_json::{Map, Value};
 
 use crate::dialect::call_ids;
+use crate::dialect::history::Losses;
 use crate::dialect::{Profile, ReasoningEcho};
 
 /// One message on the wire.
@@ -42,21 +43,18 @@ enum ContentPart<'a> {
     File(&'a Media),
 }
 
-/// Writes the conversation; `instruction` is added to what stands above it.
+/// Writes the conversation, whose parts were found to be in place, and tells what of it could not be said.
 pub(super) fn encode<'a>(
     request: &'a ChatRequest,
     profile: &'a Profile,
-    instruction: Option<String>,
-) -> Result<Vec<WireMessage<'a>>> {
+) -> Result<(Vec<WireMessage<'a>>, Losses)> {
     let mut writing = Writing {
         profile,
         provider: request.model.provider(),
-        messages: Vec::with_capacity(request.messages.len() + 1),
+        messages: Vec::with_capacity(request.messages.len()),
         attached: Vec::new(),
+        losses: Losses::default(),
     };
-    if let Some(instruction) = instruction {
-        writing.system(Cow::Owned(instruction));
-    }
     for message in &request.messages {
         if message.role != Role::Tool {
             writing.flush_attached();
@@ -69,7 +67,7 @@ pub(super) fn encode<'a>(
         }
     }
     writing.flush_attached();
-    Ok(writing.messages)
+    Ok((writing.messages, writing.losses))
 }
 
 struct Writing<'a> {
@@ -78,6 +76,7 @@ struct Writing<'a> {
     messages: Vec<WireMessage<'a>>,
     /// Images and documents of tool results, which follow all results as one message of the user.
     attached: Vec<ContentPart<'a>>,
+    losses: Losses,
 }
 
 impl<'a> Writing<'a> {
@@ -117,9 +116,9 @@ impl<'a> Writing<'a> {
             match part {
                 Part::ToolResult(result) => self.tool_result(result)?,
                 Part::Text { text, .. } => parts.push(ContentPart::Text(Cow::Borrowed(text))),
-                Part::Image(media) => parts.push(self.image(media)?),
-                Part::Document(media) => parts.push(self.document(media)?),
-                other => return Err(out_of_place(other, "user")),
+                Part::Image(media) => parts.push(ContentPart::Image(media)),
+                Part::Document(media) => parts.push(document(media)?),
+                _ => {}
             }
         }
         self.flush_attached();
@@ -147,7 +146,9 @@ impl<'a> Writing<'a> {
                     let own = payload.as_ref().filter(|payload| payload.provider == self.provider);
                     opaque = own.and_then(|payload| payload.payload.as_object()).or(opaque);
                 }
-                other => return Err(out_of_place(other, "assistant")),
+                Part::Native { opaque } => self.losses.note("a provider's own block", &opaque.provider),
+                Part::Image(_) => self.losses.note("an image that a model made", ""),
+                _ => {}
             }
         }
         let echo = match self.profile.reasoning_echo {
@@ -181,9 +182,8 @@ impl<'a> Writing<'a> {
 
     fn tool(&mut self, message: &'a Message) -> Result<()> {
         for part in &message.parts {
-            match part {
-                Part::ToolResult(result) => self.tool_result(result)?,
-                other => return Err(out_of_place(other, "tool")),
+            if let Part::ToolResult(result) = part {
+                self.tool_result(result)?;
             }
         }
         Ok(())
@@ -194,9 +194,9 @@ impl<'a> Writing<'a> {
         for part in &result.content {
             match part {
                 Part::Text { text, .. } => texts.push(text.as_str()),
-                Part::Image(image) => media.push(self.image(image)?),
-                Part::Document(document) => media.push(self.document(document)?),
-                other => return Err(out_of_place(other, "tool")),
+                Part::Image(image) => media.push(ContentPart::Image(image)),
+                Part::Document(file) => media.push(document(file)?),
+                _ => {}
             }
         }
         let text = match joined(&texts) {
@@ -225,32 +225,13 @@ impl<'a> Writing<'a> {
         }
     }
 
-    fn image(&self, media: &'a Media) -> Result<ContentPart<'a>> {
-        if !self.profile.images {
-            return Err(unsupported("images", "take a model that reads images, or leave them out"));
-        }
-        if matches!(media.source, MediaSource::Base64(_)) && media.media_type.is_none() {
-            return Err(Error::new(
-                ErrorKind::InvalidRequest,
-                "an image given by its bytes has no media type",
-            )
-            .with_hint("set its media type, for example `image/png`"));
-        }
-        Ok(ContentPart::Image(media))
-    }
+}
 
-    fn document(&self, media: &'a Media) -> Result<ContentPart<'a>> {
-        let is_text = media.media_type.as_deref().is_some_and(|kind| kind.starts_with("text/"));
-        match &media.source {
-            MediaSource::Base64(bytes) if is_text => text_document(media, bytes),
-            _ if !self.profile.documents => {
-                Err(unsupported("documents", "take a model that reads documents, or send their text"))
-            }
-            MediaSource::Url(_) if !self.profile.document_urls => {
-                Err(unsupported("documents by address", "send the document's bytes instead"))
-            }
-            _ => Ok(ContentPart::File(media)),
-        }
+fn document(media: &Media) -> Result<ContentPart<'_>> {
+    let is_text = media.media_type.as_deref().is_some_and(|kind| kind.starts_with("text/"));
+    match &media.source {
+        MediaSource::Base64(bytes) if is_text => text_document(media, bytes),
+        _ => Ok(ContentPart::File(media)),
     }
 }
 
@@ -263,25 +244,6 @@ fn text_document<'a>(media: &Media, bytes: &str) -> Result<ContentPart<'a>> {
     };
     let name = media.name.as_deref().unwrap_or("document");
     Ok(ContentPart::Text(Cow::Owned(format!("<document name=\"{name}\">\n{text}\n</document>"))))
-}
-
-fn unsupported(what: &str, hint: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, format!("the model does not accept {what}")).with_hint(hint)
-}
-
-fn out_of_place(part: &Part, role: &str) -> Error {
-    let name = match part {
-        Part::Text { .. } => "text",
-        Part::Image(_) => "an image",
-        Part::Document(_) => "a document",
-        Part::ToolCall(_) => "a tool call",
-        Part::ToolResult(_) => "a tool result",
-        Part::Reasoning(_) => "reasoning",
-        Part::Refusal { .. } => "a refusal",
-        _ => "a part",
-    };
-    Error::new(ErrorKind::InvalidRequest, format!("{name} cannot stand in a message of role `{role}`"))
-        .with_hint("move it to a message of the role that it belongs to")
 }
 
 fn visible_text(message: &Message) -> Cow<'_, str> {

@@ -23,12 +23,6 @@ fn messages(sent: Vec<Message>, profile: &Profile) -> Value {
     body(&request(sent), profile)["messages"].take()
 }
 
-fn refusal(sent: Vec<Message>, profile: &Profile) -> (ErrorKind, String) {
-    let error = OpenAiChat.encode(&request(sent), profile, Delivery::Plain).unwrap_err();
-    assert!(error.hint().is_some(), "{error}");
-    (error.kind(), error.message().to_owned())
-}
-
 fn warnings(request: &ChatRequest, profile: &Profile) -> Vec<String> {
     OpenAiChat.encode(request, profile, Delivery::Plain).unwrap().warnings
 }
@@ -189,14 +183,40 @@ fn a_schema_is_strict_only_when_it_can_be_enforced() {
         );
         assert_eq!(warnings(&asked, &Profile::COMMON).len(), warned);
     }
+    asked.output = with(&json!({"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}}), true);
+    let a = json!({"type": ["string", "null"], "description": "Constraints: at least 1 characters."});
+    let schema = json!({"type": "object", "properties": {"a": a}, "required": ["a"], "additionalProperties": false});
+    let sent = body(&asked, &Profile::COMMON)["response_format"]["json_schema"].take();
+    assert_eq!(sent, json!({"name": "out", "schema": schema, "strict": true}));
+    assert_eq!(
+        warnings(&asked, &Profile::COMMON),
+        ["schema `out` is not enforced by the provider in all parts (minLength at /properties/a); the answer is checked"]
+    );
     for (json_output, format) in
         [(JsonOutput::Object, json!({"type": "json_object"})), (JsonOutput::Instructions, Value::Null)]
     {
         let sent = body(&asked, &Profile { json_output, ..Profile::COMMON });
         assert_eq!(sent.get("response_format").unwrap_or(&Value::Null), &format);
-        assert_eq!(sent["messages"][0]["role"], "system");
-        let instruction = sent["messages"][0]["content"].as_str().unwrap();
-        assert!(instruction.contains("JSON") && instruction.ends_with(r#"{"type":"object"}"#));
+    }
+}
+
+#[test]
+fn a_tool_is_strict_only_when_it_asks_for_it_and_can_be() {
+    let mut asked = request(vec![Message::user("Hi")]);
+    let open = json!({"type": "object", "properties": {"a": {"type": "string"}}});
+    let map = json!({"type": "object"});
+    for (parameters, strict, sent_strict, nullable, warned) in [
+        (&open, None, Value::Null, false, 0),
+        (&open, Some(false), Value::Null, false, 0),
+        (&open, Some(true), json!(true), true, 0),
+        (&map, Some(true), Value::Null, false, 1),
+    ] {
+        asked.tools = vec![ToolSpec { strict, ..ToolSpec::new("add", "", parameters.clone()) }];
+        let mut function = body(&asked, &Profile::COMMON)["tools"][0]["function"].take();
+        assert_eq!(function["strict"], sent_strict);
+        assert_eq!(function["parameters"] == *parameters, !nullable, "{function}");
+        assert_eq!(function["parameters"]["properties"]["a"]["type"].take().is_array(), nullable);
+        assert_eq!(warnings(&asked, &Profile::COMMON).len(), warned);
     }
 }
 
@@ -274,54 +294,28 @@ fn media_go_as_parts_and_those_of_results_follow_all_results() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused_with_advice() {
+fn what_this_format_cannot_say_is_refused_or_left_out_and_told() {
     let user = |part: Part| vec![Message { role: Role::User, parts: vec![part] }];
-    let url = |address: &str| media(None, MediaSource::Url(address.into()));
-    let blind = Profile { images: false, documents: false, ..Profile::COMMON };
-    for (sent, profile, kind, message) in [
-        (user(Part::Image(url("u"))), &blind, ErrorKind::Unsupported, "the model does not accept images"),
-        (
-            user(Part::Document(url("u"))),
-            &blind,
-            ErrorKind::Unsupported,
-            "the model does not accept documents",
-        ),
-        (
-            user(Part::Document(url("u"))),
-            &Profile::COMMON,
-            ErrorKind::Unsupported,
-            "the model does not accept documents by address",
-        ),
-        (
-            user(Part::Image(media(None, MediaSource::Base64("AA==".into())))),
-            &Profile::COMMON,
-            ErrorKind::InvalidRequest,
-            "an image given by its bytes has no media type",
-        ),
-        (
-            user(Part::Document(bytes("text/plain", "/w=="))),
-            &Profile::COMMON,
-            ErrorKind::InvalidRequest,
-            "a text document is not base64 of UTF-8 text",
-        ),
-        (
-            user(Part::ToolCall(call("a", "{}"))),
-            &Profile::COMMON,
-            ErrorKind::InvalidRequest,
-            "a tool call cannot stand in a message of role `user`",
-        ),
-        (
-            vec![Message { role: Role::Tool, parts: vec![Part::text("4")] }],
-            &Profile::COMMON,
-            ErrorKind::InvalidRequest,
-            "text cannot stand in a message of role `tool`",
-        ),
-    ] {
-        assert_eq!(refusal(sent, profile), (kind, message.to_owned()));
-    }
-    let addressed = Profile { document_urls: true, ..Profile::COMMON };
-    let sent = messages(user(Part::Document(url("https://h/a.pdf"))), &addressed);
+    let sent = user(Part::Document(bytes("text/plain", "/w==")));
+    let error = OpenAiChat.encode(&request(sent), &Profile::COMMON, Delivery::Plain).unwrap_err();
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::InvalidRequest, "a text document is not base64 of UTF-8 text")
+    );
+    assert!(error.hint().is_some());
+    let url = media(None, MediaSource::Url("https://h/a.pdf".into()));
+    let sent = messages(user(Part::Document(url)), &Profile::COMMON);
     assert_eq!(sent[0]["content"][0]["file"]["file_data"], "https://h/a.pdf");
+    let block = Part::Native { opaque: Opaque { provider: "other".into(), payload: json!({"type": "search"}) } };
+    let history = vec![assistant(vec![block, Part::Image(bytes("image/png", "AA==")), Part::text("4")])];
+    assert_eq!(messages(history.clone(), &Profile::COMMON), json!([{"role": "assistant", "content": "4"}]));
+    assert_eq!(
+        warnings(&request(history), &Profile::COMMON),
+        [
+            "a provider's own block of `other` was left out once, as this model cannot take it",
+            "an image that a model made was left out once, as this model cannot take it",
+        ]
+    );
 }
 
 #[test]
