@@ -19,6 +19,7 @@ pub mod rerank;
 pub mod response;
 pub mod run_log;
 pub mod schedule;
+pub mod schema;
 pub mod secret;
 pub mod settings;
 pub mod store;

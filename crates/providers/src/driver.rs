@@ -144,7 +144,7 @@ impl HttpModel {
 
     fn write(&self, request: &ChatRequest, delivery: Delivery) -> Result<(HttpRequest, Restoring)> {
         content::check(request, &self.origin)?;
-        let lowered = lowering::lower(request, &self.origin.profile, delivery)?;
+        let lowered = lowering::lower(request, &self.origin.profile, delivery);
         let mut wire = self.dialect.encode(&lowered.request, &self.origin.profile, delivery)?;
         wire.warnings.extend(lowered.warnings);
         Ok((wire, lowered.restoring))

@@ -68,7 +68,7 @@ pub(crate) fn compiled(what: &str, schema: &Value, rules: &SchemaRules, warnings
             "the provider cannot enforce all of the schema of {what}: {lost}; it is checked here"
         ));
     }
-    compiled.schema
+    compiled.schema.into_owned()
 }
 
 /// Tells whether sampling options may be sent, and warns of those that may not.

@@ -188,7 +188,9 @@ impl Profile {
         forced_while_thinking: true,
         schema_with_tools: true,
         schema_streamed: true,
-        schema: &SchemaRules::ANY,
+        // Whoever imitates a format imitates its rules, and the narrowest of them pass everywhere: engines that would
+        // enforce more are told the rest in words.
+        schema: &SchemaRules::OPENAI_STRICT,
         tool_schema: &SchemaRules::ANY,
         json_schema_fields: true,
         thinking: Thinking::Effort,

@@ -5,7 +5,6 @@
 mod messages;
 mod reading;
 mod request;
-mod strict;
 mod thinking;
 mod usage;
 mod wire;

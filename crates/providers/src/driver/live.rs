@@ -71,6 +71,9 @@ impl Decoding {
                 let known = out.len();
                 let result = reader.feed(piece, out);
                 self.restoring.apply(out, known);
+                if result.is_err() {
+                    self.restoring.end(out);
+                }
                 self.note_usage(out.get(known..).unwrap_or_default());
                 result
             }
@@ -103,6 +106,7 @@ impl Decoding {
                 .map_err(|error| reading::foreign_page(body).unwrap_or(error)),
         };
         self.restoring.apply(out, known);
+        self.restoring.end(out);
         self.note_usage(out.get(known..).unwrap_or_default());
         result
     }

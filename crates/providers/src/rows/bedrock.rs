@@ -2,6 +2,7 @@
 
 use motet_core::request::ReasoningEffort::{High, Low, Medium, Minimal, None, Xhigh};
 
+use crate::dialect::schema::SchemaRules;
 use crate::dialect::{CallIdRule, JsonOutput, Profile, ReasoningEcho, SamplingRule, SystemRole, Thinking};
 use crate::provider::{Auth, ModelRule, ProviderRow, Variable};
 
@@ -16,6 +17,8 @@ pub(super) const REGION: Variable = Variable {
 
 /// Models of which nothing else is known: they talk, read images and documents, and call tools.
 const CHAT: Profile = Profile {
+    schema: &SchemaRules::BEDROCK,
+
     call_ids: CallIdRule { min: 1, max: 64, marks: "_-" },
     top_k: false,
     efforts: &[],

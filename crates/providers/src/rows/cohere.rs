@@ -4,6 +4,7 @@
 
 use motet_core::request::ReasoningEffort::{High, Low, Medium, Minimal, None as Off, Xhigh};
 
+use crate::dialect::schema::SchemaRules;
 use crate::dialect::{CallIdRule, Profile, ReasoningEcho, Thinking};
 use crate::provider::{ModelRule, ProviderRow};
 
@@ -11,6 +12,8 @@ const AS_OF: &str = "2026-10";
 
 /// What its chat takes, wherever it runs.
 pub(super) const CHAT: Profile = Profile {
+    schema: &SchemaRules::COHERE,
+
     // Its own ids begin with the tool's name.
     call_ids: CallIdRule { min: 1, max: 128, marks: "_-" },
     thinking: Thinking::Never,

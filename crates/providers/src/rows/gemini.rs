@@ -2,6 +2,7 @@
 
 use motet_core::request::ReasoningEffort::{High, Low, Medium, Minimal, None as Off, Xhigh};
 
+use crate::dialect::schema::SchemaRules;
 use crate::dialect::{JsonOutput, NameRule, Profile, SystemRole, Thinking};
 use crate::provider::{ModelRule, ProviderRow};
 
@@ -9,6 +10,8 @@ const AS_OF: &str = "2026-10";
 
 /// What all models have in common; those without a rule are taken for the newest, as names such as `-latest` are.
 pub(super) const LATEST: Profile = Profile {
+    schema: &SchemaRules::GEMINI_JSON,
+
     efforts: &[Minimal, Low, Medium, High],
     thinking: Thinking::Level,
     placeholder_signature: Some("skip_thought_signature_validator"),
@@ -52,7 +55,12 @@ const PRO_2_5: Profile = Profile {
 const FLASH_2: Profile = Profile { efforts: &[], thinking: Thinking::Never, penalties: true, ..FLASH_2_5 };
 
 /// Models before there were fields for JSON schema.
-const FIRST: Profile = Profile { json_schema_fields: false, ..FLASH_2 };
+const FIRST: Profile = Profile {
+    schema: &SchemaRules::GEMINI_OPENAPI,
+    tool_schema: &SchemaRules::GEMINI_OPENAPI,
+    json_schema_fields: false,
+    ..FLASH_2
+};
 
 /// Models that draw or speak, which neither call tools nor answer by a schema.
 const DRAWING: Profile = Profile {

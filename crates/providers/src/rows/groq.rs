@@ -2,10 +2,13 @@
 
 use motet_core::request::ReasoningEffort::{High, Low, Medium, None};
 
+use crate::dialect::schema::SchemaRules;
 use crate::dialect::{EffortForm, JsonOutput, MaxTokensField, Profile};
 use crate::provider::{ModelRule, ProviderRow};
 
 const CHAT: Profile = Profile {
+    schema: &SchemaRules::GROQ,
+
     max_tokens_field: MaxTokensField::MaxCompletionTokens,
     json_output: JsonOutput::Object,
     top_k: false,

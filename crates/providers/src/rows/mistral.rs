@@ -2,12 +2,15 @@
 
 use motet_core::request::ReasoningEffort::{High, None};
 
+use crate::dialect::schema::SchemaRules;
 use crate::dialect::{CallIdRule, DocumentForm, Profile, ReasoningEcho};
 use crate::provider::{ModelRule, ProviderRow};
 
 /// Fields that it does not know are refused, ids of calls have nine characters, and a question needs an answer between
 /// it and the result of a tool.
 const CHAT: Profile = Profile {
+    schema: &SchemaRules::MISTRAL,
+
     stream_usage_option: false,
     call_ids: CallIdRule { min: 9, max: 9, marks: "" },
     required_word: "any",

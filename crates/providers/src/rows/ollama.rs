@@ -2,11 +2,14 @@
 
 use motet_core::request::ReasoningEffort::{High, Low, Medium, None as Off};
 
+use crate::dialect::schema::SchemaRules;
 use crate::dialect::{Profile, ReasoningEcho, Thinking};
 use crate::provider::{AddressVariable, Alternative, ModelRule, ProviderRow};
 
 /// What its own chat takes, wherever it runs.
 pub(super) const PROFILE: Profile = Profile {
+    schema: &SchemaRules::OLLAMA,
+
     thinking: Thinking::Switch,
     reasoning_echo: ReasoningEcho::Always("thinking"),
     required_tool_choice: false,

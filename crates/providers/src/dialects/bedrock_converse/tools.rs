@@ -72,8 +72,10 @@ fn spec(tool: &ToolSpec, profile: &Profile, warnings: &mut Vec<String>) -> Value
             compiled.lost.join(", ")
         ));
     }
-    if let Value::Object(fields) = &mut compiled.schema {
-        fields.entry("type").or_insert_with(|| "object".into());
+    if compiled.schema.get("type").is_none()
+        && let Value::Object(fields) = compiled.schema.to_mut()
+    {
+        fields.insert("type".to_owned(), "object".into());
     }
     let mut fields = Map::new();
     fields.insert("name".to_owned(), tool.name.as_str().into());

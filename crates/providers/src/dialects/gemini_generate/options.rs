@@ -99,7 +99,7 @@ fn form(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) ->
             let compiled = schema::compile(&output.schema, profile.schema);
             warn_of_lost(&format!("schema `{}`", output.name), &compiled.lost, warnings);
             let field = if profile.json_schema_fields { "responseJsonSchema" } else { "responseSchema" };
-            vec![media_type, (field, compiled.schema)]
+            vec![media_type, (field, compiled.schema.into_owned())]
         }
     }
 }
@@ -119,10 +119,10 @@ pub(super) fn declarations(
         let compiled = schema::compile(&tool.parameters, profile.tool_schema);
         warn_of_lost(&format!("the arguments of tool `{}`", tool.name), &compiled.lost, warnings);
         if profile.json_schema_fields {
-            fields.insert("parametersJsonSchema".to_owned(), compiled.schema);
+            fields.insert("parametersJsonSchema".to_owned(), compiled.schema.into_owned());
         } else if !is_empty_object(&compiled.schema) {
             // The older field refuses an object without properties; a tool without arguments has none at all.
-            fields.insert("parameters".to_owned(), compiled.schema);
+            fields.insert("parameters".to_owned(), compiled.schema.into_owned());
         }
         Value::Object(fields)
     });

@@ -45,11 +45,10 @@ enum ContentPart<'a> {
     Thinking(String),
 }
 
-/// Writes the conversation; `instruction` is added to what stands above it, and what is left out is told.
+/// Writes the conversation; what is left out is told.
 pub(super) fn encode<'a>(
     request: &'a ChatRequest,
     profile: &'a Profile,
-    instruction: Option<String>,
     warnings: &mut Vec<String>,
 ) -> Result<Vec<WireMessage<'a>>> {
     history::check_pairs(&request.messages)?;
@@ -60,9 +59,6 @@ pub(super) fn encode<'a>(
         attached: Vec::new(),
         losses: Losses::default(),
     };
-    if let Some(instruction) = instruction {
-        writing.system(Cow::Owned(instruction));
-    }
     for message in &request.messages {
         if message.role != Role::Tool {
             writing.flush_attached();

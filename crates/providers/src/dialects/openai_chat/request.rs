@@ -7,9 +7,10 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::{Value, json};
 
 use super::messages::{self, WireMessage};
-use super::{strict, thinking};
+use super::thinking;
 use crate::dialect::fields::{self, Fields};
 use crate::dialect::options;
+use crate::dialect::schema::{self, Compiled};
 use crate::dialect::{JsonOutput, Profile};
 
 /// Writes the body, and tells what was left out or changed.
@@ -20,21 +21,17 @@ pub(super) fn encode(
 ) -> Result<(Vec<u8>, Vec<String>)> {
     options::check_tools(request, profile)?;
     let mut warnings = Vec::new();
-    let mut instruction = None;
     let format = match &request.output {
-        Output::JsonSchema(output) => {
-            if profile.json_output != JsonOutput::Schema {
-                instruction = Some(schema_instruction(output));
-            }
-            response_format(output, profile, &mut warnings)
-        }
+        Output::JsonSchema(output) => response_format(output, profile, &mut warnings),
         _ => None,
     };
+    let parameters = request.tools.iter().map(|tool| schema::of_tool(tool, profile, &mut warnings)).collect();
     let body = Body {
         request,
         profile,
-        messages: messages::encode(request, profile, instruction, &mut warnings)?,
+        messages: messages::encode(request, profile, &mut warnings)?,
         format,
+        parameters,
         effort: thinking::effort(request, profile, &mut warnings)?,
         offered: offered(request, profile, &mut warnings),
         sampling: options::sampling_allowed(request, profile, &mut warnings),
@@ -60,30 +57,14 @@ fn response_format(
 ) -> Option<Value> {
     match profile.json_output {
         JsonOutput::Schema => {
-            let obstacle = if output.strict { strict::obstacle(&output.schema) } else { None };
-            if let Some(obstacle) = &obstacle {
-                warnings.push(format!(
-                    "schema `{}` cannot be enforced by the provider because {obstacle}; the answer is only checked",
-                    output.name
-                ));
-            }
-            Some(json!({
-                "type": "json_schema",
-                "json_schema": {
-                    "name": output.name, "schema": output.schema, "strict": output.strict && obstacle.is_none(),
-                },
-            }))
+            let compiled = schema::of_output(output, profile.schema, warnings);
+            let strict = output.strict && compiled.strict;
+            let schema = json!({"name": output.name, "schema": compiled.schema, "strict": strict});
+            Some(json!({"type": "json_schema", "json_schema": schema}))
         }
         JsonOutput::Object => Some(json!({"type": "json_object"})),
         JsonOutput::Instructions | JsonOutput::Tool => None,
     }
-}
-
-fn schema_instruction(output: &JsonSchemaOutput) -> String {
-    format!(
-        "Answer with one JSON value that satisfies this JSON schema, and with nothing else:\n{}",
-        output.schema
-    )
 }
 
 /// Which tools are offered.
@@ -124,6 +105,8 @@ struct Body<'a> {
     profile: &'a Profile,
     messages: Vec<WireMessage<'a>>,
     format: Option<Value>,
+    /// The schema of each tool's arguments.
+    parameters: Vec<Compiled<'a>>,
     effort: Option<ReasoningEffort>,
     offered: Offered,
     sampling: bool,
@@ -157,7 +140,13 @@ impl Body<'_> {
         if self.offered == Offered::Nothing {
             return Ok(());
         }
-        fields.put("tools", &Tools(&request.tools))?;
+        let tools: Vec<Tool<'_>> = request
+            .tools
+            .iter()
+            .zip(&self.parameters)
+            .map(|(spec, schema)| Tool(Function { spec, schema }))
+            .collect();
+        fields.put("tools", &tools)?;
         let named = |name: &str| json!({"type": "function", "function": {"name": name}});
         let choice = match &request.tool_choice {
             ToolChoice::Auto => None,
@@ -193,37 +182,32 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-struct Tools<'a>(&'a [ToolSpec]);
-
-impl Serialize for Tools<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(Tool))
-    }
-}
-
-struct Tool<'a>(&'a ToolSpec);
+struct Tool<'a>(Function<'a>);
 
 impl Serialize for Tool<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(2))?;
         map.serialize_entry("type", "function")?;
-        map.serialize_entry("function", &Function(self.0))?;
+        map.serialize_entry("function", &self.0)?;
         map.end()
     }
 }
 
-struct Function<'a>(&'a ToolSpec);
+struct Function<'a> {
+    spec: &'a ToolSpec,
+    schema: &'a Compiled<'a>,
+}
 
 impl Serialize for Function<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("name", &self.0.name)?;
-        if !self.0.description.is_empty() {
-            map.serialize_entry("description", &self.0.description)?;
+        map.serialize_entry("name", &self.spec.name)?;
+        if !self.spec.description.is_empty() {
+            map.serialize_entry("description", &self.spec.description)?;
         }
-        map.serialize_entry("parameters", &self.0.parameters)?;
-        if let Some(strict) = self.0.strict {
-            map.serialize_entry("strict", &strict)?;
+        map.serialize_entry("parameters", &self.schema.schema)?;
+        if let Some(strict) = self.spec.strict {
+            map.serialize_entry("strict", &(strict && self.schema.strict))?;
         }
         map.end()
     }

@@ -101,7 +101,7 @@ fn text_format(output: &JsonSchemaOutput, profile: &Profile, warnings: &mut Vec<
             let compiled =
                 enforced(&output.schema, output.strict.then_some(profile.schema), &subject, warnings);
             let (schema, strict) = match &compiled {
-                Some(compiled) => (&compiled.schema, true),
+                Some(compiled) => (&*compiled.schema, true),
                 None => (&output.schema, false),
             };
             Some(json!({"type": "json_schema", "name": output.name, "schema": schema, "strict": strict}))
@@ -113,12 +113,12 @@ fn text_format(output: &JsonSchemaOutput, profile: &Profile, warnings: &mut Vec<
 }
 
 /// Compiles a schema that the provider should enforce; `None` when it should not or cannot.
-fn enforced(
-    schema: &Value,
+fn enforced<'a>(
+    schema: &'a Value,
     rules: Option<&schema::SchemaRules>,
     subject: &str,
     warnings: &mut Vec<String>,
-) -> Option<Compiled> {
+) -> Option<Compiled<'a>> {
     let compiled = schema::compile(schema, rules?);
     let lost = compiled.lost.join(", ");
     if !compiled.strict {
@@ -258,8 +258,7 @@ impl<'a> Tool<'a> {
         let subject = format!("the schema of tool `{}`", spec.name);
         let compiled = enforced(&spec.parameters, rules, &subject, warnings);
         let strict = compiled.is_some();
-        let parameters =
-            compiled.map_or(Cow::Borrowed(&spec.parameters), |compiled| Cow::Owned(compiled.schema));
+        let parameters = compiled.map_or(Cow::Borrowed(&spec.parameters), |compiled| compiled.schema);
         Tool { kind: "function", name: &spec.name, description: &spec.description, parameters, strict }
     }
 }
