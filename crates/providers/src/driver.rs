@@ -239,8 +239,8 @@ impl HttpModel {
                 served_model: None,
             });
         }
-        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let limits = limits::read(header, SystemTime::now());
+        let headers = response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let limits = limits::read(headers, SystemTime::now);
         if !limits.is_empty() {
             events.push(StreamEvent::Limits { limits });
         }
