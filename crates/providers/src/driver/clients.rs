@@ -12,7 +12,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::dialect::KeyHeader;
+use crate::dialect::{Dialect, KeyHeader};
 use crate::provider::{Auth, ProviderConfig, ProviderRow, Proxy};
 
 /// Names of headers that hold secrets, beside the key's own.
@@ -166,6 +166,20 @@ pub(super) fn joined(base: &Url, path: &str) -> Url {
     url
 }
 
+/// Gives the header in which a provider wants its key.
+pub(super) fn key_header(row: &ProviderRow, dialect: &dyn Dialect) -> KeyHeader {
+    match row.auth {
+        Auth::Header(header) => header,
+        Auth::AwsSigV4 { .. } => KeyHeader { name: "authorization", prefix: "Bearer " },
+        Auth::Key => dialect.key_header(),
+    }
+}
+
+/// Tells whether a header holds a secret, by its name.
+pub(super) fn is_secret(name: &HeaderName) -> bool {
+    SECRET_NAMES.iter().any(|secret| name.as_str().contains(secret))
+}
+
 /// Gives the headers that every request carries.
 pub(super) fn headers(
     row: &ProviderRow,
@@ -177,11 +191,6 @@ pub(super) fn headers(
     for (name, value) in row.headers {
         headers.insert(*name, HeaderValue::from_static(value));
     }
-    let key_header = match row.auth {
-        Auth::Header(header) => header,
-        Auth::AwsSigV4 { .. } => KeyHeader { name: "authorization", prefix: "Bearer " },
-        Auth::Key => key_header,
-    };
     if let Some(key) = &config.api_key {
         let text = format!("{}{}", key_header.prefix, key.expose());
         let mut value = HeaderValue::from_str(&text).map_err(|_| {
@@ -194,7 +203,7 @@ pub(super) fn headers(
     for (name, text) in &config.headers {
         let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad_header(name))?;
         let mut value = HeaderValue::from_str(text).map_err(|_| bad_header(name))?;
-        value.set_sensitive(SECRET_NAMES.iter().any(|secret| parsed.as_str().contains(secret)));
+        value.set_sensitive(is_secret(&parsed));
         headers.insert(parsed, value);
     }
     Ok(headers)

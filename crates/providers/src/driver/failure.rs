@@ -137,6 +137,8 @@ pub(super) struct Answered {
     pub(super) key: Option<Secret>,
     pub(super) status: u16,
     pub(super) request_id: Option<String>,
+    /// What was asked for.
+    pub(super) operation: &'static str,
 }
 
 impl Answered {
@@ -148,17 +150,21 @@ impl Answered {
         if error.status().is_none() {
             error = error.with_status(self.status);
         }
-        named(error, &self.origin, self.key.as_ref())
+        named(error, &self.origin, self.key.as_ref(), self.operation)
     }
 }
 
 /// Names provider, model, and operation in an error, and makes sure that it shows no key.
-pub(super) fn named(error: Error, origin: &Origin, key: Option<&Secret>) -> Error {
+pub(super) fn named(error: Error, origin: &Origin, key: Option<&Secret>, operation: &'static str) -> Error {
     let error = match key {
         Some(key) if shows(&error, key) => without(&error, key),
         _ => error,
     };
-    error.with_provider(origin.row.name).with_model(origin.model.clone()).with_operation("chat")
+    let error = match origin.asked() {
+        Some(model) => error.with_model(model.clone()),
+        None => error,
+    };
+    error.with_provider(origin.row.name).with_operation(operation)
 }
 
 fn shows(error: &Error, key: &Secret) -> bool {
@@ -172,6 +178,9 @@ fn without(error: &Error, key: &Secret) -> Error {
     let mut clean = Error::new(error.kind(), key.redact(error.message())).with_retry(error.retry());
     if let Some(hint) = error.hint() {
         clean = clean.with_hint(key.redact(hint));
+    }
+    if let Some(limits) = error.limits() {
+        clean = clean.with_limits(*limits);
     }
     if let Some(status) = error.status() {
         clean = clean.with_status(status);
