@@ -8,6 +8,7 @@ mod answer;
 mod blocks;
 mod clean;
 mod dates;
+mod embed;
 mod facts;
 mod material;
 mod people;
