@@ -203,6 +203,17 @@ impl Model for HttpModel {
     }
 }
 
+/// Tells what is missing before a provider can be called: its key, its base URL, or a part of it.
+///
+/// # Errors
+/// `Configuration` with what to set.
+pub fn check(row: &ProviderRow, config: &ProviderConfig) -> Result<()> {
+    if config.lacks_key(row) {
+        return Err(clients::missing_key(row));
+    }
+    clients::base_url(row, config).map(|_| ())
+}
+
 /// Refuses a request for another model than the one that is called.
 fn same_model(asked: &ModelId, origin: &Origin) -> Result<()> {
     if *asked == origin.model {

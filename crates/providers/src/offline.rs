@@ -89,6 +89,12 @@ impl OfflineExtract {
     }
 }
 
+/// Estimates the tokens of a request, as the model's usage does.
+#[must_use]
+pub fn count_tokens(request: &ChatRequest) -> u64 {
+    request_tokens(request)
+}
+
 #[async_trait]
 impl Model for OfflineExtract {
     async fn open(
