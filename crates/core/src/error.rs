@@ -448,6 +448,11 @@ mod tests {
         );
         assert_eq!(back.report(), report);
         assert_eq!(back.limits().unwrap().requests.unwrap().remaining, Some(0));
-        assert!(Error::new(ErrorKind::RateLimit, "slow down").with_limits(RateLimits::default()).limits().is_none());
+        assert!(
+            Error::new(ErrorKind::RateLimit, "slow down")
+                .with_limits(RateLimits::default())
+                .limits()
+                .is_none()
+        );
     }
 }

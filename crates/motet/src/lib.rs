@@ -31,8 +31,9 @@ pub use health::Health;
 pub use motet_agents as agents;
 pub use motet_core as core;
 pub use motet_core::{
-    ChatRequest, ChatResponse, Cost, Delivery, EmbedRequest, EmbedResponse, Error, ErrorKind, EventStream, FinishReason, Message, ModelId,
-    Part, Result, Role, RunContext, RunId, Secret, Settings, StreamEvent, Tool, Usage,
+    ChatRequest, ChatResponse, Cost, Delivery, EmbedRequest, EmbedResponse, Error, ErrorKind, EventStream,
+    FinishReason, Message, ModelId, Part, Result, Role, RunContext, RunId, Secret, Settings, StreamEvent,
+    Tool, Usage,
 };
 pub use motet_persistence as persistence;
 pub use motet_providers as providers;

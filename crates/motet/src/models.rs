@@ -191,9 +191,12 @@ impl<T: ?Sized> Made<T> {
 }
 
 fn unknown_provider(name: &str) -> Error {
-    let known: Vec<&str> =
-        rows::ALL.iter().map(|row| row.name).chain(built_in::ALL.iter().map(|built_in| built_in.name)).collect();
-    Error::new(ErrorKind::Configuration, format!("there is no provider `{name}`"))
-        .with_hint(format!("known are {}; `custom` speaks to any compatible server", known.join(", ")))
+    let known =
+        rows::ALL.iter().map(|row| row.name).chain(built_in::ALL.iter().map(|built_in| built_in.name));
+    let near = known.map(|known| (strsim::damerau_levenshtein(known, name), known)).min();
+    let near = near.filter(|(distance, known)| *distance <= known.len().min(name.len()) / 3);
+    let meant = near.map(|(_, known)| format!("did you mean `{known}`? ")).unwrap_or_default();
+    Error::new(ErrorKind::Configuration, format!("there is no provider `{name}`")).with_hint(format!(
+        "{meant}`motet provider list` shows all, and `custom` speaks to any compatible server by its base URL"
+    ))
 }
-

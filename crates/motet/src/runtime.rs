@@ -239,7 +239,8 @@ impl Runtime {
     /// # Errors
     /// `Cancelled`.
     pub async fn check_providers(&self, context: &RunContext, patience: Duration) -> Result<Vec<Health>> {
-        let checks = self.0.models.ready().into_iter().map(|name| self.check_provider(context, name, patience));
+        let checks =
+            self.0.models.ready().into_iter().map(|name| self.check_provider(context, name, patience));
         futures::future::try_join_all(checks).await
     }
 

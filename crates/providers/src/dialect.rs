@@ -22,8 +22,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use motet_core::{ChatRequest, Delivery, Error, ModelId, Result, StreamEvent};
 
-pub(crate) use classify::{request_id, shortened};
 pub use classify::{Complaint, error_from};
+pub(crate) use classify::{request_id, shortened};
 pub use profile::{
     CallIdRule, JsonOutput, MaxTokensField, NameRule, Profile, ReasoningEcho, SamplingRule, SystemRole,
     Thinking,

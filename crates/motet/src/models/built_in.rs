@@ -12,13 +12,16 @@ use motet_core::{ChatRequest, ModelId};
 use motet_providers::offline::{self, OfflineExtract};
 use motet_providers::scripted::ScriptedModel;
 
+/// Makes the embedding model for an id.
+type MakeEmbedder = fn(&ModelId) -> Result<Arc<dyn Embedder>>;
+
 /// A provider that needs no network.
 pub(super) struct BuiltIn {
     pub(super) name: &'static str,
     pub(super) doc: &'static str,
     pub(super) make: fn(&ModelId, &Path) -> Result<Arc<dyn Model>>,
     /// Makes vectors, where it can.
-    pub(super) embedder: Option<fn(&ModelId) -> Result<Arc<dyn Embedder>>>,
+    pub(super) embedder: Option<MakeEmbedder>,
     /// The names of its models, where they can be listed.
     pub(super) models: Option<&'static [&'static str]>,
     /// Counts the tokens of a request, where it can.

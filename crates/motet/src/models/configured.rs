@@ -2,9 +2,9 @@
 //!
 //! Opens no connection.
 
+use motet_core::Secret;
 use motet_core::error::Result;
 use motet_core::settings::{Loaded, Provider as ProviderSettings};
-use motet_core::Secret;
 use motet_providers::provider::{Auth, AwsCredentials, ProviderConfig, ProviderRow, Proxy, Timeouts};
 use motet_providers::{dialects, driver, rows};
 

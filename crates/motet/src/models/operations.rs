@@ -25,7 +25,10 @@ impl Table {
     pub(crate) async fn count_tokens(&self, context: &RunContext, request: &ChatRequest) -> Result<u64> {
         let provider = request.model.provider();
         if let Some(built_in) = built_in::find(provider) {
-            return built_in.count.map(|count| count(request)).ok_or_else(|| unable(provider, "count tokens"));
+            return built_in
+                .count
+                .map(|count| count(request))
+                .ok_or_else(|| unable(provider, "count tokens"));
         }
         self.operations(provider)?.count_tokens(context, request).await
     }
@@ -44,7 +47,11 @@ impl Table {
 
     /// Gives the names of the providers behind a network that are ready to be called.
     pub(crate) fn ready(&self) -> Vec<&'static str> {
-        self.providers.iter().filter(|provider| provider.is_ready()).map(|provider| provider.row.name).collect()
+        self.providers
+            .iter()
+            .filter(|provider| provider.is_ready())
+            .map(|provider| provider.row.name)
+            .collect()
     }
 
     /// Asks a provider for as little as possible, and waits no longer than given for it.

@@ -46,6 +46,8 @@ pub struct Complaint {
     pub request_id: Option<String>,
     /// What the body tells of limits.
     pub limits: RateLimits,
+    /// The body is a web page, which no provider sends to a program.
+    pub is_page: bool,
 }
 
 /// Makes the error of a complaint, with what the headers add and what the user can do.
@@ -67,7 +69,8 @@ pub fn error_from(complaint: Complaint, answer: Option<&Answer<'_>>, origin: &Or
         error = error.with_retry(retry);
     }
     error = advice::told(error, &complaint, answer, wait);
-    if let Some(hint) = hint::of(&error, &complaint, verdict.above_allowance, origin) {
+    let elsewhere = answer.and_then(|answer| answer.header("location"));
+    if let Some(hint) = hint::of(&error, &complaint, verdict.above_allowance, elsewhere, origin) {
         error = error.with_hint(hint);
     }
     for (name, value) in [
@@ -122,8 +125,12 @@ fn verdict(complaint: &Complaint, wait: Option<Duration>) -> Verdict {
         ErrorKind::RateLimit if phrases::is_out_of_capacity(&text) => ErrorKind::Overloaded.into(),
         kind @ ErrorKind::Permission => phrases::kind_of_forbidden(&text).unwrap_or(kind).into(),
         kind @ ErrorKind::InvalidOutput => Verdict { retry: Some(Retry::Backoff), ..kind.into() },
-        kind @ ErrorKind::InvalidRequest if phrases::names_field_length(complaint.code.as_deref()) => kind.into(),
-        ErrorKind::InvalidRequest if complaint.status == Some(413) && is_empty => ErrorKind::TokenLimit.into(),
+        kind @ ErrorKind::InvalidRequest if phrases::names_field_length(complaint.code.as_deref()) => {
+            kind.into()
+        }
+        ErrorKind::InvalidRequest if complaint.status == Some(413) && is_empty => {
+            ErrorKind::TokenLimit.into()
+        }
         kind @ ErrorKind::InvalidRequest => phrases::kind_of_refused(&text).unwrap_or(kind).into(),
         ErrorKind::Overloaded if phrases::is_overflow(&text) => ErrorKind::TokenLimit.into(),
         ErrorKind::Overloaded if matches!(complaint.status, Some(501 | 505)) => {

@@ -27,8 +27,8 @@ const FAMILIES: &[(&str, Subject)] = &[
 
 /// Words that narrow an allowance without changing what it counts: windows of time, and who shares it.
 const SCOPES: &[&str] = &[
-    "second", "minute", "hour", "day", "month", "1s", "1m", "1h", "1d", "5h", "7d", "project", "user", "based",
-    "usage", "uncached", "opus", "sonnet", "overage",
+    "second", "minute", "hour", "day", "month", "1s", "1m", "1h", "1d", "5h", "7d", "project", "user",
+    "based", "usage", "uncached", "opus", "sonnet", "overage",
 ];
 
 /// What an allowance counts.
@@ -160,11 +160,7 @@ fn meaning(rest: &str, default: Subject) -> Option<(Subject, Number)> {
     number.filter(|_| !of_plan || subject == Subject::Plan).map(|number| (subject, number))
 }
 
-fn entry<'g, 'a>(
-    gathered: &'g mut Vec<Gathered>,
-    name: String,
-    subject: Subject,
-) -> &'g mut Allowance {
+fn entry(gathered: &mut Vec<Gathered>, name: String, subject: Subject) -> &mut Allowance {
     let known = gathered.iter().position(|one| one.name == name).unwrap_or_else(|| {
         gathered.push(Gathered { name, subject, allowance: Allowance::default() });
         gathered.len() - 1

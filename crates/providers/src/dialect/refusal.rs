@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 
 use super::limits;
 use super::{Answer, Complaint, Origin, error_from};
-use text::{event_data, html_title, text_of};
+pub(crate) use text::html_title;
+use text::{event_data, text_of};
 
 /// Tells what a refused request means.
 pub(crate) fn of_answer(answer: &Answer<'_>, origin: &Origin) -> Error {
@@ -19,7 +20,9 @@ pub(crate) fn of_answer(answer: &Answer<'_>, origin: &Origin) -> Error {
     let text = event_data(text.trim());
     let mut complaint = match serde_json::from_str::<Value>(text) {
         Ok(body) => of_body(body),
-        Err(_) if text.starts_with('<') => Complaint { message: html_title(text), ..Complaint::default() },
+        Err(_) if text.starts_with('<') => {
+            Complaint { message: html_title(text), is_page: true, ..Complaint::default() }
+        }
         Err(_) => Complaint { message: text.to_owned(), ..Complaint::default() },
     };
     complaint.status = Some(answer.status);
@@ -88,6 +91,7 @@ fn of_fields(mut fields: Map<String, Value>, nested: bool) -> Complaint {
         exhausted: details.exhausted,
         request_id,
         limits: from_proxy.limits,
+        is_page: false,
     }
 }
 

@@ -220,7 +220,7 @@ pub(super) fn missing_key(row: &ProviderRow) -> Error {
     let names: Vec<String> = row.key_names.iter().map(|name| format!("`{name}`")).collect();
     Error::new(ErrorKind::Configuration, format!("provider `{}` needs an API key", row.name))
         .with_provider(row.name)
-        .with_hint(format!("set {}", names.join(" or ")))
+        .with_hint(format!("set {} in the environment or in `.env`", names.join(" or ")))
 }
 
 #[cfg(test)]
@@ -272,7 +272,10 @@ mod tests {
             assert!(error.hint().is_some(), "{error}");
             assert!(!format!("{error:?} {error}").contains("hunter2"), "{error:?}");
         }
-        assert_eq!(missing_key(rows::find("openai").unwrap()).hint(), Some("set `OPENAI_API_KEY`"));
+        assert_eq!(
+            missing_key(rows::find("openai").unwrap()).hint(),
+            Some("set `OPENAI_API_KEY` in the environment or in `.env`")
+        );
     }
 
     #[test]

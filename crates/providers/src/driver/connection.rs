@@ -32,6 +32,8 @@ pub(super) struct Connection {
     address: OnceLock<(String, Url)>,
     headers: HeaderMap,
     pub(super) key: Option<Secret>,
+    /// No call can succeed for want of a key.
+    lacks_key: bool,
     /// Credentials to sign with where there is no key.
     aws: Option<AwsCredentials>,
     pub(super) timeouts: Timeouts,
@@ -42,11 +44,7 @@ impl Connection {
     ///
     /// # Errors
     /// `Configuration` when the key or base URL is missing, or when the base URL, a header, or the proxy is malformed.
-    pub(super) fn new(
-        row: &'static ProviderRow,
-        config: &ProviderConfig,
-        clients: &Clients,
-    ) -> Result<Self> {
+    pub(super) fn new(row: &'static ProviderRow, config: &ProviderConfig, clients: &Clients) -> Result<Self> {
         if config.lacks_key(row) {
             return Err(clients::missing_key(row));
         }
@@ -72,6 +70,7 @@ impl Connection {
             base,
             address: OnceLock::new(),
             key: config.api_key.clone(),
+            lacks_key: config.lacks_key(row),
             aws: config.aws.clone().filter(|_| config.api_key.is_none()),
             timeouts: config.timeouts,
         })
@@ -124,9 +123,9 @@ impl Connection {
 
     /// Gives the header that the key would stand in, where a key is needed and there is none.
     fn placeholder(&self) -> Option<(String, String)> {
-        let name = self.row.key_names.first().filter(|_| self.row.key_required)?;
+        let name = self.row.key_names.first().filter(|_| self.lacks_key)?;
         let header = clients::key_header(self.row, self.dialect);
-        let is_known = self.key.is_some() || self.aws.is_some() || self.headers.contains_key(header.name);
+        let is_known = self.aws.is_some() || self.headers.contains_key(header.name);
         (!is_known).then(|| (header.name.to_owned(), format!("{}<{name}>", header.prefix)))
     }
 

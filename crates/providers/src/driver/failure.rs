@@ -28,6 +28,11 @@ pub(super) fn of_sending(error: reqwest::Error, row: &ProviderRow, base: &Url, t
             "check the base URL and the network".to_owned(),
             Retry::Backoff,
         ),
+        Cause::PlainText => (
+            format!("no secure connection to `{host}` could be made: it does not speak TLS"),
+            "if the server speaks plain HTTP, begin the base URL with `http://`".to_owned(),
+            Retry::Never,
+        ),
         Cause::Tls(why) => (
             format!("no secure connection to `{host}` could be made: {why}"),
             "check that the base URL's host and scheme are right and that its certificate is trusted"
@@ -74,6 +79,8 @@ fn unreachable_hint(row: &ProviderRow) -> String {
 enum Cause {
     Refused,
     UnknownHost,
+    /// The other side answers without TLS.
+    PlainText,
     Tls(String),
     Other(String),
 }
@@ -81,7 +88,10 @@ enum Cause {
 fn cause(error: &reqwest::Error) -> Cause {
     for link in chain(error) {
         if let Some(tls) = tls_error(link) {
-            return Cause::Tls(tls.to_string());
+            return match tls {
+                rustls::Error::InvalidMessage(_) => Cause::PlainText,
+                tls => Cause::Tls(tls.to_string()),
+            };
         }
         if let Some(io) = link.downcast_ref::<io::Error>()
             && io.kind() == io::ErrorKind::ConnectionRefused

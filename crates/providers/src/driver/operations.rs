@@ -127,8 +127,7 @@ pub(super) fn unsupported(
         .take(8)
         .map(|row| format!("`{}`", row.name))
         .collect();
-    let error =
-        Error::new(ErrorKind::Unsupported, format!("provider `{}` cannot {what}", origin.row.name));
+    let error = Error::new(ErrorKind::Unsupported, format!("provider `{}` cannot {what}", origin.row.name));
     if able.is_empty() { error } else { error.with_hint(format!("some that can are {}", able.join(", "))) }
 }
 

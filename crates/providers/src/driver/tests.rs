@@ -372,7 +372,10 @@ fn a_dry_run_needs_no_key_and_shows_where_it_would_stand() {
     let shown = look(&ProviderConfig::default());
     let authorization = ("authorization".to_owned(), "Bearer <OPENAI_API_KEY>".to_owned());
     assert!(shown.headers.contains(&authorization), "{:?}", shown.headers);
-    assert_eq!((shown.missing_key, shown.url.as_str()), (Some("OPENAI_API_KEY"), "https://api.openai.com/v1/chat/completions"));
+    assert_eq!(
+        (shown.missing_key, shown.url.as_str()),
+        (Some("OPENAI_API_KEY"), "https://api.openai.com/v1/chat/completions")
+    );
     let own = vec![("Authorization".to_owned(), "Bearer hunter2".to_owned())];
     let shown = look(&ProviderConfig { headers: own, ..ProviderConfig::default() });
     assert!(shown.missing_key.is_none() && !format!("{shown:?}").contains("hunter2"), "{shown:?}");
@@ -388,7 +391,7 @@ fn a_model_needs_its_key_and_answers_only_for_itself() {
         &Clients::default(),
     );
     let error = missing.err().unwrap();
-    assert_eq!(error.hint(), Some("set `OPENAI_API_KEY`"));
+    assert_eq!(error.hint(), Some("set `OPENAI_API_KEY` in the environment or in `.env`"));
     let other = ChatRequest::new("ollama:other".parse().unwrap(), vec![Message::user("Hi")]);
     let error = model(&config("h")).dry_run(&other, Delivery::Plain).unwrap_err();
     assert_eq!(error.message(), "a request for `ollama:other` was given to model `ollama:m`");

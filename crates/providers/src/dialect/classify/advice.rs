@@ -24,8 +24,14 @@ const REQUEST_IDS: &[&str] = &[
 const EDGE_ID: &str = "cf-ray";
 
 /// Texts after which the time to wait stands.
-const WAITS: &[&str] =
-    &["try again in ", "try again after ", "retry in ", "retry after ", "please wait ", "retry your request after "];
+const WAITS: &[&str] = &[
+    "try again in ",
+    "try again after ",
+    "retry in ",
+    "retry after ",
+    "please wait ",
+    "retry your request after ",
+];
 
 /// Gives the provider's id of a request by the headers of its answer.
 pub(crate) fn request_id<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Option<&'a str> {

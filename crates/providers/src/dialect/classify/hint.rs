@@ -4,17 +4,24 @@
 
 use motet_core::{Error, ErrorKind};
 
-use super::Complaint;
+use super::{Complaint, shortened};
 use crate::dialect::Origin;
 
-/// Gives the hint for an error; `above_allowance` says that the request alone is larger than a minute's allowance.
+/// Gives the hint for an error; `above_allowance` says that the request alone is larger than a minute's allowance, and
+/// `elsewhere` is where the answer points to.
 pub(super) fn of(
     error: &Error,
     complaint: &Complaint,
     above_allowance: bool,
+    elsewhere: Option<&str>,
     origin: &Origin,
 ) -> Option<String> {
     let name = origin.row.name;
+    if complaint.is_page {
+        return Some(format!(
+            "something answered in place of `{name}`, such as a proxy: check the base URL and the proxy, or try again later"
+        ));
+    }
     Some(match error.kind() {
         ErrorKind::Authentication => match origin.row.key_names.first() {
             Some(key) => format!("set `{key}` to a valid key of `{name}`"),
@@ -46,7 +53,7 @@ pub(super) fn of(
         }
         ErrorKind::TokenLimit => "shorten the conversation or take a model with a larger context window".to_owned(),
         ErrorKind::ContentFilter => "the provider's policy refuses this content: rephrase it".to_owned(),
-        ErrorKind::InvalidRequest => return of_refused(error, complaint),
+        ErrorKind::InvalidRequest => return of_refused(error, complaint, elsewhere),
         _ => return None,
     })
 }
@@ -65,8 +72,12 @@ fn of_unknown(origin: &Origin) -> String {
     }
 }
 
-fn of_refused(error: &Error, complaint: &Complaint) -> Option<String> {
+fn of_refused(error: &Error, complaint: &Complaint, elsewhere: Option<&str>) -> Option<String> {
     let hint = match error.status()? {
+        300..=399 if elsewhere.is_some() => {
+            let place = shortened(elsewhere.unwrap_or_default(), 200);
+            return Some(format!("the address redirects to `{place}`: set the base URL to match"));
+        }
         300..=399 => "the address redirects elsewhere: set the base URL to where it leads",
         405 => "check the base URL",
         407 => "the proxy wants a user and a password: write them into its address",

@@ -128,7 +128,10 @@ const WORDS: &[(ErrorKind, &[&str])] = &[
             "model_stream_error",
         ],
     ),
-    (ErrorKind::Timeout, &["timeout", "request_timeout", "gateway_timeout", "deadline_exceeded", "model_timeout"]),
+    (
+        ErrorKind::Timeout,
+        &["timeout", "request_timeout", "gateway_timeout", "deadline_exceeded", "model_timeout"],
+    ),
     (ErrorKind::Unsupported, &["unimplemented", "not_implemented"]),
 ];
 

@@ -135,7 +135,9 @@ fn hints_name_what_to_change() {
     assert_eq!(hint(401).0, "`openai` answered with status 401 and no message");
     assert_eq!(hint(401).1, "set `OPENAI_API_KEY` to a valid key of `openai`");
     assert!(hint(404).1.starts_with("check the name of model `gpt-4o` and the base URL"));
-    assert!(hint(429).1.contains("fewer requests at once") && hint(503).1.contains("on the side of `openai`"));
+    assert!(
+        hint(429).1.contains("fewer requests at once") && hint(503).1.contains("on the side of `openai`")
+    );
     assert!(hint(400).1.contains("--dry-run"));
     assert!(hint(302).1.contains("base URL"));
 }

@@ -17,11 +17,13 @@ pub(super) fn is_list(name: &str) -> bool {
 pub(super) fn gather(gathered: &mut Vec<Gathered>, header: &str, value: &str) {
     for member in value.split(',') {
         let pieces = || member.split(';').map(str::trim);
-        if pieces().any(|piece| piece.strip_prefix("qu=").is_some_and(|unit| unit.trim_matches('"') != "requests")) {
+        if pieces()
+            .any(|piece| piece.strip_prefix("qu=").is_some_and(|unit| unit.trim_matches('"') != "requests"))
+        {
             continue;
         }
         // The older spelling divides the parameters of its one allowance by commas and names none.
-        let name = pieces().filter(|piece| piece.starts_with('"')).next_back().unwrap_or_default();
+        let name = pieces().rfind(|piece| piece.starts_with('"')).unwrap_or_default();
         let place = format!("ratelimit {name}");
         for piece in pieces() {
             let (key, text) = piece.split_once('=').unwrap_or(("q", piece));

@@ -26,9 +26,15 @@ fn told(headers: &str) -> String {
     told.trim_end_matches("; ").to_owned()
 }
 
+fn all_told(cases: &[(&str, &str)]) {
+    for (headers, expected) in cases {
+        assert_eq!(told(headers), *expected, "{headers}");
+    }
+}
+
 #[test]
-fn every_family_of_headers_is_read() {
-    for (headers, expected) in [
+fn requests_and_tokens_are_read() {
+    all_told(&[
         (
             "x-ratelimit-limit-requests: 60
              x-ratelimit-limit-tokens: 150000
@@ -57,6 +63,12 @@ fn every_family_of_headers_is_read() {
              anthropic-ratelimit-tokens-remaining: 479000",
             "requests 3999/4000 1s; tokens 479000/- -; input 399000/400000 0ns; output 80000/- -",
         ),
+    ]);
+}
+
+#[test]
+fn plans_and_plain_counts_are_read() {
+    all_told(&[
         (
             "anthropic-ratelimit-unified-status: allowed
              anthropic-ratelimit-unified-5h-utilization: 0.25
@@ -78,6 +90,14 @@ fn every_family_of_headers_is_read() {
              x-ratelimit-reset: 1800000030000",
             "requests 0/20 30s",
         ),
+        ("x-tokenlimit-limit: 180000\nx-tokenlimit-remaining: 179000", "tokens 179000/180000 -"),
+        ("x-trial-endpoint-call-limit: 40\nx-trial-endpoint-call-remaining: 39", "requests 39/40 -"),
+    ]);
+}
+
+#[test]
+fn of_several_allowances_the_one_that_binds_is_told() {
+    all_told(&[
         (
             "x-ratelimit-limit-req-minute: 60
              x-ratelimit-remaining-req-minute: 58
@@ -121,6 +141,12 @@ fn every_family_of_headers_is_read() {
              x-ratelimit-limit-input-images: 7",
             "tokens 4000/5000 -",
         ),
+    ]);
+}
+
+#[test]
+fn the_spellings_of_the_draft_standard_are_read() {
+    all_told(&[
         ("ratelimit-limit: 100, 100;w=60\nratelimit-remaining: 50\nratelimit-reset: 5", "requests 50/100 5s"),
         ("ratelimit: limit=100, remaining=50, reset=5\nratelimit-policy: 100;w=60", "requests 50/100 5s"),
         (
@@ -132,11 +158,7 @@ fn every_family_of_headers_is_read() {
              ratelimit-policy: \"burst\";q=10;w=1, \"daily\";q=1000;w=86400, \"size\";q=9;qu=\"content-bytes\"",
             "requests 3/1000 400s",
         ),
-        ("x-tokenlimit-limit: 180000\nx-tokenlimit-remaining: 179000", "tokens 179000/180000 -"),
-        ("x-trial-endpoint-call-limit: 40\nx-trial-endpoint-call-remaining: 39", "requests 39/40 -"),
-    ] {
-        assert_eq!(told(headers), expected, "{headers}");
-    }
+    ]);
 }
 
 #[test]
@@ -156,6 +178,7 @@ fn what_makes_no_sense_tells_nothing() {
 
 #[test]
 fn a_point_in_time_is_measured_by_the_providers_own_clock() {
-    let headers = "date: Fri, 15 Jan 2027 07:59:50 GMT\nx-ratelimit-remaining: 0\nx-ratelimit-reset: 1800000000";
+    let headers =
+        "date: Fri, 15 Jan 2027 07:59:50 GMT\nx-ratelimit-remaining: 0\nx-ratelimit-reset: 1800000000";
     assert_eq!(told(headers), "requests 0/- 10s");
 }

@@ -43,8 +43,10 @@ fn every_shape_of_body_gives_its_message() {
         ),
         (r#"{"detail":{"error":{"message":"deep"}}}"#, "deep"),
         (r#"[{"error":{"message":"wrapped","status":"INVALID"}}]"#, "wrapped (type: INVALID)"),
-        (r#"{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"no cats"}}}"#,
-            "Provider returned error (code: 400, upstream: no cats)"),
+        (
+            r#"{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"no cats"}}}"#,
+            "Provider returned error (code: 400, upstream: no cats)",
+        ),
         (r#"{"unknown":"shape"}"#, r#"{"unknown":"shape"}"#),
         (r#""just text""#, "just text"),
         ("plain words\n", "plain words"),
@@ -87,7 +89,8 @@ fn googles_details_say_why_and_how_long() {
             {"quotaMetric": "generativelanguage.googleapis.com/generate_content_free_tier_requests",
              "quotaId": id, "quotaValue": value}]})
     };
-    let retry = |delay: Value| json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay});
+    let retry =
+        |delay: Value| json!({"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay});
     let of_minute = || quota("GenerateRequestsPerMinutePerProjectPerModel-FreeTier", "10");
     for (details, kind, wait) in [
         (json!([of_minute(), retry(json!("31s"))]), ErrorKind::RateLimit, Some(31_000)),
@@ -105,7 +108,8 @@ fn googles_details_say_why_and_how_long() {
         assert_eq!((error.kind(), waited), (kind, wait), "{details}");
         assert_eq!(error.retry().is_retryable(), kind == ErrorKind::RateLimit);
     }
-    let reason = |reason: &str| json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]);
+    let reason =
+        |reason: &str| json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]);
     let kind = |status, word, name| google(status, word, reason(name)).kind();
     assert_eq!(kind(400, "INVALID_ARGUMENT", "API_KEY_INVALID"), ErrorKind::Authentication);
     assert_eq!(kind(403, "PERMISSION_DENIED", "SERVICE_DISABLED"), ErrorKind::Permission);
@@ -118,7 +122,12 @@ fn amazons_exceptions_are_known_from_header_and_body() {
     for (status, exception, message, kind) in [
         (429, "ThrottlingException", "Too many tokens, please wait before trying again.", K::RateLimit),
         (400, "ThrottlingException", "Rate exceeded", K::RateLimit),
-        (429, "ThrottlingException", "Too many tokens per day, please wait before trying again.", K::QuotaExceeded),
+        (
+            429,
+            "ThrottlingException",
+            "Too many tokens per day, please wait before trying again.",
+            K::QuotaExceeded,
+        ),
         (429, "ModelNotReadyException", "The model is not ready.", K::Overloaded),
         (424, "ModelErrorException", "The model failed.", K::Overloaded),
         (408, "ModelTimeoutException", "Took too long.", K::Timeout),
@@ -126,14 +135,20 @@ fn amazons_exceptions_are_known_from_header_and_body() {
         (400, "ValidationException", "The provided model identifier is invalid.", K::NotFound),
         (400, "ValidationException", "Field required", K::InvalidRequest),
         (403, "AccessDeniedException", "You don't have access to the model.", K::Permission),
-        (403, "UnrecognizedClientException", "The security token included in the request is invalid.", K::Authentication),
+        (
+            403,
+            "UnrecognizedClientException",
+            "The security token included in the request is invalid.",
+            K::Authentication,
+        ),
         (400, "ServiceQuotaExceededException", "Too many.", K::QuotaExceeded),
         (404, "ResourceNotFoundException", "No such model.", K::NotFound),
         (500, "InternalServerException", "Sorry.", K::Overloaded),
         (503, "ServiceUnavailableException", "Sorry.", K::Overloaded),
     ] {
         let header = format!("{exception}:http://internal.amazon.com/coral/com.amazon.bedrock/");
-        let by_header = refused(status, &[("x-amzn-errortype", &header)], &json!({"message": message}).to_string());
+        let by_header =
+            refused(status, &[("x-amzn-errortype", &header)], &json!({"message": message}).to_string());
         assert_eq!(by_header.kind(), kind, "{exception} {message}");
         assert_eq!(by_header.to_string(), format!("{message} (type: {exception})"));
         let body = json!({"__type": format!("com.amazon.coral.service#{exception}"), "Message": message});
@@ -145,14 +160,16 @@ fn amazons_exceptions_are_known_from_header_and_body() {
 #[test]
 fn gateways_tell_of_those_behind_them() {
     let behind = |metadata: Value| {
-        let body = json!({"error": {"message": "Provider returned error", "code": 400, "metadata": metadata}});
+        let body =
+            json!({"error": {"message": "Provider returned error", "code": 400, "metadata": metadata}});
         refused(400, &[], &body.to_string()).kind()
     };
     let overflow = r#"{"error":{"message":"This model's maximum context length is 8192 tokens"}}"#;
     assert_eq!(behind(json!({"raw": overflow, "provider_name": "X"})), ErrorKind::TokenLimit);
     assert_eq!(behind(json!({"reasons": ["violence"], "flagged_input": "…"})), ErrorKind::ContentFilter);
     let limited = |text: &str, reset: &str| {
-        let headers = json!({"X-RateLimit-Limit": "20", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset});
+        let headers =
+            json!({"X-RateLimit-Limit": "20", "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset});
         let error = json!({"message": text, "code": 429, "metadata": {"headers": headers}});
         refused(429, &[], &json!({"error": error}).to_string())
     };
@@ -167,7 +184,8 @@ fn gateways_tell_of_those_behind_them() {
 
 #[test]
 fn the_id_of_the_request_is_kept_from_header_or_body() {
-    let id = |headers: &[(&str, &str)], body: &str| refused(400, headers, body).request_id().map(str::to_owned);
+    let id =
+        |headers: &[(&str, &str)], body: &str| refused(400, headers, body).request_id().map(str::to_owned);
     let anthropic = r#"{"type":"error","error":{"type":"x","message":"m"},"request_id":"req_1"}"#;
     assert_eq!(id(&[], anthropic).as_deref(), Some("req_1"));
     assert_eq!(id(&[("request-id", "req_2"), ("cf-ray", "c1")], anthropic).as_deref(), Some("req_2"));

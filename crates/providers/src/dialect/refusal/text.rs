@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::dialect::shortened;
+
 /// Names of fields that hold a text for people, the best one first.
 const TEXTS: &[&str] =
     &["message", "detail", "title", "error_description", "Message", "msg", "error", "errors", "status_msg"];
@@ -52,7 +54,7 @@ pub(super) fn event_data(text: &str) -> &str {
 }
 
 /// Gives what a web page calls itself, since its markup helps nobody.
-pub(super) fn html_title(page: &str) -> String {
+pub(crate) fn html_title(page: &str) -> String {
     let lower = page.to_ascii_lowercase();
     let title = ["title", "h1"].into_iter().find_map(|tag| {
         let open = lower.find(&format!("<{tag}"))?;
@@ -62,7 +64,7 @@ pub(super) fn html_title(page: &str) -> String {
         (!title.is_empty()).then_some(title)
     });
     match title {
-        Some(title) => format!("a web page came instead of an answer: `{title}`"),
+        Some(title) => format!("a web page came instead of an answer: `{}`", shortened(&title, 200)),
         None => "a web page came instead of an answer".to_owned(),
     }
 }

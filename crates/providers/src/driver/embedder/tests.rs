@@ -28,7 +28,13 @@ impl Embedding for Lengths {
     fn encode(&self, request: &EmbedRequest, _: &Profile) -> Result<HttpRequest> {
         let warnings = vec!["the purpose is left out".to_owned()];
         let body = serde_json::to_vec(&request.inputs).unwrap().into();
-        Ok(HttpRequest { method: Method::Post, path: Cow::Borrowed("/e"), headers: Vec::new(), body, warnings })
+        Ok(HttpRequest {
+            method: Method::Post,
+            path: Cow::Borrowed("/e"),
+            headers: Vec::new(),
+            body,
+            warnings,
+        })
     }
 
     fn decode(&self, answer: &Answer<'_>, origin: &Origin) -> Result<EmbedResponse> {
@@ -54,7 +60,11 @@ async fn server() -> MockServer {
         let kept = texts.iter().filter(|text| *text != "lose");
         let vectors: Vec<Vec<usize>> = kept.map(|text| vec![text.len(), 0]).collect();
         let answer = ResponseTemplate::new(200).insert_header("x-request-id", "q1").set_body_json(vectors);
-        if texts.iter().any(|text| text == "silent") { answer } else { answer.insert_header("x-tokens", "10") }
+        if texts.iter().any(|text| text == "silent") {
+            answer
+        } else {
+            answer.insert_header("x-tokens", "10")
+        }
     };
     Mock::given(wiremock::matchers::path("/v1/e")).respond_with(answer).mount(&server).await;
     server

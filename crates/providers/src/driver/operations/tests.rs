@@ -44,7 +44,8 @@ impl Listing for Plain {
     fn decode(&self, answer: &Answer<'_>, _: &Origin) -> Result<ModelPage> {
         let value = value(answer)?;
         let names = value["names"].as_array().cloned().unwrap_or_default();
-        let models = names.iter().filter_map(|name| Some(motet_core::model_list::ModelInfo::new(name.as_str()?)));
+        let models =
+            names.iter().filter_map(|name| Some(motet_core::model_list::ModelInfo::new(name.as_str()?)));
         Ok(ModelPage { models: models.collect(), next: value["next"].as_str().map(str::to_owned) })
     }
 }
@@ -82,7 +83,8 @@ impl Reranking for Plain {
 
     fn decode(&self, answer: &Answer<'_>, origin: &Origin) -> Result<RerankResponse> {
         let places = value(answer)?;
-        let ranked = |place: &Value| Some(Ranked { index: usize::try_from(place.as_u64()?).ok()?, score: 1.0 });
+        let ranked =
+            |place: &Value| Some(Ranked { index: usize::try_from(place.as_u64()?).ok()?, score: 1.0 });
         let results = places.as_array().into_iter().flatten().filter_map(ranked).collect();
         Ok(RerankResponse::new(origin.model.clone(), results))
     }
@@ -100,7 +102,11 @@ async fn list(server: &Server) -> Result<Vec<String>> {
     let operations = operations(server);
     let origin = Origin::of_provider(operations.connection.row)?;
     let models = operations.pages(&RunContext::new(), &Plain, &origin).await;
-    Ok(models.map_err(|error| operations.named(error, &origin, "list_models"))?.into_iter().map(|model| model.id).collect())
+    Ok(models
+        .map_err(|error| operations.named(error, &origin, "list_models"))?
+        .into_iter()
+        .map(|model| model.id)
+        .collect())
 }
 
 #[tokio::test]
@@ -131,7 +137,10 @@ async fn a_refusal_names_the_operation_and_no_model() {
     let error = list(&server).await.unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::Authentication, "bad ****"));
     assert_eq!((error.operation(), error.model()), (Some("list_models"), None));
-    assert_eq!((error.provider(), error.request_id(), error.status()), (Some("ollama"), Some("q1"), Some(401)));
+    assert_eq!(
+        (error.provider(), error.request_id(), error.status()),
+        (Some("ollama"), Some("q1"), Some(401))
+    );
     assert_eq!(error.limits().unwrap().requests.unwrap().remaining, Some(3));
 }
 
@@ -142,7 +151,8 @@ async fn an_answer_that_cannot_be_read_shows_no_key() {
     let error = list(&server).await.unwrap_err();
     assert_eq!((error.kind(), error.request_id()), (ErrorKind::InvalidOutput, Some("q2")));
     assert!(!format!("{error:?}").contains("abcdefgh"), "{error:?}");
-    let broken = Server::start(vec![Reply::close("HTTP/1.1 200 X\r\ncontent-length: 90\r\n\r\n{".to_owned())]).await;
+    let broken =
+        Server::start(vec![Reply::close("HTTP/1.1 200 X\r\ncontent-length: 90\r\n\r\n{".to_owned())]).await;
     let error = list(&broken).await.unwrap_err();
     assert_eq!((error.kind(), error.retry()), (ErrorKind::Truncated, Retry::Backoff));
 }
