@@ -143,3 +143,57 @@ fn aws_credentials(row: &ProviderRow, loaded: &Loaded) -> Option<AwsCredentials>
         region: region.map_or_else(|| "us-east-1".to_owned(), |region| region.expose().to_owned()),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use motet_core::Settings;
+    use motet_core::settings::Sources;
+
+    use super::*;
+
+    /// Gives the providers under environment variables.
+    fn with(variables: &[(String, String)]) -> Vec<Provider> {
+        let sources = Sources { environment: variables.to_vec(), ..Sources::default() };
+        providers(&Settings::load(&sources).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_row_can_be_set_by_variables_and_speak_any_dialect() {
+        for row in rows::ALL {
+            let spelled = row.name.to_uppercase().replace('-', "_");
+            for dialect in dialects::ALL {
+                let set = |option: &str, value: &str| {
+                    (format!("MOTET_PROVIDERS_{spelled}_{option}"), value.to_owned())
+                };
+                let found = with(&[set("BASE_URL", "http://localhost:1/v1"), set("DIALECT", dialect.name())]);
+                assert_eq!(found.len(), rows::ALL.len(), "no provider beside the rows, for `{}`", row.name);
+                let changed = found.iter().find(|provider| provider.row.name == row.name).unwrap();
+                assert_eq!(changed.config.base_url.as_deref(), Some("http://localhost:1/v1"));
+                assert_eq!(changed.row.dialect, dialect.name());
+                assert!(changed.is_ready() && changed.row.key_names == row.key_names, "{}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_provider_is_ready_once_its_key_is_there() {
+        let ready = |variables: &[(String, String)]| {
+            with(variables).iter().find(|provider| provider.row.name == "openai").unwrap().is_ready()
+        };
+        assert!(!ready(&[]));
+        assert!(ready(&[("OPENAI_API_KEY".to_owned(), "sk-0123456789abcdef".to_owned())]));
+    }
+
+    #[test]
+    fn a_server_of_which_only_the_address_is_known_is_like_the_first_of_its_dialect() {
+        for like in rows::ALL {
+            let first = rows::ALL.iter().find(|row| row.dialect == like.dialect).unwrap();
+            let custom = rows::find(CUSTOM).unwrap();
+            let changed = with_dialect(custom, Some(like.dialect)).unwrap();
+            assert_eq!((changed.name, changed.doc, changed.key_required), (custom.name, custom.doc, false));
+            if changed.dialect != custom.dialect {
+                assert_eq!((changed.auth, changed.listing), (first.auth, first.listing), "{}", like.dialect);
+            }
+        }
+    }
+}
