@@ -63,7 +63,7 @@ fn a_misspelt_provider() {
     insta::assert_snapshot!(told(&["--model", "opnai:gpt-4o"], &[], NO_HOST), @"
     exit code 3
     error: there is no provider `opnai`
-    hint: did you mean `openai`? `motet provider list` shows all, and `custom` speaks to any compatible server by its base URL
+    hint: did you mean `openai`? `motet provider list` shows all; `custom` speaks to any compatible server by its base URL
     ");
 }
 

@@ -197,6 +197,6 @@ fn unknown_provider(name: &str) -> Error {
     let near = near.filter(|(distance, known)| *distance <= known.len().min(name.len()) / 3);
     let meant = near.map(|(_, known)| format!("did you mean `{known}`? ")).unwrap_or_default();
     Error::new(ErrorKind::Configuration, format!("there is no provider `{name}`")).with_hint(format!(
-        "{meant}`motet provider list` shows all, and `custom` speaks to any compatible server by its base URL"
+        "{meant}`motet provider list` shows all; `custom` speaks to any compatible server by its base URL"
     ))
 }

@@ -134,12 +134,13 @@ pub struct ProviderConfig {
 }
 
 impl ProviderConfig {
-    /// Tells whether no call can succeed for want of a key.
+    /// Tells whether no call can succeed for want of a key, or of credentials to sign with.
     ///
     /// Another server than the provider's own may well want no key; if it does, it says so.
     #[must_use]
     pub fn lacks_key(&self, row: &ProviderRow) -> bool {
-        row.key_required && self.api_key.is_none() && self.base_url.is_none()
+        let signs = matches!(row.auth, Auth::AwsSigV4 { .. }) && self.aws.is_some();
+        row.key_required && self.api_key.is_none() && self.base_url.is_none() && !signs
     }
 }
 

@@ -14,6 +14,9 @@ use super::{Answer, Complaint, Origin, error_from};
 pub(crate) use text::html_title;
 use text::{event_data, text_of};
 
+/// Fields that are shown beside a message and are none.
+const NO_TEXTS: &[&str] = &["code", "type", "__type", "param", "status", "object", "request_id"];
+
 /// Tells what a refused request means.
 pub(crate) fn of_answer(answer: &Answer<'_>, origin: &Origin) -> Error {
     let text = String::from_utf8_lossy(answer.body);
@@ -27,7 +30,7 @@ pub(crate) fn of_answer(answer: &Answer<'_>, origin: &Origin) -> Error {
     };
     complaint.status = Some(answer.status);
     if let Some(exception) = answer.header("x-amzn-errortype") {
-        complaint.error_type = exception.split(':').next().map(str::to_owned);
+        complaint.error_type = Some(bare_type(exception));
     }
     error_from(complaint, Some(answer), origin)
 }
@@ -68,24 +71,26 @@ fn of_fields(mut fields: Map<String, Value>, nested: bool) -> Complaint {
     let inner_code = fields.get("innererror").and_then(|inner| inner.get("code")?.as_str());
     let reason = details.reason.or(from_proxy.reason).or(inner_code.map(str::to_owned));
     let request_id = request_id(&fields);
-    let message = text_of(&Value::Object(fields.clone()));
-    let exception = fields.get("__type").map(|name| {
-        let name = text_of(name);
-        name.rsplit('#').next().unwrap_or_default().to_owned()
-    });
+    let message = if fields.keys().all(|name| NO_TEXTS.contains(&name.as_str())) {
+        String::new()
+    } else {
+        text_of(&Value::Object(fields.clone()))
+    };
     let after = ["retry_after", "retry_after_seconds", "estimated_time", "resets_in_seconds"];
     let after = after.iter().find_map(|name| fields.get(*name)?.as_f64());
-    let numbers = ["raw_status_code", "status_code", "statusCode", "status", "code"];
+    let numbers = ["raw_status_code", "originalStatusCode", "status_code", "statusCode", "status", "code"];
     let numbers: Vec<u16> =
         numbers.iter().filter_map(|name| text_of(fields.get(*name)?).parse().ok()).collect();
     let mut take = |name: &str| fields.remove(name).map(|value| text_of(&value));
     Complaint {
         status: numbers.into_iter().find(|status| (300..600).contains(status)),
-        message: if message == "{}" { String::new() } else { message },
+        message,
         code: take("code"),
-        error_type: take("type").or_else(|| take("status").filter(|_| nested)),
+        error_type: take("type")
+            .or_else(|| take("status").filter(|_| nested))
+            .or_else(|| take("__type").map(|name| bare_type(&name))),
         param: take("param"),
-        reason: reason.or(exception),
+        reason,
         upstream: from_proxy.upstream,
         retry_after: details.retry_after.or_else(|| limits::reset_in(after?)).or(from_proxy.retry_after),
         exhausted: details.exhausted,
@@ -93,6 +98,12 @@ fn of_fields(mut fields: Map<String, Value>, nested: bool) -> Complaint {
         limits: from_proxy.limits,
         is_page: false,
     }
+}
+
+/// Gives a type of Amazon's errors without its namespace and what follows a colon.
+fn bare_type(name: &str) -> String {
+    let name = name.split(':').next().unwrap_or_default();
+    name.rsplit('#').next().unwrap_or_default().trim().to_owned()
 }
 
 /// Gives the id of the request, which some formats repeat in the body.

@@ -31,6 +31,7 @@ pub(super) struct Connection {
     /// The first path that was asked for, joined to the base; mostly there is no other.
     address: OnceLock<(String, Url)>,
     headers: HeaderMap,
+    /// What must never be shown: the key, or the token of the session that is signed for.
     pub(super) key: Option<Secret>,
     /// No call can succeed for want of a key.
     lacks_key: bool,
@@ -62,6 +63,7 @@ impl Connection {
     ) -> Result<Self> {
         let dialect = dialects::find(row.dialect)?;
         let base = clients::base_url(row, config)?;
+        let aws = config.aws.clone().filter(|_| config.api_key.is_none());
         Ok(Self {
             row,
             dialect,
@@ -69,9 +71,10 @@ impl Connection {
             headers: clients::headers(row, clients::key_header(row, dialect), config)?,
             base,
             address: OnceLock::new(),
-            key: config.api_key.clone(),
+            // What Amazon says of a wrong signature repeats the headers, the session's token among them.
+            key: config.api_key.clone().or_else(|| aws.as_ref()?.session_token.clone()),
             lacks_key: config.lacks_key(row),
-            aws: config.aws.clone().filter(|_| config.api_key.is_none()),
+            aws,
             timeouts: config.timeouts,
         })
     }

@@ -159,6 +159,8 @@ const OVERFLOW: &[&str] = &[
     "too large for model with",
     "exceeds the available context size",
     "greater than the context length",
+    "exceeds the context length",
+    "longer than the context length",
     "longer than the model's context length",
     "input is too long for requested model",
     "exceeded model token limit",
@@ -166,6 +168,8 @@ const OVERFLOW: &[&str] = &[
     "`inputs` tokens + `max_new_tokens` must be",
     "range of input length should be",
     "too many tokens: ",
+    "too many input tokens",
+    "number of input tokens exceeds maximum length",
 ];
 
 const CONTENT_POLICY: &[&str] = &[
@@ -173,6 +177,7 @@ const CONTENT_POLICY: &[&str] = &[
     "violates our usage policy",
     "content management policy",
     "content policy",
+    "content filtering policy",
     "responsibleaipolicyviolation",
 ];
 
@@ -198,7 +203,8 @@ const UNKNOWN_MODEL: &[&str] = &[
     "invalid model:",
     "invalid model name",
     "is not a valid model id",
-    "model identifier is invalid",
+    "provided model identifier",
+    "model…isn't supported on this route",
     "could not resolve the foundation model",
     "unknown model",
 ];

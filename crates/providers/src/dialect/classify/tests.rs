@@ -40,6 +40,7 @@ fn status_code_and_text_decide_in_this_order() {
         (429, "", "Rate limit reached on tokens per day (TPD). Please try again in 7m12s.", K::RateLimit),
         (403, "", "Your team has used all available credits.", K::QuotaExceeded),
         (403, "", "Method doesn't allow unregistered callers.", K::Authentication),
+        (400, "", "Output blocked by content filtering policy", K::ContentFilter),
         (400, "", "User location is not supported for the API use.", K::Permission),
         (529, "overloaded_error", "Overloaded", K::Overloaded),
         (400, "InvalidApiKey", "no", K::Authentication),
@@ -83,6 +84,8 @@ fn requests_that_do_not_fit_are_known_by_their_texts() {
         "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
         "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
         "too many tokens: size limit exceeded by 100 tokens.",
+        "the input length exceeds the context length",
+        "Too many input tokens. Max input tokens: 8192, request input token count: 9001",
         "`inputs` tokens + `max_new_tokens` must be <= 4096",
     ] {
         assert_eq!(kind(400, "", text).0, ErrorKind::TokenLimit, "{text}");

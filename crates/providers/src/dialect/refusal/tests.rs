@@ -47,6 +47,10 @@ fn every_shape_of_body_gives_its_message() {
             r#"{"error":{"message":"Provider returned error","code":400,"metadata":{"raw":"no cats"}}}"#,
             "Provider returned error (code: 400, upstream: no cats)",
         ),
+        (
+            r#"{"__type":"com.amazon.coral.service#AccessDeniedException"}"#,
+            "`openai` answered with status 400 and no message (type: AccessDeniedException)",
+        ),
         (r#"{"unknown":"shape"}"#, r#"{"unknown":"shape"}"#),
         (r#""just text""#, "just text"),
         ("plain words\n", "plain words"),
@@ -153,7 +157,7 @@ fn amazons_exceptions_are_known_from_header_and_body() {
         assert_eq!(by_header.to_string(), format!("{message} (type: {exception})"));
         let body = json!({"__type": format!("com.amazon.coral.service#{exception}"), "Message": message});
         let by_body = refused(status, &[], &body.to_string());
-        assert_eq!((by_body.kind(), by_body.message()), (kind, message), "{exception}");
+        assert_eq!((by_body.kind(), by_body.to_string()), (kind, by_header.to_string()), "{exception}");
     }
 }
 

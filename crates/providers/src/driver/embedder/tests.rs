@@ -71,9 +71,9 @@ async fn server() -> MockServer {
 }
 
 async fn embed(server: &MockServer, texts: &[&str], dimensions: Option<u32>) -> Result<EmbedResponse> {
-    let id: ModelId = "ollama:m".parse().unwrap();
+    let id: ModelId = "custom:m".parse().unwrap();
     let mut embedder = HttpEmbedder::new(
-        rows::find("ollama").unwrap(),
+        rows::find("custom").unwrap(),
         id.clone(),
         &config(&server.address().to_string()),
         &Clients::default(),
