@@ -11,6 +11,10 @@ mod crash;
 #[cfg(test)]
 mod engine;
 #[cfg(test)]
+mod errors;
+#[cfg(test)]
+mod operations;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod rows;

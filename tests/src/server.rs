@@ -45,6 +45,12 @@ impl Reply {
         Self { status, headers, content_type: "application/json", body: body.to_string(), cut_after: None }
     }
 
+    /// Answers with a text of any kind.
+    #[must_use]
+    pub fn text(status: u16, content_type: &'static str, body: &str) -> Self {
+        Self { status, headers: Vec::new(), content_type, body: body.to_owned(), cut_after: None }
+    }
+
     /// Answers with a stream of server-sent events.
     #[must_use]
     pub fn events(chunks: &[Value]) -> Self {
@@ -111,6 +117,12 @@ impl Server {
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}/v1", self.address)
+    }
+
+    /// Gives the address as it stands in errors, `127.0.0.1:` and a port.
+    #[must_use]
+    pub fn host(&self) -> String {
+        self.address.to_string()
     }
 
     /// Gives every request so far.

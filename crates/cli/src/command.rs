@@ -4,6 +4,8 @@ mod check;
 mod complete;
 mod completions;
 mod config;
+mod embed;
+mod model;
 mod provider;
 mod run;
 mod workflow;
@@ -25,8 +27,17 @@ pub(crate) struct Row {
     run: fn(Context, &ArgMatches) -> Result<Exit>,
 }
 
-const ROWS: &[Row] =
-    &[complete::ROW, run::ROW, check::ROW, workflow::ROW, provider::ROW, config::ROW, completions::ROW];
+const ROWS: &[Row] = &[
+    complete::ROW,
+    embed::ROW,
+    run::ROW,
+    check::ROW,
+    workflow::ROW,
+    provider::ROW,
+    model::ROW,
+    config::ROW,
+    completions::ROW,
+];
 
 /// Builds the whole command line.
 pub(crate) fn cli() -> Command {

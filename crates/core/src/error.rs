@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::RateLimits;
 use crate::model_id::ModelId;
 
 /// A result whose error is [`Error`].
@@ -141,6 +142,7 @@ struct Details {
     status: Option<u16>,
     request_id: Option<String>,
     context: Vec<(Cow<'static, str>, String)>,
+    limits: Option<Box<RateLimits>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -167,6 +169,7 @@ impl Error {
             status: None,
             request_id: None,
             context: Vec::new(),
+            limits: None,
             source: None,
         }))
     }
@@ -224,6 +227,13 @@ impl Error {
     #[must_use]
     pub fn with_context(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Self {
         self.0.context.push((name.into(), value.into()));
+        self
+    }
+
+    /// Keeps what the refusal told of the provider's limits, unless it told nothing.
+    #[must_use]
+    pub fn with_limits(mut self, limits: RateLimits) -> Self {
+        self.0.limits = (!limits.is_empty()).then(|| Box::new(limits));
         self
     }
 
@@ -303,6 +313,12 @@ impl Error {
         &self.0.context
     }
 
+    /// Gives what the refusal told of the provider's limits.
+    #[must_use]
+    pub fn limits(&self) -> Option<&RateLimits> {
+        self.0.limits.as_deref()
+    }
+
     /// Gives the form that is printed as JSON and stored in the run log.
     #[must_use]
     pub fn report(&self) -> ErrorReport {
@@ -316,6 +332,7 @@ impl Error {
             request_id: self.0.request_id.clone(),
             context: self.0.context.iter().map(|(name, value)| (name.to_string(), value.clone())).collect(),
             retry: self.0.retry,
+            limits: self.0.limits.clone(),
         }
     }
 }
@@ -368,6 +385,9 @@ pub struct ErrorReport {
     /// Whether trying again can help; stored, but not part of the printed shape.
     #[serde(default, skip_serializing_if = "is_never")]
     pub retry: Retry,
+    /// What the provider still allows, as far as it said; stored, but not part of the printed shape.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<Box<RateLimits>>,
 }
 
 fn is_never(retry: &Retry) -> bool {
@@ -381,6 +401,7 @@ impl From<ErrorReport> for Error {
         error.0.hint = report.hint;
         error.0.provider = report.provider;
         error.0.request_id = report.request_id;
+        error.0.limits = report.limits;
         error.0.context = report.context.into_iter().map(|(name, value)| (Cow::Owned(name), value)).collect();
         error
     }
@@ -389,6 +410,7 @@ impl From<ErrorReport> for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::Allowance;
 
     #[test]
     fn every_kind_formats_and_reads_back_by_its_name() {
@@ -414,12 +436,23 @@ mod tests {
             .with_retry(Retry::After(Duration::from_millis(1500)))
             .with_status(429)
             .with_provider("openai")
-            .with_request_id("req_1");
+            .with_request_id("req_1")
+            .with_limits(RateLimits {
+                requests: Some(Allowance::new(Some(60), Some(0), None)),
+                ..RateLimits::default()
+            });
         let report = error.report();
         assert_eq!(report.retry_after, Some(1.5));
         let back = Error::from(
             serde_json::from_str::<ErrorReport>(&serde_json::to_string(&report).unwrap()).unwrap(),
         );
         assert_eq!(back.report(), report);
+        assert_eq!(back.limits().unwrap().requests.unwrap().remaining, Some(0));
+        assert!(
+            Error::new(ErrorKind::RateLimit, "slow down")
+                .with_limits(RateLimits::default())
+                .limits()
+                .is_none()
+        );
     }
 }

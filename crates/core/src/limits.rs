@@ -24,6 +24,9 @@ pub struct RateLimits {
     /// Output tokens, where they are counted apart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_tokens: Option<Allowance>,
+    /// Use of a subscription in percent, where that is what is counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<Allowance>,
 }
 
 impl RateLimits {

@@ -19,6 +19,7 @@
 //! ```
 
 pub mod discover;
+pub mod health;
 mod models;
 pub mod prices;
 pub mod report;
@@ -26,11 +27,13 @@ pub mod runtime;
 pub mod workflow;
 pub mod written;
 
+pub use health::Health;
 pub use motet_agents as agents;
 pub use motet_core as core;
 pub use motet_core::{
-    ChatRequest, ChatResponse, Cost, Delivery, Error, ErrorKind, EventStream, FinishReason, Message, ModelId,
-    Part, Result, Role, RunContext, RunId, Secret, Settings, StreamEvent, Tool, Usage,
+    ChatRequest, ChatResponse, Cost, Delivery, EmbedRequest, EmbedResponse, Error, ErrorKind, EventStream,
+    FinishReason, Message, ModelId, Part, Result, Role, RunContext, RunId, Secret, Settings, StreamEvent,
+    Tool, Usage,
 };
 pub use motet_persistence as persistence;
 pub use motet_providers as providers;

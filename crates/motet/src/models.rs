@@ -1,22 +1,25 @@
-//! Finds the model that an id names: added ones, built-in ones, and providers.
+//! Finds the model that an id names, added, built in, or a provider's, and what else a provider does.
+
+mod built_in;
+mod configured;
+mod operations;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use motet_core::embedding::Embedder;
 use motet_core::error::{Error, ErrorKind, Result};
-use motet_core::model::{Model, Models};
-use motet_core::settings::{Loaded, Provider as ProviderSettings};
+use motet_core::model::{Delivery, Model, Models};
+use motet_core::settings::Loaded;
 use motet_core::usage::Price;
-use motet_core::{ModelId, Secret};
-use motet_providers::driver::{Clients, HttpModel};
-use motet_providers::offline::OfflineExtract;
-use motet_providers::provider::{Auth, AwsCredentials, ProviderConfig, ProviderRow, Proxy, Timeouts};
-use motet_providers::scripted::ScriptedModel;
-use motet_providers::{dialects, rows};
+use motet_core::{ChatRequest, ModelId};
+use motet_providers::driver::{Clients, DryRun, HttpEmbedder, HttpModel};
+use motet_providers::rows;
 use serde::Serialize;
 
+use self::configured::Provider;
 use crate::prices;
 
 /// A provider as users see it.
@@ -28,6 +31,8 @@ pub struct ProviderInfo {
     pub doc: String,
     /// Wire format that it speaks; `None` for those built in.
     pub dialect: Option<String>,
+    /// What can be asked of it: `chat`, `embed`, `list` its models, `count` tokens, `rerank`.
+    pub can: Vec<&'static str>,
     /// Where it listens; `None` for those built in and where the settings must say.
     pub base_url: Option<String>,
     /// Name of the environment variable or setting that holds its key; `None` where it needs none.
@@ -36,26 +41,6 @@ pub struct ProviderInfo {
     pub ready: bool,
 }
 
-/// A model that needs no network, as a row.
-struct BuiltIn {
-    name: &'static str,
-    doc: &'static str,
-    make: fn(&ModelId, &Path) -> Result<Arc<dyn Model>>,
-}
-
-const BUILT_IN: &[BuiltIn] = &[
-    BuiltIn {
-        name: "offline",
-        doc: "Extractive answers without a network; `offline:extract` is no language model.",
-        make: |id, _| Ok(Arc::new(OfflineExtract::new(id)?)),
-    },
-    BuiltIn {
-        name: "scripted",
-        doc: "Answers from a file, for tests: `scripted:FILE.json`.",
-        make: |id, directory| Ok(Arc::new(ScriptedModel::from_file(id, directory)?)),
-    },
-];
-
 /// Every model that was asked for, by id.
 pub(crate) struct Table {
     /// Those with a row in their order, then those that only the settings name.
@@ -63,61 +48,46 @@ pub(crate) struct Table {
     prices: HashMap<ModelId, Price>,
     clients: Clients,
     directory: PathBuf,
-    made: Mutex<HashMap<ModelId, Arc<dyn Model>>>,
-}
-
-struct Provider {
-    row: &'static ProviderRow,
-    config: ProviderConfig,
+    made: Made<dyn Model>,
+    embedders: Made<dyn Embedder>,
 }
 
 impl Table {
     pub(crate) fn new(loaded: &Loaded, directory: &Path) -> Result<Self> {
-        let settings = &loaded.settings;
-        let mut providers = Vec::new();
-        for row in rows::ALL {
-            let own = settings.providers.get(row.name).cloned().unwrap_or_default();
-            let row = with_dialect(row, own.dialect.as_deref())?;
-            providers.push(Provider { row, config: config(row, own, loaded) });
-        }
-        for (name, own) in
-            settings.providers.iter().filter(|(name, _)| rows::ALL.iter().all(|row| row.name != **name))
-        {
-            let row = named_in_settings(name, own)?;
-            providers.push(Provider { row, config: config(row, own.clone(), loaded) });
-        }
         Ok(Self {
-            providers,
-            prices: settings.prices.clone().into_iter().collect(),
+            providers: configured::providers(loaded)?,
+            prices: loaded.settings.prices.clone().into_iter().collect(),
             clients: Clients::default(),
             directory: directory.to_owned(),
-            made: Mutex::default(),
+            made: Made::default(),
+            embedders: Made::default(),
         })
     }
 
     pub(crate) fn add(&self, id: ModelId, model: Arc<dyn Model>) {
-        self.made().insert(id, model);
+        self.made.set(id, model);
     }
 
     pub(crate) fn providers(&self) -> Vec<ProviderInfo> {
-        let built_in = BUILT_IN.iter().map(|built_in| ProviderInfo {
+        let built_in = built_in::ALL.iter().map(|built_in| ProviderInfo {
             name: built_in.name.to_owned(),
             doc: built_in.doc.to_owned(),
             dialect: None,
+            can: built_in.abilities(),
             base_url: None,
             key: None,
             ready: true,
         });
-        let remote = self.providers.iter().map(|Provider { row, config }| {
-            let base_url = config.base_url.clone().or_else(|| row.base_url.map(str::to_owned));
+        let remote = self.providers.iter().map(|provider| {
+            let Provider { row, config } = provider;
             ProviderInfo {
                 name: row.name.to_owned(),
                 doc: row.doc.to_owned(),
                 dialect: Some(row.dialect.to_owned()),
-                ready: base_url.is_some()
-                    && (config.api_key.is_some() || config.base_url.is_some() || !row.key_required),
-                base_url,
+                can: provider.abilities(),
+                base_url: config.base_url.clone().or_else(|| row.base_url.map(str::to_owned)),
                 key: row.key_names.first().map(|name| (*name).to_owned()),
+                ready: provider.is_ready(),
             }
         });
         remote.chain(built_in).collect()
@@ -141,101 +111,94 @@ impl Table {
         ))
     }
 
-    fn made(&self) -> MutexGuard<'_, HashMap<ModelId, Arc<dyn Model>>> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Gives the embedding model for an id.
+    ///
+    /// # Errors
+    /// `Configuration` when the provider is unknown or its key is missing, `Unsupported` when it has no embeddings.
+    pub(crate) fn embedder(&self, id: &ModelId) -> Result<Arc<dyn Embedder>> {
+        self.embedders.get_or_make(id, || {
+            if let Some(built_in) = built_in::find(id.provider()) {
+                let make = built_in.embedder.ok_or_else(|| operations::unable(built_in.name, "embed"))?;
+                return make(id);
+            }
+            let Provider { row, config } = self.provider(id.provider())?;
+            let embedder = HttpEmbedder::new(row, id.clone(), config, &self.clients)?;
+            Ok(Arc::new(embedder.with_price(self.price(id))) as Arc<dyn Embedder>)
+        })
     }
 
-    fn make(&self, id: &ModelId) -> Result<Arc<dyn Model>> {
-        if let Some(built_in) = BUILT_IN.iter().find(|built_in| built_in.name == id.provider()) {
-            return (built_in.make)(id, &self.directory);
+    /// Gives the request that a call would send, with its secrets masked; needs no key.
+    ///
+    /// # Errors
+    /// What keeps the request from being written, and `Unsupported` for providers that send nothing.
+    pub(crate) fn dry_run(&self, request: &ChatRequest, delivery: Delivery) -> Result<DryRun> {
+        let id = &request.model;
+        if built_in::find(id.provider()).is_some() {
+            return Err(Error::new(ErrorKind::Unsupported, format!("`{id}` works here and sends nothing"))
+                .with_hint("a dry run shows what goes to a provider; name a model of one"));
         }
-        let found = self.providers.iter().find(|provider| provider.row.name == id.provider());
-        let Some(Provider { row, config }) = found else {
-            return Err(rows::unknown(id.provider()));
-        };
-        let price = self.prices.get(id).copied().or_else(|| prices::listed(id));
-        Ok(Arc::new(HttpModel::new(row, id.clone(), config, &self.clients)?.with_price(price)))
+        let Provider { row, config } = self.provider(id.provider())?;
+        HttpModel::to_look_at(row, id.clone(), config, &self.clients)?.dry_run(request, delivery)
+    }
+
+    fn provider(&self, name: &str) -> Result<&Provider> {
+        let found = self.providers.iter().find(|provider| provider.row.name == name);
+        found.ok_or_else(|| unknown_provider(name))
+    }
+
+    fn price(&self, id: &ModelId) -> Option<Price> {
+        self.prices.get(id).copied().or_else(|| prices::listed(id))
     }
 }
 
 #[async_trait]
 impl Models for Table {
     async fn model(&self, id: &ModelId) -> Result<Arc<dyn Model>> {
-        if let Some(model) = self.made().get(id) {
-            return Ok(Arc::clone(model));
+        self.made.get_or_make(id, || {
+            if let Some(built_in) = built_in::find(id.provider()) {
+                return (built_in.make)(id, &self.directory);
+            }
+            let Provider { row, config } = self.provider(id.provider())?;
+            let model = HttpModel::new(row, id.clone(), config, &self.clients)?;
+            Ok(Arc::new(model.with_price(self.price(id))) as Arc<dyn Model>)
+        })
+    }
+}
+
+/// What was made once and serves every later call.
+struct Made<T: ?Sized>(Mutex<HashMap<ModelId, Arc<T>>>);
+
+impl<T: ?Sized> Default for Made<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<T: ?Sized> Made<T> {
+    fn set(&self, id: ModelId, one: Arc<T>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, one);
+    }
+
+    fn get_or_make(&self, id: &ModelId, make: impl FnOnce() -> Result<Arc<T>>) -> Result<Arc<T>> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).map(Arc::clone);
+        if let Some(one) = known {
+            return Ok(one);
         }
-        let model = self.make(id)?;
-        Ok(Arc::clone(self.made().entry(id.clone()).or_insert(model)))
+        let one = make()?;
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(Arc::clone(made.entry(id.clone()).or_insert(one)))
     }
 }
 
-/// Makes the row of a provider that only the settings know: a compatible server under a name of its own.
-///
-/// The row stays for the life of the process, like those that are compiled in; there are as many as settings name.
-fn named_in_settings(name: &str, own: &ProviderSettings) -> Result<&'static ProviderRow> {
-    if own.base_url.is_none() {
-        return Err(rows::unknown(name)
-            .with_context("setting", format!("providers.{name}"))
-            .with_hint(format!("to add a server of this name, set `providers.{name}.base_url`")));
-    }
-    let template = with_dialect(rows::find("custom")?, own.dialect.as_deref())?;
-    let doc = "Named in the settings.";
-    Ok(Box::leak(Box::new(ProviderRow { name: String::leak(name.to_owned()), doc, ..*template })))
-}
-
-/// Gives the row, or a copy of it that speaks the dialect that the settings name.
-fn with_dialect(row: &'static ProviderRow, dialect: Option<&str>) -> Result<&'static ProviderRow> {
-    match dialect {
-        Some(name) if name != row.dialect => {
-            Ok(Box::leak(Box::new(row.speaking(dialects::find(name)?.name()))))
-        }
-        _ => Ok(row),
-    }
-}
-
-fn config(row: &ProviderRow, own: ProviderSettings, loaded: &Loaded) -> ProviderConfig {
-    let usual_key = || row.key_names.iter().find_map(|name| loaded.variable(name));
-    let request = &loaded.settings.request;
-    let first = |names: &[&str]| names.iter().find_map(|name| loaded.variable(name));
-    let variables: Vec<(&'static str, String)> = row
-        .variables
-        .iter()
-        .filter_map(|variable| Some((variable.name, first(variable.sources)?.expose().to_owned())))
-        .collect();
-    let address = || {
-        let value = loaded.variable(row.address?.name)?;
-        row.address?.base_url(value.expose(), row.base_url)
-    };
-    ProviderConfig {
-        aws: aws_credentials(row, loaded),
-        variables,
-        base_url: own.base_url.or_else(address),
-        api_key: own.api_key.or_else(usual_key),
-        headers: own
-            .headers
-            .into_iter()
-            .map(|(name, value): (String, Secret)| (name, value.expose().to_owned()))
-            .collect(),
-        proxy: own.proxy.map_or(Proxy::System, |address| Proxy::Address(Secret::new(address))),
-        timeouts: Timeouts {
-            connect: Some(request.connect_timeout),
-            first_byte: Some(request.first_byte_timeout),
-            idle: Some(request.idle_timeout),
-            total: Some(request.timeout),
-        },
-    }
-}
-
-/// Finds the credentials that Amazon's own tools use, where the provider wants signatures.
-fn aws_credentials(row: &ProviderRow, loaded: &Loaded) -> Option<AwsCredentials> {
-    let Auth::AwsSigV4 { .. } = row.auth else { return None };
-    let region = loaded.variable("AWS_REGION").or_else(|| loaded.variable("AWS_DEFAULT_REGION"));
-    Some(AwsCredentials {
-        access_key_id: loaded.variable("AWS_ACCESS_KEY_ID")?.expose().to_owned(),
-        secret_access_key: loaded.variable("AWS_SECRET_ACCESS_KEY")?,
-        session_token: loaded.variable("AWS_SESSION_TOKEN"),
-        region: region.map_or_else(|| "us-east-1".to_owned(), |region| region.expose().to_owned()),
-    })
+fn unknown_provider(name: &str) -> Error {
+    let known =
+        rows::ALL.iter().map(|row| row.name).chain(built_in::ALL.iter().map(|built_in| built_in.name));
+    let near = known.map(|known| (strsim::damerau_levenshtein(known, name), known)).min();
+    let near = near.filter(|(distance, known)| *distance <= known.len().min(name.len()) / 3);
+    let meant = near.map(|(_, known)| format!("did you mean `{known}`? ")).unwrap_or_default();
+    Error::new(ErrorKind::Configuration, format!("there is no provider `{name}`")).with_hint(format!(
+        "{meant}`motet provider list` shows all; `custom` speaks to any compatible server by its base URL"
+    ))
 }
 
 #[cfg(test)]

@@ -51,6 +51,12 @@ const fn row(model: &'static str, input: u64, cached: u64, output: u64) -> Row {
     Row { provider: "openai", model, price }
 }
 
+/// Makes the row of an embedding model from dollars a million tokens, in thousandths; it writes no tokens.
+const fn embedding(provider: &'static str, model: &'static str, input: u64) -> Row {
+    let price = Price { input: input * 1_000, output: 0, cached_input: None, cache_write: None };
+    Row { provider, model, price }
+}
+
 const ROWS: &[Row] = &[
     row("gpt-4o", 2_500, 1_250, 10_000),
     row("gpt-4o-mini", 150, 75, 600),
@@ -63,10 +69,24 @@ const ROWS: &[Row] = &[
     row("gpt-5.1", 1_250, 125, 10_000),
     row("o3", 2_000, 500, 8_000),
     row("o4-mini", 1_100, 275, 4_400),
+    embedding("openai", "text-embedding-3-small", 20),
+    embedding("openai", "text-embedding-3-large", 130),
+    embedding("openai", "text-embedding-ada-002", 100),
+    embedding("gemini", "gemini-embedding-001", 150),
+    embedding("mistral", "mistral-embed", 100),
+    embedding("mistral", "codestral-embed", 150),
+    embedding("cohere", "embed-v4.0", 120),
+    embedding("cohere", "embed-english-v3.0", 100),
+    embedding("cohere", "embed-multilingual-v3.0", 100),
+    embedding("bedrock", "amazon.titan-embed-text-v2:0", 20),
+    embedding("voyage", "voyage-3.5", 60),
+    embedding("voyage", "voyage-3.5-lite", 20),
 ];
 
 #[cfg(test)]
 mod tests {
+    use motet_core::Usage;
+
     use super::*;
 
     #[test]
@@ -76,6 +96,8 @@ mod tests {
         assert_eq!(price("openai:gpt-4o-mini").unwrap().cached_input, Some(75_000));
         assert_eq!(price("openai:gpt-4o-audio"), None);
         assert_eq!(price("custom:gpt-4o"), None);
+        let small = price("openai:text-embedding-3-small").unwrap();
+        assert_eq!(small.cost(&Usage::new(1_000_000, 0)).to_string(), "$0.02");
         assert_eq!(price("offline:extract"), Some(Price::FREE));
     }
 }

@@ -2,22 +2,27 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use motet_agents::structured::structured_within;
 use motet_agents::{Agent, AgentBuilder, call};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::EventStream;
 use motet_core::method::Method;
-use motet_core::model::{Model, Models};
+use motet_core::model::{Delivery, Model, Models};
+use motet_core::model_list::ModelInfo;
+use motet_core::rerank::{RerankRequest, RerankResponse};
 use motet_core::settings::{Loaded, Settings, Sources};
 use motet_core::store::SharedStore;
-use motet_core::{ChatRequest, ChatResponse, ModelId, RunContext};
+use motet_core::{ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, ModelId, RunContext, StreamEvent};
+use motet_providers::driver::DryRun;
 use motet_providers::python::{PythonConfig, PythonExecute};
 use motet_workflows::methods::{self, Methods};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use crate::discover::{Discovered, discover};
+use crate::health::Health;
 use crate::models::Table;
 
 pub use crate::models::ProviderInfo;
@@ -174,6 +179,79 @@ impl Runtime {
         Ok(call::open(context, model, request, STEP))
     }
 
+    /// Gives the vectors of texts.
+    ///
+    /// The run's listeners are told of the call; its vectors are not kept in the run log, as they are large and asking
+    /// again changes nothing.
+    ///
+    /// # Errors
+    /// `Unsupported` when the provider has no embeddings, and whatever kept the vectors from coming.
+    pub async fn embed(&self, context: &RunContext, request: &EmbedRequest) -> Result<EmbedResponse> {
+        context.check()?;
+        let embedder = self.0.models.embedder(&request.model)?;
+        let (step, model) = (context.key("embed"), request.model.clone());
+        context.emit(&StreamEvent::ModelCallStarted { step: step.clone(), model: model.clone() });
+        let response = embedder.embed(context, request).await?;
+        let (usage, cost) = (response.usage, response.cost);
+        context.emit(&StreamEvent::ModelCallEnded { step, model, usage, cost, replayed: false });
+        Ok(response)
+    }
+
+    /// Asks a provider which models it has.
+    ///
+    /// # Errors
+    /// `Unsupported` when it has no list, and whatever kept the list from coming.
+    pub async fn list_models(&self, context: &RunContext, provider: &str) -> Result<Vec<ModelInfo>> {
+        self.0.models.list_models(context, provider).await
+    }
+
+    /// Asks the provider how many tokens of input a request has.
+    ///
+    /// # Errors
+    /// `Unsupported` when it does not count, and whatever kept the count from coming.
+    pub async fn count_tokens(&self, context: &RunContext, request: &ChatRequest) -> Result<u64> {
+        self.0.models.count_tokens(context, request).await
+    }
+
+    /// Asks a model to order documents by how well they answer a question.
+    ///
+    /// # Errors
+    /// `Unsupported` when the provider cannot, and whatever kept the answer from coming.
+    pub async fn rerank(&self, context: &RunContext, request: &RerankRequest) -> Result<RerankResponse> {
+        self.0.models.rerank(context, request).await
+    }
+
+    /// Looks whether a provider answers and takes its key, by the cheapest call there is.
+    ///
+    /// # Errors
+    /// `Configuration` when there is no such provider, `Cancelled`; what is wrong with a provider stands in the answer.
+    pub async fn check_provider(
+        &self,
+        context: &RunContext,
+        provider: &str,
+        patience: Duration,
+    ) -> Result<Health> {
+        self.0.models.check(context, provider, patience).await
+    }
+
+    /// Looks at all providers behind a network that are ready to be called, side by side.
+    ///
+    /// # Errors
+    /// `Cancelled`.
+    pub async fn check_providers(&self, context: &RunContext, patience: Duration) -> Result<Vec<Health>> {
+        let checks =
+            self.0.models.ready().into_iter().map(|name| self.check_provider(context, name, patience));
+        futures::future::try_join_all(checks).await
+    }
+
+    /// Gives the request that a call would send, with its secrets masked. Sends nothing and needs no key.
+    ///
+    /// # Errors
+    /// What keeps the request from being written, and `Unsupported` for models that send nothing.
+    pub fn dry_run(&self, request: &ChatRequest, delivery: Delivery) -> Result<DryRun> {
+        self.0.models.dry_run(request, delivery)
+    }
+
     /// Asks a model for JSON by the schema in the request, checks it, and asks again within the settings' bound.
     ///
     /// # Errors
@@ -202,8 +280,6 @@ fn python_config(settings: &Settings) -> PythonConfig {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -24,8 +24,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use motet_core::{ChatRequest, Delivery, Error, ModelId, Result, StreamEvent};
 
-pub(crate) use classify::shortened;
 pub use classify::{Complaint, error_from};
+pub(crate) use classify::{request_id, shortened};
 pub use profile::{
     CallIdRule, DocumentForm, EffortForm, JsonOutput, MaxTokensField, NameRule, Profile, ReasoningEcho,
     SamplingRule, SystemRole, Thinking,
@@ -131,6 +131,9 @@ pub struct HttpRequest {
     pub warnings: Vec<String>,
 }
 
+/// Stands for the model where none is asked.
+const NO_MODEL: &str = "*";
+
 /// Who answers: the model asked, its provider, and what is known about both.
 #[derive(Debug, Clone)]
 pub struct Origin {
@@ -147,6 +150,20 @@ impl Origin {
     #[must_use]
     pub fn new(row: &'static ProviderRow, model: ModelId) -> Self {
         Self { profile: row.profile_of(model.model()), row, model }
+    }
+
+    /// Stands for a provider where no model is asked, such as for its list of models.
+    ///
+    /// # Errors
+    /// `Configuration` when the row's name is none that a model id can have.
+    pub fn of_provider(row: &'static ProviderRow) -> Result<Self> {
+        Ok(Self::new(row, ModelId::new(row.name, NO_MODEL)?))
+    }
+
+    /// Gives the model that was asked; `None` where none was.
+    #[must_use]
+    pub fn asked(&self) -> Option<&ModelId> {
+        Some(&self.model).filter(|model| model.model() != NO_MODEL)
     }
 }
 

@@ -8,6 +8,7 @@ mod answer;
 mod blocks;
 mod clean;
 mod dates;
+mod embed;
 mod facts;
 mod material;
 mod people;
@@ -86,6 +87,12 @@ impl OfflineExtract {
         Err(Error::new(ErrorKind::Configuration, format!("`{id}` is not a model that works offline"))
             .with_hint(format!("the only one is `{PROVIDER}:{MODEL}`")))
     }
+}
+
+/// Estimates the tokens of a request, as the model's usage does.
+#[must_use]
+pub fn count_tokens(request: &ChatRequest) -> u64 {
+    request_tokens(request)
 }
 
 #[async_trait]

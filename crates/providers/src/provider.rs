@@ -207,6 +207,17 @@ pub struct ProviderConfig {
     pub timeouts: Timeouts,
 }
 
+impl ProviderConfig {
+    /// Tells whether no call can succeed for want of a key, or of credentials to sign with.
+    ///
+    /// Another server than the provider's own may well want no key; if it does, it says so.
+    #[must_use]
+    pub fn lacks_key(&self, row: &ProviderRow) -> bool {
+        let signs = matches!(row.auth, Auth::AwsSigV4 { .. }) && self.aws.is_some();
+        row.key_required && self.api_key.is_none() && self.base_url.is_none() && !signs
+    }
+}
+
 impl fmt::Debug for ProviderConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();

@@ -1,7 +1,10 @@
 //! `motet complete`: asks a model once.
 
+mod dry_run;
+
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{ArgMatches, Args};
 use futures::StreamExt as _;
@@ -10,8 +13,8 @@ use motet::core::accumulate::Accumulator;
 use motet::core::request::{Output, ReasoningEffort};
 use motet::written;
 use motet::{
-    ChatRequest, ChatResponse, Error, ErrorKind, Message, ModelId, Part, Result, RunContext, Runtime,
-    StreamEvent,
+    ChatRequest, ChatResponse, Delivery, Error, ErrorKind, Message, ModelId, Part, Result, RunContext,
+    Runtime, StreamEvent,
 };
 use serde_json::{Map, Value, json};
 
@@ -53,6 +56,9 @@ struct Complete {
     /// Upper limit of output tokens
     #[arg(long, value_name = "TOKENS")]
     max_tokens: Option<u32>,
+    /// Shows the request that would be sent, its secrets masked, and sends nothing; works without a key
+    #[arg(long)]
+    dry_run: bool,
     /// How hard a reasoning model should think: none, minimal, low, medium, high, or xhigh
     #[arg(long, value_parser = effort)]
     reasoning_effort: Option<ReasoningEffort>,
@@ -74,8 +80,17 @@ fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
     let runtime = context.runtime()?;
     let request = request(&args, &runtime)?;
     let printer = context.printer;
+    if args.dry_run {
+        let delivery = if args.stream { Delivery::Streamed } else { Delivery::Plain };
+        return dry_run::show(&runtime, &request, delivery, printer);
+    }
     context.block_on(|cancellation| async move {
-        let run = RunContext::new().with_cancellation(cancellation);
+        let warn = move |event: &StreamEvent| {
+            if let StreamEvent::Warning { message } = event {
+                printer.note(&format!("warning: {message}"));
+            }
+        };
+        let run = RunContext::new().with_cancellation(cancellation).with_events(Arc::new(warn));
         let asked_for_json = matches!(request.output, Output::JsonSchema(_));
         if args.stream {
             let response = streamed(&runtime, &run, &request, printer).await?;

@@ -1,8 +1,12 @@
-//! `motet provider`: what providers there are.
+//! `motet provider`: what providers there are, and whether they answer.
+
+use std::time::Duration;
 
 use clap::{ArgMatches, Args, Subcommand};
-use motet::Result;
+use futures::future::try_join_all;
+use motet::core::settings::duration;
 use motet::runtime::ProviderInfo;
+use motet::{Health, Result, RunContext};
 
 use super::{Row, arguments};
 use crate::context::Context;
@@ -11,7 +15,7 @@ use crate::table::table;
 
 pub(super) const ROW: Row = Row { name: "provider", build: Provider::augment_args, run };
 
-/// Shows the providers that models can be named of
+/// Shows the providers that models can be named of, and whether they answer
 #[derive(Args)]
 struct Provider {
     #[command(subcommand)]
@@ -20,23 +24,94 @@ struct Provider {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Lists providers, their addresses, and whether their keys are set
-    List,
+    /// Lists providers, what can be asked of them, and whether their keys are set; those that are ready come first
+    List {
+        /// Only those that can be called with the settings as they are
+        #[arg(long)]
+        ready: bool,
+    },
+    /// Asks providers for as little as possible, to see whether they answer and take the key
+    ///
+    /// Without names, all that are ready are asked, and it is no failure if some do not answer. A provider without a
+    /// list of models is only seen to answer: its key is not tried.
+    Health {
+        /// Names of providers; the command fails if one of them cannot be called
+        names: Vec<String>,
+        /// How long to wait for each
+        #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = patience)]
+        timeout: Duration,
+    },
+}
+
+fn patience(text: &str) -> Result<Duration, String> {
+    duration::parse(text).map_err(|error| error.to_string())
 }
 
 fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
-    let Provider { action: Action::List } = arguments(matches)?;
-    let providers = context.runtime()?.providers();
-    context.printer.data(&providers, || shown(&providers))?;
+    match arguments::<Provider>(matches)?.action {
+        Action::List { ready } => list(&context, ready),
+        Action::Health { names, timeout } => health(&context, &names, timeout),
+    }
+}
+
+fn list(context: &Context, only_ready: bool) -> Result<Exit> {
+    let mut providers = context.runtime()?.providers();
+    providers.retain(|provider| provider.ready || !only_ready);
+    providers.sort_by_key(|provider| !provider.ready);
+    context.printer.data(&providers, || listed(&providers))?;
     Ok(Exit::Success)
 }
 
-fn shown(providers: &[ProviderInfo]) -> String {
-    let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+fn listed(providers: &[ProviderInfo]) -> String {
     let rows = providers.iter().map(|provider| {
         let ready = if provider.ready { "yes" } else { "no" };
-        let (key, address) = (or_dash(&provider.key), or_dash(&provider.base_url));
-        [provider.name.clone(), ready.to_owned(), key, address, provider.doc.clone()]
+        [
+            provider.name.clone(),
+            ready.to_owned(),
+            or_dash(provider.key.as_deref()),
+            or_dash(provider.dialect.as_deref()),
+            provider.can.join(" "),
+            or_dash(provider.base_url.as_deref()),
+        ]
     });
-    table(["NAME", "READY", "KEY", "ADDRESS", ""], rows)
+    table(["NAME", "READY", "KEY", "DIALECT", "CAN", "ADDRESS"], rows)
+}
+
+fn health(context: &Context, names: &[String], patience: Duration) -> Result<Exit> {
+    let runtime = context.runtime()?;
+    let found = context.block_on(|cancellation| async move {
+        let run = RunContext::new().with_cancellation(cancellation);
+        if names.is_empty() {
+            return runtime.check_providers(&run, patience).await;
+        }
+        try_join_all(names.iter().map(|name| runtime.check_provider(&run, name, patience))).await
+    })?;
+    context.printer.data(&found, || checked(&found))?;
+    if names.is_empty() {
+        return Ok(Exit::Success);
+    }
+    let failing: Vec<&Health> = found.iter().filter(|health| !health.is_ok()).collect();
+    for health in failing.iter().filter(|_| !context.printer.is_json()) {
+        let message = health.message.as_deref().unwrap_or(health.status.as_str());
+        context.printer.problem(&format!("{}: {message}", health.provider), health.hint.as_deref());
+    }
+    Ok(if failing.is_empty() { Exit::Success } else { Exit::Failed })
+}
+
+fn checked(found: &[Health]) -> String {
+    let rows = found.iter().map(|health| {
+        let latency = health.latency_ms.map(|latency| format!("{latency} ms"));
+        [
+            health.provider.clone(),
+            health.status.as_str().to_owned(),
+            or_dash(latency.as_deref()),
+            or_dash(health.models.map(|models| models.to_string()).as_deref()),
+            health.message.clone().unwrap_or_default(),
+        ]
+    });
+    table(["NAME", "STATUS", "TIME", "MODELS", ""], rows)
+}
+
+fn or_dash(text: Option<&str>) -> String {
+    text.unwrap_or("-").to_owned()
 }

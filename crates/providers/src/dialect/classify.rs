@@ -2,16 +2,24 @@
 //!
 //! Knows no format: a dialect reads the body into a [`Complaint`] first.
 
+mod advice;
+mod hint;
 mod phrases;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use motet_core::limits::RateLimits;
 use motet_core::{Error, ErrorKind, Retry};
+
+pub(crate) use advice::request_id;
 
 use super::{Answer, Origin};
 
 /// Longest text of a provider that is shown.
 const MESSAGE_LIMIT: usize = 2_000;
+
+/// Longest time to wait after which an allowance of a day still counts as one that comes back.
+const SOON: Duration = Duration::from_hours(1);
 
 /// What a provider said went wrong, as far as it said so.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,35 +34,51 @@ pub struct Complaint {
     pub error_type: Option<String>,
     /// The field complained of.
     pub param: Option<String>,
+    /// A narrower code than the others, such as `API_KEY_INVALID`; it is judged first and not shown.
+    pub reason: Option<String>,
+    /// What the provider behind a gateway said.
+    pub upstream: Option<String>,
+    /// How long the body asks to wait.
+    pub retry_after: Option<Duration>,
+    /// What is used up does not come back within minutes.
+    pub exhausted: bool,
+    /// The id of the request, where the body has one.
+    pub request_id: Option<String>,
+    /// What the body tells of limits.
+    pub limits: RateLimits,
+    /// The body is a web page, which no provider sends to a program.
+    pub is_page: bool,
 }
 
 /// Makes the error of a complaint, with what the headers add and what the user can do.
 #[must_use]
 pub fn error_from(complaint: Complaint, answer: Option<&Answer<'_>>, origin: &Origin) -> Error {
-    let verdict = verdict(&complaint);
-    let message = if complaint.message.trim().is_empty() {
-        match complaint.status {
-            Some(status) => format!("`{}` answered with status {status} and no message", origin.row.name),
-            None => format!("`{}` reported an error without a message", origin.row.name),
-        }
-    } else {
-        shortened(complaint.message.trim(), MESSAGE_LIMIT)
+    let wait = advice::wait(&complaint, answer);
+    let verdict = verdict(&complaint, wait);
+    let name = origin.row.name;
+    let message = match (complaint.message.trim(), complaint.status) {
+        ("", Some(status)) => format!("`{name}` answered with status {status} and no message"),
+        ("", None) => format!("`{name}` reported an error without a message"),
+        (text, _) => shortened(text, MESSAGE_LIMIT),
     };
-    let mut error =
-        Error::new(verdict.kind, message).with_provider(origin.row.name).with_model(origin.model.clone());
-    error = match verdict.retry {
-        Some(retry) => error.with_retry(retry),
-        None => error,
-    };
-    if let Some(answer) = answer {
-        error = with_headers(error.with_status(answer.status), answer);
+    let mut error = Error::new(verdict.kind, message).with_provider(name);
+    if let Some(model) = origin.asked() {
+        error = error.with_model(model.clone());
     }
-    if let Some(hint) = hint(&error, &verdict, origin) {
+    if let Some(retry) = verdict.retry {
+        error = error.with_retry(retry);
+    }
+    error = advice::told(error, &complaint, answer, wait);
+    let elsewhere = answer.and_then(|answer| answer.header("location"));
+    if let Some(hint) = hint::of(&error, &complaint, verdict.above_allowance, elsewhere, origin) {
         error = error.with_hint(hint);
     }
-    for (name, value) in
-        [("code", complaint.code), ("type", complaint.error_type), ("param", complaint.param)]
-    {
+    for (name, value) in [
+        ("code", complaint.code),
+        ("type", complaint.error_type),
+        ("param", complaint.param),
+        ("upstream", complaint.upstream),
+    ] {
         if let Some(value) = value {
             error = error.with_context(name, shortened(&value, 200));
         }
@@ -85,112 +109,67 @@ impl From<ErrorKind> for Verdict {
     }
 }
 
-fn verdict(complaint: &Complaint) -> Verdict {
-    let text = complaint.message.to_lowercase();
-    let words = [&complaint.code, &complaint.error_type];
-    let by_word = words.into_iter().flatten().find_map(|word| phrases::kind_of_word(word));
-    let kind = match (by_word, complaint.status.and_then(kind_of_status)) {
-        (Some(kind), _) | (None, Some(kind)) => kind,
-        (None, None) => phrases::kind_of_text(&text).unwrap_or(match complaint.error_type.as_deref() {
-            // Some send it with every status, so that it counts only where there is none.
-            Some("invalid_request_error") => ErrorKind::InvalidRequest,
-            _ => ErrorKind::Overloaded,
-        }),
-    };
-    match kind {
+fn verdict(complaint: &Complaint, wait: Option<Duration>) -> Verdict {
+    let mut text = complaint.message.to_lowercase();
+    if let Some(upstream) = &complaint.upstream {
+        text = format!("{text} {}", upstream.to_lowercase());
+    }
+    let is_empty = text.trim().is_empty();
+    match first_kind(complaint, &text) {
         ErrorKind::RateLimit if phrases::is_above_allowance(&text) => {
             Verdict { above_allowance: true, ..ErrorKind::TokenLimit.into() }
         }
-        ErrorKind::RateLimit if phrases::is_out_of_quota(&text) => ErrorKind::QuotaExceeded.into(),
-        ErrorKind::InvalidOutput => Verdict { retry: Some(Retry::Backoff), ..kind.into() },
-        ErrorKind::InvalidRequest if phrases::names_field_length(complaint.code.as_deref()) => kind.into(),
-        ErrorKind::InvalidRequest if complaint.status == Some(413) && text.trim().is_empty() => {
+        ErrorKind::RateLimit if complaint.exhausted || is_used_up(&text, wait) => {
+            ErrorKind::QuotaExceeded.into()
+        }
+        ErrorKind::RateLimit if phrases::is_out_of_capacity(&text) => ErrorKind::Overloaded.into(),
+        kind @ ErrorKind::Permission => phrases::kind_of_forbidden(&text).unwrap_or(kind).into(),
+        kind @ ErrorKind::InvalidOutput => Verdict { retry: Some(Retry::Backoff), ..kind.into() },
+        kind @ ErrorKind::InvalidRequest if phrases::names_field_length(complaint.code.as_deref()) => {
+            kind.into()
+        }
+        ErrorKind::InvalidRequest if complaint.status == Some(413) && is_empty => {
             ErrorKind::TokenLimit.into()
         }
-        ErrorKind::InvalidRequest => phrases::kind_of_text(&text).unwrap_or(kind).into(),
+        kind @ ErrorKind::InvalidRequest => phrases::kind_of_refused(&text).unwrap_or(kind).into(),
         ErrorKind::Overloaded if phrases::is_overflow(&text) => ErrorKind::TokenLimit.into(),
         ErrorKind::Overloaded if matches!(complaint.status, Some(501 | 505)) => {
             Verdict { retry: Some(Retry::Never), ..ErrorKind::Unsupported.into() }
         }
-        ErrorKind::Conflict => Verdict { retry: Some(Retry::Backoff), ..kind.into() },
-        other => other.into(),
+        kind @ ErrorKind::Conflict => Verdict { retry: Some(Retry::Backoff), ..kind.into() },
+        kind => kind.into(),
     }
+}
+
+/// Tells whether an account has nothing left that waiting would bring back soon.
+fn is_used_up(text: &str, wait: Option<Duration>) -> bool {
+    let soon = wait.is_some_and(|wait| wait <= SOON);
+    phrases::is_out_of_quota(text) || (phrases::is_daily(text) && !soon)
+}
+
+/// Gives the kind by the words that mean one thing, then by status, then by words that mean little, then by text.
+fn first_kind(complaint: &Complaint, text: &str) -> ErrorKind {
+    let words = || [&complaint.reason, &complaint.code, &complaint.error_type].into_iter().flatten();
+    words()
+        .find_map(|word| phrases::kind_of_word(word))
+        .or_else(|| complaint.status.and_then(kind_of_status))
+        .or_else(|| phrases::kind_of_refused(text))
+        .or_else(|| words().find_map(|word| phrases::kind_of_weak_word(word)))
+        .or_else(|| phrases::kind_of_trouble(text))
+        .unwrap_or(ErrorKind::Overloaded)
 }
 
 fn kind_of_status(status: u16) -> Option<ErrorKind> {
     Some(match status {
         401 => ErrorKind::Authentication,
         402 => ErrorKind::QuotaExceeded,
-        403 => ErrorKind::Permission,
+        403 | 451 => ErrorKind::Permission,
         404 | 410 => ErrorKind::NotFound,
         408 | 504 | 522 | 524 => ErrorKind::Timeout,
         409 => ErrorKind::Conflict,
         425 | 429 => ErrorKind::RateLimit,
         424 | 498 | 500..=599 => ErrorKind::Overloaded,
         300..=499 => ErrorKind::InvalidRequest,
-        _ => return None,
-    })
-}
-
-fn with_headers(mut error: Error, answer: &Answer<'_>) -> Error {
-    let ids = ["x-request-id", "request-id", "x-amzn-requestid"];
-    if let Some(id) = ids.iter().find_map(|name| answer.header(name)) {
-        error = error.with_request_id(id);
-    }
-    let should_retry = answer.header("x-should-retry");
-    if should_retry == Some("false") {
-        return error.with_retry(Retry::Never);
-    }
-    if should_retry == Some("true") && !error.retry().is_retryable() {
-        error = error.with_retry(Retry::Backoff);
-    }
-    match retry_after(answer) {
-        Some(wait) if error.retry().is_retryable() => error.with_retry(Retry::After(wait)),
-        _ => error,
-    }
-}
-
-/// Reads how long the provider asks to wait: milliseconds, seconds, or a date.
-fn retry_after(answer: &Answer<'_>) -> Option<Duration> {
-    let number = |name: &str| answer.header(name)?.trim().parse::<f64>().ok();
-    let wait = |seconds: f64| Duration::try_from_secs_f64(seconds.max(0.0)).ok();
-    if let Some(milliseconds) = number("retry-after-ms") {
-        return wait(milliseconds / 1_000.0);
-    }
-    if let Some(seconds) = number("retry-after") {
-        return wait(seconds);
-    }
-    let until = httpdate::parse_http_date(answer.header("retry-after")?.trim()).ok()?;
-    let served = answer.header("date").and_then(|date| httpdate::parse_http_date(date.trim()).ok());
-    Some(until.duration_since(served.unwrap_or_else(SystemTime::now)).unwrap_or_default())
-}
-
-fn hint(error: &Error, verdict: &Verdict, origin: &Origin) -> Option<String> {
-    let row = origin.row;
-    Some(match error.kind() {
-        ErrorKind::Authentication => match row.key_names.first() {
-            Some(name) => format!("set `{name}` to a valid key of `{}`", row.name),
-            None => format!("give the key that `{}` expects", row.name),
-        },
-        ErrorKind::Permission => "check that the key may use this model and that its project allows it".to_owned(),
-        ErrorKind::NotFound => match row.unknown_model_hint {
-            Some(hint) => hint.replace("{model}", origin.model.model()),
-            None => format!("check the name of model `{}` and the base URL", origin.model.model()),
-        },
-        ErrorKind::QuotaExceeded => {
-            format!("add credit to the account or raise its spending limit at `{}`", row.name)
-        }
-        ErrorKind::TokenLimit if verdict.above_allowance => {
-            "the request alone is larger than the key's allowance of tokens per minute: shorten it, or have the \
-             allowance raised"
-                .to_owned()
-        }
-        ErrorKind::TokenLimit => "shorten the conversation or take a model with a larger context window".to_owned(),
-        ErrorKind::ContentFilter => "the provider's policy refuses this content: rephrase it".to_owned(),
-        ErrorKind::InvalidRequest if error.status().is_some_and(|status| (300..400).contains(&status)) => {
-            "the address redirects elsewhere: set the base URL to where it leads".to_owned()
-        }
-        ErrorKind::InvalidRequest if error.status() == Some(405) => "check the base URL".to_owned(),
         _ => return None,
     })
 }

@@ -1,14 +1,220 @@
 //! What the headers of an answer tell about the provider's limits.
 //!
-//! Knows the families of headers, not who sends them.
+//! Knows how such headers are built, not who sends them: a name says which allowance, of what, and which of its numbers.
 
-use std::time::SystemTime;
+mod structured;
+mod time;
 
-use motet_core::limits::RateLimits;
+use std::time::{Duration, SystemTime};
 
-/// Reads the limits that an answer's headers tell of; `now` is when it came.
-#[must_use]
-pub fn read<'a>(header: impl Fn(&str) -> Option<&'a str>, now: SystemTime) -> RateLimits {
-    let _ = (header, now);
-    RateLimits::default()
+use motet_core::limits::{Allowance, RateLimits};
+
+use time::reset_after;
+pub(crate) use time::{duration, reset_in};
+
+/// How the names of such headers begin, and what they count where the rest does not say.
+const FAMILIES: &[(&str, Subject)] = &[
+    ("x-ratelimitbysize-", Subject::Tokens),
+    ("ratelimitbysize-", Subject::Tokens),
+    ("x-ratelimit-", Subject::Requests),
+    ("x-rate-limit-", Subject::Requests),
+    ("anthropic-ratelimit-unified-", Subject::Plan),
+    ("anthropic-ratelimit-", Subject::Requests),
+    ("x-tokenlimit-", Subject::Tokens),
+    ("x-trial-endpoint-call-", Subject::Requests),
+    ("ratelimit-", Subject::Requests),
+];
+
+/// Words that narrow an allowance without changing what it counts: windows of time, and who shares it.
+const SCOPES: &[&str] = &[
+    "second", "minute", "hour", "day", "month", "1s", "1m", "1h", "1d", "5h", "7d", "project", "user",
+    "based", "usage", "uncached", "opus", "sonnet", "overage",
+];
+
+/// What an allowance counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    Requests,
+    Tokens,
+    InputTokens,
+    OutputTokens,
+    Plan,
 }
+
+/// Which number of an allowance a header gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Number {
+    Limit,
+    Remaining,
+    Reset,
+    /// A share of a subscription that is used, 1 being all of it.
+    Used,
+    /// A word that says whether a subscription still allows anything.
+    Status,
+}
+
+/// One allowance while its numbers are gathered.
+struct Gathered {
+    /// The header's name without the word for the number, so that the numbers of one allowance find each other.
+    name: String,
+    subject: Subject,
+    allowance: Allowance,
+}
+
+/// Reads the limits that an answer's headers tell of; names are in lower case.
+///
+/// `now` gives when the answer came, best by the provider's own clock as [`served_at`] has it; it is asked only where
+/// there are limits. Where several allowances count the same, such as requests in a minute and in a day, the one of
+/// which least is left is told, as it is the one that binds.
+#[must_use]
+pub fn read<'a>(
+    headers: impl Iterator<Item = (&'a str, &'a [u8])>,
+    now: impl FnOnce() -> SystemTime,
+) -> RateLimits {
+    let told = headers.filter(|(name, _)| is_told_by(name));
+    let mut told = told.filter_map(|(name, value)| Some((name, std::str::from_utf8(value).ok()?.trim())));
+    let Some(first) = told.next() else { return RateLimits::default() };
+    let now = now();
+    let mut gathered: Vec<Gathered> = Vec::new();
+    for (name, value) in std::iter::once(first).chain(told) {
+        if structured::is_list(name) {
+            structured::gather(&mut gathered, name, value);
+        } else {
+            gather(&mut gathered, name, value, now);
+        }
+    }
+    merged(gathered)
+}
+
+/// Gives the time of an answer by its `date` header, and by the clock of this machine where it has none.
+#[must_use]
+pub fn served_at(date: Option<&str>) -> SystemTime {
+    date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()).unwrap_or_else(SystemTime::now)
+}
+
+fn is_told_by(name: &str) -> bool {
+    structured::is_list(name) || family(name).is_some()
+}
+
+fn family(name: &str) -> Option<(&str, Subject)> {
+    FAMILIES.iter().find_map(|(prefix, subject)| Some((name.strip_prefix(prefix)?, *subject)))
+}
+
+fn gather(gathered: &mut Vec<Gathered>, name: &str, value: &str, now: SystemTime) {
+    let Some((subject, number)) = family(name).and_then(|(rest, default)| meaning(rest, default)) else {
+        return;
+    };
+    let word = match number {
+        Number::Limit => "limit",
+        Number::Remaining => "remaining",
+        Number::Reset => "reset",
+        Number::Used => "utilization",
+        Number::Status => "status",
+    };
+    let place = name.rfind(word).unwrap_or(name.len());
+    let (before, after) = (name.get(..place).unwrap_or(name), name.get(place + word.len()..).unwrap_or(""));
+    let shared = format!("{}{}", before.trim_end_matches('-'), after);
+    let allowance = entry(gathered, shared, subject);
+    match number {
+        Number::Limit => allowance.limit = count(value),
+        Number::Remaining => allowance.remaining = remaining(value),
+        Number::Reset => allowance.reset = reset_after(value, now),
+        Number::Used => {
+            allowance.limit = Some(100);
+            allowance.remaining = unused_percent(value);
+        }
+        Number::Status if value == "rejected" => {
+            allowance.limit = Some(100);
+            allowance.remaining = Some(0);
+        }
+        Number::Status => {}
+    }
+}
+
+/// Reads what the rest of a name means; `None` where it counts something else, such as images, or is no number.
+fn meaning(rest: &str, default: Subject) -> Option<(Subject, Number)> {
+    let (mut subject, mut number) = (None, None);
+    let (mut input, mut output) = (false, false);
+    for word in rest.split(['-', '_']) {
+        match word {
+            "limit" => number = Some(Number::Limit),
+            "remaining" => number = Some(Number::Remaining),
+            "reset" => number = Some(Number::Reset),
+            "utilization" => number = Some(Number::Used),
+            "status" => number = Some(Number::Status),
+            "requests" | "request" | "req" => subject = Some(Subject::Requests),
+            "tokens" | "token" => subject = Some(Subject::Tokens),
+            "input" | "prompt" => input = true,
+            "output" | "generated" | "completion" => output = true,
+            scope if SCOPES.contains(&scope) => {}
+            _ => return None,
+        }
+    }
+    let subject = match (subject, input, output) {
+        (Some(Subject::Tokens), true, false) => Subject::InputTokens,
+        (Some(Subject::Tokens), false, true) => Subject::OutputTokens,
+        (subject, false, false) => subject.unwrap_or(default),
+        _ => return None,
+    };
+    let of_plan = matches!(number, Some(Number::Used | Number::Status));
+    number.filter(|_| !of_plan || subject == Subject::Plan).map(|number| (subject, number))
+}
+
+fn entry(gathered: &mut Vec<Gathered>, name: String, subject: Subject) -> &mut Allowance {
+    let known = gathered.iter().position(|one| one.name == name).unwrap_or_else(|| {
+        gathered.push(Gathered { name, subject, allowance: Allowance::default() });
+        gathered.len() - 1
+    });
+    #[expect(clippy::indexing_slicing, reason = "the place was found or made on the line above")]
+    &mut gathered[known].allowance
+}
+
+/// Reads a whole number; of a list such as `100, 100;w=60`, the first.
+fn count(value: &str) -> Option<u64> {
+    let number = value.split([',', ';']).next()?.trim();
+    number.parse().ok().or_else(|| whole(number.parse().ok()?))
+}
+
+/// As [`count`], and nothing is left where more was taken than allowed.
+fn remaining(value: &str) -> Option<u64> {
+    count(value).or_else(|| value.parse::<f64>().ok().filter(|left| *left < 0.0).map(|_| 0))
+}
+
+fn unused_percent(used: &str) -> Option<u64> {
+    whole(100.0 - used.parse::<f64>().ok()?.clamp(0.0, 1.0) * 100.0)
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+fn whole(number: f64) -> Option<u64> {
+    (number >= 0.0).then_some(number.round() as u64)
+}
+
+fn merged(gathered: Vec<Gathered>) -> RateLimits {
+    let mut limits = RateLimits::default();
+    for Gathered { subject, allowance, .. } in gathered {
+        if allowance == Allowance::default() {
+            continue;
+        }
+        let field = match subject {
+            Subject::Requests => &mut limits.requests,
+            Subject::Tokens => &mut limits.tokens,
+            Subject::InputTokens => &mut limits.input_tokens,
+            Subject::OutputTokens => &mut limits.output_tokens,
+            Subject::Plan => &mut limits.plan,
+        };
+        if field.is_none_or(|known| is_tighter(&allowance, &known)) {
+            *field = Some(allowance);
+        }
+    }
+    limits
+}
+
+/// Tells whether less is left of one allowance than of another; of equal ones, the one that takes longer to fill.
+fn is_tighter(one: &Allowance, other: &Allowance) -> bool {
+    let left = |of: &Allowance| of.remaining.or(of.limit).unwrap_or(u64::MAX);
+    let wait = |of: &Allowance| of.reset.unwrap_or(Duration::ZERO);
+    (left(one), std::cmp::Reverse(wait(one))) < (left(other), std::cmp::Reverse(wait(other)))
+}
+
+#[cfg(test)]
+mod tests;

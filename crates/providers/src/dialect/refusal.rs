@@ -2,10 +2,20 @@
 //!
 //! Knows no provider: a shape is read wherever it comes from.
 
+mod google;
+mod text;
+
 use motet_core::Error;
+use motet_core::limits::RateLimits;
 use serde_json::{Map, Value};
 
+use super::limits;
 use super::{Answer, Complaint, Origin, error_from};
+pub(crate) use text::html_title;
+use text::{event_data, text_of};
+
+/// Fields that are shown beside a message and are none.
+const NO_TEXTS: &[&str] = &["code", "type", "__type", "param", "status", "object", "request_id"];
 
 /// Tells what a refused request means.
 pub(crate) fn of_answer(answer: &Answer<'_>, origin: &Origin) -> Error {
@@ -13,11 +23,15 @@ pub(crate) fn of_answer(answer: &Answer<'_>, origin: &Origin) -> Error {
     let text = event_data(text.trim());
     let mut complaint = match serde_json::from_str::<Value>(text) {
         Ok(body) => of_body(body),
-        Err(_) if text.starts_with('<') => Complaint { message: html_title(text), ..Complaint::default() },
+        Err(_) if text.starts_with('<') => {
+            Complaint { message: html_title(text), is_page: true, ..Complaint::default() }
+        }
         Err(_) => Complaint { message: text.to_owned(), ..Complaint::default() },
     };
     complaint.status = Some(answer.status);
-    complaint.error_type = answer.header("x-amzn-errortype").map(bare_type).or(complaint.error_type);
+    if let Some(exception) = answer.header("x-amzn-errortype") {
+        complaint.error_type = Some(bare_type(exception));
+    }
     error_from(complaint, Some(answer), origin)
 }
 
@@ -34,41 +48,55 @@ pub(crate) fn of_value(value: Value, origin: &Origin) -> Option<Error> {
 fn of_body(body: Value) -> Complaint {
     match body {
         Value::Array(list) => list.into_iter().next().map(of_body).unwrap_or_default(),
-        Value::String(message) => Complaint { message, ..Complaint::default() },
         Value::Object(mut fields) => match fields.remove("error") {
-            Some(Value::Object(inner)) => of_fields(inner),
-            Some(Value::String(message)) if !message.is_empty() => Complaint { message, ..of_fields(fields) },
-            _ => of_fields(fields),
+            Some(Value::Object(inner)) => {
+                let around = request_id(&fields);
+                let complaint = of_fields(inner, true);
+                Complaint { request_id: complaint.request_id.or(around), ..complaint }
+            }
+            Some(error) if !text_of(&error).is_empty() => {
+                Complaint { message: text_of(&error), ..of_fields(fields, false) }
+            }
+            _ => of_fields(fields, false),
         },
-        Value::Null => Complaint::default(),
-        other => Complaint { message: other.to_string(), ..Complaint::default() },
+        other => Complaint { message: text_of(&other), ..Complaint::default() },
     }
 }
 
-fn of_fields(mut fields: Map<String, Value>) -> Complaint {
-    let message = ["message", "Message", "detail", "title", "error_description"]
-        .into_iter()
-        .find_map(|name| fields.get(name).filter(|value| !value.is_null()))
-        .map(as_text)
-        .unwrap_or_default();
-    let detail = fields.get("metadata").and_then(|metadata| metadata.get("raw")).map(as_text);
-    let message = match detail {
-        Some(detail) if message == "Provider returned error" => format!("{message}: {detail}"),
-        _ => message,
+/// Reads the fields of an error; `nested` are those that stand below a field `error`, where `status` is a word.
+fn of_fields(mut fields: Map<String, Value>, nested: bool) -> Complaint {
+    fields.retain(|_, value| !value.is_null());
+    let details = fields.get("details").map(google::read).unwrap_or_default();
+    let from_proxy = fields.get("metadata").map(of_metadata).unwrap_or_default();
+    let inner_code = fields.get("innererror").and_then(|inner| inner.get("code")?.as_str());
+    let reason = details.reason.or(from_proxy.reason).or(inner_code.map(str::to_owned));
+    let request_id = request_id(&fields);
+    let message = if fields.keys().all(|name| NO_TEXTS.contains(&name.as_str())) {
+        String::new()
+    } else {
+        text_of(&Value::Object(fields.clone()))
     };
-    let mut take =
-        |name: &str| fields.remove(name).filter(|value| !value.is_null()).map(|value| as_text(&value));
-    let code = take("code");
-    let error_type = take("type").or_else(|| take("status"));
-    let error_type = error_type.or_else(|| take("__type").map(|name| bare_type(&name)));
-    let numbers = [take("status_code"), take("originalStatusCode"), code.clone()];
-    let status = numbers.into_iter().flatten().filter_map(|text| text.parse::<u16>().ok());
+    let after = ["retry_after", "retry_after_seconds", "estimated_time", "resets_in_seconds"];
+    let after = after.iter().find_map(|name| fields.get(*name)?.as_f64());
+    let numbers = ["raw_status_code", "originalStatusCode", "status_code", "statusCode", "status", "code"];
+    let numbers: Vec<u16> =
+        numbers.iter().filter_map(|name| text_of(fields.get(*name)?).parse().ok()).collect();
+    let mut take = |name: &str| fields.remove(name).map(|value| text_of(&value));
     Complaint {
-        status: status.into_iter().find(|status| (300..600).contains(status)),
+        status: numbers.into_iter().find(|status| (300..600).contains(status)),
         message,
-        code,
-        error_type,
+        code: take("code"),
+        error_type: take("type")
+            .or_else(|| take("status").filter(|_| nested))
+            .or_else(|| take("__type").map(|name| bare_type(&name))),
         param: take("param"),
+        reason,
+        upstream: from_proxy.upstream,
+        retry_after: details.retry_after.or_else(|| limits::reset_in(after?)).or(from_proxy.retry_after),
+        exhausted: details.exhausted,
+        request_id,
+        limits: from_proxy.limits,
+        is_page: false,
     }
 }
 
@@ -78,98 +106,36 @@ fn bare_type(name: &str) -> String {
     name.rsplit('#').next().unwrap_or_default().trim().to_owned()
 }
 
-fn as_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+/// Gives the id of the request, which some formats repeat in the body.
+fn request_id(fields: &Map<String, Value>) -> Option<String> {
+    let id = ["request_id", "requestId", "id"].iter().find_map(|name| fields.get(*name)?.as_str());
+    id.filter(|id| !id.is_empty()).map(str::to_owned)
 }
 
-/// Gives the JSON of an error that was sent as one server-sent event.
-fn event_data(text: &str) -> &str {
-    let is_event = text.starts_with("data:") || text.starts_with("event:");
-    let data = text.lines().find_map(|line| line.strip_prefix("data:"));
-    if is_event { data.map_or(text, str::trim) } else { text }
+/// What a gateway tells of the provider behind it.
+#[derive(Default)]
+struct FromProxy {
+    reason: Option<String>,
+    upstream: Option<String>,
+    retry_after: Option<std::time::Duration>,
+    limits: RateLimits,
 }
 
-/// Gives what a web page calls itself, since its markup helps nobody.
-fn html_title(page: &str) -> String {
-    let lower = page.to_ascii_lowercase();
-    let title = ["title>", "h1>"].into_iter().find_map(|tag| {
-        let start = lower.find(tag)? + tag.len();
-        let end = start + lower.get(start..)?.find('<')?;
-        page.get(start..end).map(str::trim).filter(|title| !title.is_empty())
-    });
-    match title {
-        Some(title) => format!("a web page came instead of an answer: `{title}`"),
-        None => "a web page came instead of an answer".to_owned(),
+fn of_metadata(metadata: &Value) -> FromProxy {
+    let flagged = metadata.get("flagged_input").is_some() || metadata.get("reasons").is_some();
+    let headers = metadata.get("headers").and_then(Value::as_object);
+    let headers: Vec<(String, String)> =
+        headers.into_iter().flatten().map(|(name, value)| (name.to_lowercase(), text_of(value))).collect();
+    let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let limits = limits::read(pairs, || limits::served_at(None));
+    let full = limits.requests.filter(|requests| requests.remaining == Some(0));
+    FromProxy {
+        reason: flagged.then(|| "content_filter".to_owned()),
+        upstream: metadata.get("raw").map(text_of).filter(|text| !text.is_empty()),
+        retry_after: full.and_then(|requests| requests.reset),
+        limits,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use motet_core::ErrorKind;
-
-    use super::*;
-    use crate::rows;
-
-    fn origin() -> Origin {
-        Origin::new(rows::find("openai").unwrap(), "openai:gpt-4o".parse().unwrap())
-    }
-
-    fn message(status: u16, body: &str) -> String {
-        of_answer(&Answer { status, headers: &[], body: body.as_bytes() }, &origin()).to_string()
-    }
-
-    #[test]
-    fn every_shape_of_body_gives_its_message() {
-        for (body, expected) in [
-            (
-                r#"{"error":{"message":"bad","type":"t","code":"c","param":"p"}}"#,
-                "bad (code: c, type: t, param: p)",
-            ),
-            (r#"{"error":"text"}"#, "text"),
-            (r#"{"error":"text","code":7}"#, "text (code: 7)"),
-            (r#"{"object":"error","message":"flat","code":400}"#, "flat (code: 400)"),
-            (r#"{"detail":[{"loc":["body"]}]}"#, r#"[{"loc":["body"]}]"#),
-            (r#"{"detail":"not found"}"#, "not found"),
-            (r#"[{"error":{"message":"wrapped","status":"INVALID"}}]"#, "wrapped (type: INVALID)"),
-            (r#"{"Message":"capital"}"#, "capital"),
-            (
-                r#"{"__type":"com.amazon.coral.service#AccessDeniedException"}"#,
-                "`openai` answered with status 400 and no message (type: AccessDeniedException)",
-            ),
-            (r#""just text""#, "just text"),
-            ("plain words\n", "plain words"),
-            ("data: {\"error\":{\"message\":\"in an event\"}}\n\n", "in an event"),
-            (
-                "<html><head><title>502 Bad Gateway</title></head></html>",
-                "a web page came instead of an answer: `502 Bad Gateway`",
-            ),
-            ("<p>", "a web page came instead of an answer"),
-            ("", "`openai` answered with status 400 and no message"),
-            ("null", "`openai` answered with status 400 and no message"),
-        ] {
-            assert_eq!(message(400, body), expected, "{body}");
-        }
-    }
-
-    #[test]
-    fn the_type_in_a_header_of_amazon_decides() {
-        let headers =
-            [("x-amzn-errortype".to_owned(), "ThrottlingException:http://internal.amazon.com/x/".to_owned())];
-        let body = br#"{"message":"Too many tokens, please wait before trying again."}"#;
-        let error = of_answer(&Answer { status: 400, headers: &headers, body }, &origin());
-        assert_eq!(error.kind(), ErrorKind::RateLimit);
-        assert!(error.to_string().ends_with("(type: ThrottlingException)"), "{error}");
-    }
-
-    #[test]
-    fn an_error_inside_an_answer_counts_only_when_it_says_something() {
-        for harmless in ["null", "\"\"", "{}", "false", "0", "[]"] {
-            assert!(of_value(serde_json::from_str(harmless).unwrap(), &origin()).is_none(), "{harmless}");
-        }
-        let error = of_value(serde_json::json!({"message": "slow", "code": 429}), &origin()).unwrap();
-        assert_eq!((error.kind(), error.status()), (ErrorKind::RateLimit, None));
-    }
-}
+mod tests;

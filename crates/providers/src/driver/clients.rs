@@ -12,7 +12,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Url};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::dialect::KeyHeader;
+use crate::dialect::{Dialect, KeyHeader};
 use crate::provider::{AWS_CREDENTIAL_NAMES, Auth, ProviderConfig, ProviderRow, Proxy};
 
 /// Names of headers that hold secrets, beside the key's own.
@@ -166,6 +166,20 @@ pub(super) fn joined(base: &Url, path: &str) -> Url {
     url
 }
 
+/// Gives the header in which a provider wants its key.
+pub(super) fn key_header(row: &ProviderRow, dialect: &dyn Dialect) -> KeyHeader {
+    match row.auth {
+        Auth::Header(header) => header,
+        Auth::AwsSigV4 { .. } => KeyHeader { name: "authorization", prefix: "Bearer " },
+        Auth::Key => dialect.key_header(),
+    }
+}
+
+/// Tells whether a header holds a secret, by its name.
+pub(super) fn is_secret(name: &HeaderName) -> bool {
+    SECRET_NAMES.iter().any(|secret| name.as_str().contains(secret))
+}
+
 /// Gives the headers that every request carries.
 pub(super) fn headers(
     row: &ProviderRow,
@@ -177,11 +191,6 @@ pub(super) fn headers(
     for (name, value) in row.headers {
         headers.insert(*name, HeaderValue::from_static(value));
     }
-    let key_header = match row.auth {
-        Auth::Header(header) => header,
-        Auth::AwsSigV4 { .. } => KeyHeader { name: "authorization", prefix: "Bearer " },
-        Auth::Key => key_header,
-    };
     if let Some(key) = &config.api_key {
         let text = format!("{}{}", key_header.prefix, key.expose());
         let mut value = HeaderValue::from_str(&text).map_err(|_| {
@@ -194,7 +203,7 @@ pub(super) fn headers(
     for (name, text) in &config.headers {
         let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad_header(name))?;
         let mut value = HeaderValue::from_str(text).map_err(|_| bad_header(name))?;
-        value.set_sensitive(SECRET_NAMES.iter().any(|secret| parsed.as_str().contains(secret)));
+        value.set_sensitive(is_secret(&parsed));
         headers.insert(parsed, value);
     }
     Ok(headers)
@@ -219,14 +228,7 @@ pub(super) fn missing_key(row: &ProviderRow) -> Error {
     };
     Error::new(ErrorKind::Configuration, format!("provider `{}` needs {what}", row.name))
         .with_provider(row.name)
-        .with_hint(hint)
-}
-
-/// Tells whether a provider that cannot be called without them lacks both a key and credentials to sign with.
-pub(super) fn lacks_key(row: &ProviderRow, config: &ProviderConfig) -> bool {
-    let signs = matches!(row.auth, Auth::AwsSigV4 { .. }) && config.aws.is_some();
-    // Another server than the provider's own may well want no key; if it does, it says so.
-    row.key_required && config.api_key.is_none() && config.base_url.is_none() && !signs
+        .with_hint(format!("{hint} in the environment or in `.env`"))
 }
 
 #[cfg(test)]
@@ -326,7 +328,10 @@ mod tests {
             assert!(error.hint().is_some(), "{error}");
             assert!(!format!("{error:?} {error}").contains("hunter2"), "{error:?}");
         }
-        assert_eq!(missing_key(rows::find("openai").unwrap()).hint(), Some("set `OPENAI_API_KEY`"));
+        assert_eq!(
+            missing_key(rows::find("openai").unwrap()).hint(),
+            Some("set `OPENAI_API_KEY` in the environment or in `.env`")
+        );
     }
 
     #[test]

@@ -28,6 +28,11 @@ pub(super) fn of_sending(error: reqwest::Error, row: &ProviderRow, base: &Url, t
             "check the base URL and the network".to_owned(),
             Retry::Backoff,
         ),
+        Cause::PlainText => (
+            format!("no secure connection to `{host}` could be made: it does not speak TLS"),
+            "if the server speaks plain HTTP, begin the base URL with `http://`".to_owned(),
+            Retry::Never,
+        ),
         Cause::Tls(why) => (
             format!("no secure connection to `{host}` could be made: {why}"),
             "check that the base URL's host and scheme are right and that its certificate is trusted"
@@ -74,6 +79,8 @@ fn unreachable_hint(row: &ProviderRow) -> String {
 enum Cause {
     Refused,
     UnknownHost,
+    /// The other side answers without TLS.
+    PlainText,
     Tls(String),
     Other(String),
 }
@@ -81,7 +88,10 @@ enum Cause {
 fn cause(error: &reqwest::Error) -> Cause {
     for link in chain(error) {
         if let Some(tls) = tls_error(link) {
-            return Cause::Tls(tls.to_string());
+            return match tls {
+                rustls::Error::InvalidMessage(_) => Cause::PlainText,
+                tls => Cause::Tls(tls.to_string()),
+            };
         }
         if let Some(io) = link.downcast_ref::<io::Error>()
             && io.kind() == io::ErrorKind::ConnectionRefused
@@ -137,6 +147,8 @@ pub(super) struct Answered {
     pub(super) key: Option<Secret>,
     pub(super) status: u16,
     pub(super) request_id: Option<String>,
+    /// What was asked for.
+    pub(super) operation: &'static str,
 }
 
 impl Answered {
@@ -148,17 +160,21 @@ impl Answered {
         if error.status().is_none() {
             error = error.with_status(self.status);
         }
-        named(error, &self.origin, self.key.as_ref())
+        named(error, &self.origin, self.key.as_ref(), self.operation)
     }
 }
 
 /// Names provider, model, and operation in an error, and makes sure that it shows no key.
-pub(super) fn named(error: Error, origin: &Origin, key: Option<&Secret>) -> Error {
+pub(super) fn named(error: Error, origin: &Origin, key: Option<&Secret>, operation: &'static str) -> Error {
     let error = match key {
         Some(key) if shows(&error, key) => without(&error, key),
         _ => error,
     };
-    error.with_provider(origin.row.name).with_model(origin.model.clone()).with_operation("chat")
+    let error = match origin.asked() {
+        Some(model) => error.with_model(model.clone()),
+        None => error,
+    };
+    error.with_provider(origin.row.name).with_operation(operation)
 }
 
 fn shows(error: &Error, key: &Secret) -> bool {
@@ -172,6 +188,9 @@ fn without(error: &Error, key: &Secret) -> Error {
     let mut clean = Error::new(error.kind(), key.redact(error.message())).with_retry(error.retry());
     if let Some(hint) = error.hint() {
         clean = clean.with_hint(key.redact(hint));
+    }
+    if let Some(limits) = error.limits() {
+        clean = clean.with_limits(*limits);
     }
     if let Some(status) = error.status() {
         clean = clean.with_status(status);

@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use motet_core::{Error, ErrorKind, Result, StreamEvent};
 
-use crate::dialect::{Decoder, Dialect, Origin, shortened};
+use crate::dialect::{Decoder, Dialect, Origin, refusal};
 use crate::framing::{FrameReader, FramingKind};
 
 /// Largest frame of a streamed answer, in bytes.
 const FRAME_LIMIT: usize = 16 << 20;
+
+/// Bytes of a web page in which its title is looked for.
+const PAGE_LIMIT: usize = 64 << 10;
 
 /// Reads one streamed answer, whatever pieces its bytes come in.
 pub struct StreamReader {
@@ -78,11 +81,8 @@ pub(super) fn is_whole(start: &[u8], framing: FramingKind) -> bool {
 pub(super) fn foreign_page(body: &[u8]) -> Option<Error> {
     let start = body.trim_ascii_start();
     start.starts_with(b"<").then(|| {
-        let text = String::from_utf8_lossy(start.get(..800).unwrap_or(start)).into_owned();
-        Error::new(
-            ErrorKind::InvalidOutput,
-            format!("a web page came instead of an answer: `{}`", shortened(&text, 200)),
-        )
-        .with_hint("check the base URL, and whether a proxy or login page stands between")
+        let page = String::from_utf8_lossy(start.get(..PAGE_LIMIT).unwrap_or(start));
+        Error::new(ErrorKind::InvalidOutput, refusal::html_title(&page))
+            .with_hint("check the base URL, and whether a proxy or login page stands between")
     })
 }

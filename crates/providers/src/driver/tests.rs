@@ -1,6 +1,6 @@
 //! The driver against a server on loopback that says exactly what each test needs.
 
-mod server;
+pub(super) mod server;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,9 +20,9 @@ use crate::provider::{ProviderConfig, Proxy, Timeouts};
 use crate::rows;
 use server::{Reply, Server, chunk, end, json_answer, stream_head};
 
-const KEY: &str = "sk-abcdefghijklmnop1234";
+pub(super) const KEY: &str = "sk-abcdefghijklmnop1234";
 
-fn config(address: &str) -> ProviderConfig {
+pub(super) fn config(address: &str) -> ProviderConfig {
     ProviderConfig {
         base_url: Some(format!("http://{address}/v1")),
         api_key: Some(Secret::new(KEY)),
@@ -362,6 +362,26 @@ fn a_dry_run_shows_the_request_and_no_secret() {
 }
 
 #[test]
+fn a_dry_run_needs_no_key_and_shows_where_it_would_stand() {
+    let openai = rows::find("openai").unwrap();
+    let id: ModelId = "openai:gpt-4o".parse().unwrap();
+    let look = |config: &ProviderConfig| {
+        let model = HttpModel::to_look_at(openai, id.clone(), config, &Clients::default()).unwrap();
+        model.dry_run(&ChatRequest::new(id.clone(), vec![Message::user("Hi")]), Delivery::Plain).unwrap()
+    };
+    let shown = look(&ProviderConfig::default());
+    let authorization = ("authorization".to_owned(), "Bearer <OPENAI_API_KEY>".to_owned());
+    assert!(shown.headers.contains(&authorization), "{:?}", shown.headers);
+    assert_eq!(
+        (shown.missing_key, shown.url.as_str()),
+        (Some("OPENAI_API_KEY"), "https://api.openai.com/v1/chat/completions")
+    );
+    let own = vec![("Authorization".to_owned(), "Bearer hunter2".to_owned())];
+    let shown = look(&ProviderConfig { headers: own, ..ProviderConfig::default() });
+    assert!(shown.missing_key.is_none() && !format!("{shown:?}").contains("hunter2"), "{shown:?}");
+}
+
+#[test]
 fn a_model_needs_its_key_and_answers_only_for_itself() {
     let openai = rows::find("openai").unwrap();
     let missing = HttpModel::new(
@@ -371,8 +391,8 @@ fn a_model_needs_its_key_and_answers_only_for_itself() {
         &Clients::default(),
     );
     let error = missing.err().unwrap();
-    assert_eq!(error.hint(), Some("set `OPENAI_API_KEY`"));
-    let other = ChatRequest::new("custom:other".parse().unwrap(), vec![Message::user("Hi")]);
+    assert_eq!(error.hint(), Some("set `OPENAI_API_KEY` in the environment or in `.env`"));
+    let other = ChatRequest::new("ollama:other".parse().unwrap(), vec![Message::user("Hi")]);
     let error = model(&config("h")).dry_run(&other, Delivery::Plain).unwrap_err();
     assert_eq!(error.message(), "a request for `custom:other` was given to model `custom:m`");
 }

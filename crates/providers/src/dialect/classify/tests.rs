@@ -42,6 +42,18 @@ fn status_code_and_text_decide_in_this_order() {
         (404, "", "nothing here", K::NotFound),
         (400, "", "The supported API model names are a or b, but you passed c.", K::NotFound),
         (429, "", "slow down", K::RateLimit),
+        (429, "", "Service tier capacity exceeded for this model.", K::Overloaded),
+        (429, "", "Rate limit reached on requests per day (RPD): Limit 200.", K::QuotaExceeded),
+        (429, "", "Rate limit reached on tokens per day (TPD). Please try again in 7m12s.", K::RateLimit),
+        (403, "", "Your team has used all available credits.", K::QuotaExceeded),
+        (403, "", "Method doesn't allow unregistered callers.", K::Authentication),
+        (400, "", "Output blocked by content filtering policy", K::ContentFilter),
+        (400, "", "User location is not supported for the API use.", K::Permission),
+        (529, "overloaded_error", "Overloaded", K::Overloaded),
+        (400, "InvalidApiKey", "no", K::Authentication),
+        (413, "tokens_limit_reached", "Request body too large for model", K::TokenLimit),
+        (413, "rate_limit_exceeded", "Request too large for model `x` on tokens per minute", K::TokenLimit),
+        (400, "", "the user wrote: explain rate limits when overloaded", K::InvalidRequest),
         (429, "insufficient_quota", "You exceeded your current quota", K::QuotaExceeded),
         (429, "rate_limit_exceeded", "Request too large for gpt-4 on tokens per min", K::TokenLimit),
         (400, "", "the user wrote: 429, and that is fine", K::InvalidRequest),
@@ -58,6 +70,33 @@ fn status_code_and_text_decide_in_this_order() {
         (0, "", "something broke", K::Overloaded),
     ] {
         assert_eq!(kind(status, code, message).0, expected, "{status} {code} {message}");
+    }
+}
+
+#[test]
+fn requests_that_do_not_fit_are_known_by_their_texts() {
+    for text in [
+        "prompt is too long: 200001 tokens > 200000 maximum",
+        "This model's maximum context length is 8192 tokens, however you requested 9000",
+        "Your input exceeds the context window of this model.",
+        "The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
+        "This model's maximum prompt length is 131072 but the request contains 200000 tokens.",
+        "Please reduce the length of the messages or completion.",
+        "Prompt contains 40000 tokens, too large for model with 32768 maximum context length",
+        "the request exceeds the available context size, try increasing it",
+        "tokens to keep from the initial prompt is greater than the context length",
+        "Input is too long for requested model.",
+        "Your request exceeded model token limit: 8192",
+        "invalid params, context window exceeds limit",
+        "input length and `max_tokens` exceed context limit: 190000 + 20000 > 200000",
+        "The decoder prompt (length 5000) is longer than the maximum model length of 4096.",
+        "too many tokens: size limit exceeded by 100 tokens.",
+        "the input length exceeds the context length",
+        "Too many input tokens. Max input tokens: 8192, request input token count: 9001",
+        "`inputs` tokens + `max_new_tokens` must be <= 4096",
+    ] {
+        assert_eq!(kind(400, "", text).0, ErrorKind::TokenLimit, "{text}");
+        assert_eq!(kind(0, "", text).0, ErrorKind::TokenLimit, "{text}");
     }
 }
 
@@ -87,6 +126,8 @@ fn the_time_to_wait_is_read_in_every_form() {
     let date = ("date", "Sun, 06 Nov 1994 08:49:37 GMT");
     assert_eq!(retry_of(503, &[date, ("retry-after", "Sun, 06 Nov 1994 08:50:07 GMT")]), after(30_000));
     assert_eq!(retry_of(503, &[date, ("retry-after", "Sun, 06 Nov 1994 08:00:00 GMT")]), after(0));
+    assert_eq!(retry_of(429, &[("x-ms-retry-after-ms", "40")]), after(40));
+    assert_eq!(retry_of(429, &[("retry-after", "1.5s")]), after(1_500));
     assert_eq!(retry_of(429, &[("retry-after", "soon")]), Retry::Backoff);
     assert_eq!(retry_of(400, &[("retry-after", "2")]), Retry::Never);
     assert_eq!(retry_of(503, &[("x-should-retry", "false"), ("retry-after", "2")]), Retry::Never);
@@ -103,7 +144,11 @@ fn hints_name_what_to_change() {
     };
     assert_eq!(hint(401).0, "`openai` answered with status 401 and no message");
     assert_eq!(hint(401).1, "set `OPENAI_API_KEY` to a valid key of `openai`");
-    assert_eq!(hint(404).1, "check the name of model `gpt-4o` and the base URL");
+    assert!(hint(404).1.starts_with("check the name of model `gpt-4o` and the base URL"));
+    assert!(
+        hint(429).1.contains("fewer requests at once") && hint(503).1.contains("on the side of `openai`")
+    );
+    assert!(hint(400).1.contains("--dry-run"));
     assert!(hint(302).1.contains("base URL"));
 }
 

@@ -8,8 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 
-pub(super) struct Server {
-    pub(super) address: String,
+pub(in crate::driver) struct Server {
+    pub(in crate::driver) address: String,
     state: Arc<State>,
 }
 
@@ -23,7 +23,7 @@ struct State {
 }
 
 /// What is written to a request, and what becomes of the connection then.
-pub(super) struct Reply {
+pub(in crate::driver) struct Reply {
     text: String,
     after: After,
 }
@@ -36,22 +36,22 @@ enum After {
 }
 
 impl Reply {
-    pub(super) fn keep(text: String) -> Self {
+    pub(in crate::driver) fn keep(text: String) -> Self {
         Self { text, after: After::Keep }
     }
 
-    pub(super) fn close(text: String) -> Self {
+    pub(in crate::driver) fn close(text: String) -> Self {
         Self { text, after: After::Close }
     }
 
     /// Writes the text and then nothing, until the client closes.
-    pub(super) fn hang(text: String) -> Self {
+    pub(in crate::driver) fn hang(text: String) -> Self {
         Self { text, after: After::Hang }
     }
 }
 
 impl Server {
-    pub(super) async fn start(replies: Vec<Reply>) -> Self {
+    pub(in crate::driver) async fn start(replies: Vec<Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let state = Arc::new(State { replies: Mutex::new(replies.into_iter()), ..State::default() });
@@ -65,21 +65,21 @@ impl Server {
         Self { address, state }
     }
 
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(in crate::driver) fn requests(&self) -> Vec<String> {
         self.state.requests.lock().unwrap().clone()
     }
 
-    pub(super) fn connections(&self) -> usize {
+    pub(in crate::driver) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
     }
 
     /// Waits until a reply is written.
-    pub(super) async fn replied(&self) {
+    pub(in crate::driver) async fn replied(&self) {
         self.state.replied.notified().await;
     }
 
     /// Waits until the client closes a connection on which the server hangs.
-    pub(super) async fn closed(&self) {
+    pub(in crate::driver) async fn closed(&self) {
         self.state.closed.notified().await;
     }
 }
@@ -123,7 +123,7 @@ async fn read_request(connection: &mut TcpStream) -> Option<String> {
     }
 }
 
-pub(super) fn json_answer(status: u16, headers: &str, body: &Value) -> String {
+pub(in crate::driver) fn json_answer(status: u16, headers: &str, body: &Value) -> String {
     let body = body.to_string();
     let length = body.len();
     format!(
@@ -131,18 +131,18 @@ pub(super) fn json_answer(status: u16, headers: &str, body: &Value) -> String {
     )
 }
 
-pub(super) fn stream_head(headers: &str) -> String {
+pub(in crate::driver) fn stream_head(headers: &str) -> String {
     format!(
         "HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\n{headers}transfer-encoding: chunked\r\n\r\n"
     )
 }
 
 /// Wraps a piece of a body for chunked transfer.
-pub(super) fn chunk(text: &str) -> String {
+pub(in crate::driver) fn chunk(text: &str) -> String {
     format!("{:x}\r\n{text}\r\n", text.len())
 }
 
 /// Ends a chunked body.
-pub(super) fn end() -> String {
+pub(in crate::driver) fn end() -> String {
     "0\r\n\r\n".to_owned()
 }

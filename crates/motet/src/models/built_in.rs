@@ -1,0 +1,68 @@
+//! The providers that need no network, as rows.
+//!
+//! Knows their names and what they can do; how they do it is the providers' crate's business.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use motet_core::embedding::Embedder;
+use motet_core::error::Result;
+use motet_core::model::Model;
+use motet_core::{ChatRequest, ModelId};
+use motet_providers::offline::{self, OfflineExtract};
+use motet_providers::scripted::ScriptedModel;
+
+/// Makes the embedding model for an id.
+type MakeEmbedder = fn(&ModelId) -> Result<Arc<dyn Embedder>>;
+
+/// A provider that needs no network.
+pub(super) struct BuiltIn {
+    pub(super) name: &'static str,
+    pub(super) doc: &'static str,
+    pub(super) make: fn(&ModelId, &Path) -> Result<Arc<dyn Model>>,
+    /// Makes vectors, where it can.
+    pub(super) embedder: Option<MakeEmbedder>,
+    /// The names of its models, where they can be listed.
+    pub(super) models: Option<&'static [&'static str]>,
+    /// Counts the tokens of a request, where it can.
+    pub(super) count: Option<fn(&ChatRequest) -> u64>,
+}
+
+pub(super) const ALL: &[BuiltIn] = &[
+    BuiltIn {
+        name: offline::PROVIDER,
+        doc: "Extractive answers without a network; `offline:extract` is no language model.",
+        make: |id, _| Ok(Arc::new(OfflineExtract::new(id)?)),
+        embedder: Some(|id| Ok(Arc::new(OfflineExtract::new(id)?))),
+        models: Some(&[offline::MODEL]),
+        count: Some(offline::count_tokens),
+    },
+    BuiltIn {
+        name: motet_providers::scripted::PROVIDER,
+        doc: "Answers from a file, for tests: `scripted:FILE.json`.",
+        make: |id, directory| Ok(Arc::new(ScriptedModel::from_file(id, directory)?)),
+        embedder: None,
+        models: None,
+        count: None,
+    },
+];
+
+/// Finds one by its name.
+pub(super) fn find(name: &str) -> Option<&'static BuiltIn> {
+    ALL.iter().find(|built_in| built_in.name == name)
+}
+
+impl BuiltIn {
+    /// Gives what can be asked of it, in the order shown to users.
+    pub(super) fn abilities(&self) -> Vec<&'static str> {
+        [
+            ("chat", true),
+            ("embed", self.embedder.is_some()),
+            ("list", self.models.is_some()),
+            ("count", self.count.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(ability, can)| can.then_some(ability))
+        .collect()
+    }
+}

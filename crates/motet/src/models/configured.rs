@@ -1,0 +1,202 @@
+//! Which providers there are and how each is reached, by their rows and the settings.
+//!
+//! Opens no connection.
+
+use motet_core::Secret;
+use motet_core::error::Result;
+use motet_core::settings::{Loaded, Provider as ProviderSettings};
+use motet_providers::provider::{Auth, AwsCredentials, ProviderConfig, ProviderRow, Proxy, Timeouts};
+use motet_providers::{dialects, driver, rows};
+
+use super::unknown_provider;
+
+/// A provider that can be asked.
+pub(super) struct Provider {
+    pub(super) row: &'static ProviderRow,
+    pub(super) config: ProviderConfig,
+}
+
+impl Provider {
+    /// Tells whether a call can be made with the settings as they are.
+    pub(super) fn is_ready(&self) -> bool {
+        driver::check(self.row, &self.config).is_ok()
+    }
+
+    /// Gives what can be asked of it, in the order shown to users.
+    pub(super) fn abilities(&self) -> Vec<&'static str> {
+        let row = self.row;
+        [
+            ("chat", true),
+            ("embed", row.embeddings.is_some()),
+            ("list", row.listing.is_some()),
+            ("count", row.counter.is_some()),
+            ("rerank", row.reranker.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(ability, can)| can.then_some(ability))
+        .collect()
+    }
+}
+
+/// Gives those with a row in their order, then those that only the settings name.
+pub(super) fn providers(loaded: &Loaded) -> Result<Vec<Provider>> {
+    let settings = &loaded.settings.providers;
+    let mut providers = Vec::new();
+    for row in rows::ALL {
+        let own = settings.iter().find(|(name, _)| means(name, row)).map(|(_, own)| own.clone());
+        let own = own.unwrap_or_default();
+        let row = with_dialect(row, own.dialect.as_deref())?;
+        providers.push(Provider { row, config: config(row, own, loaded) });
+    }
+    for (name, own) in settings.iter().filter(|(name, _)| !rows::ALL.iter().any(|row| means(name, row))) {
+        let row = named_in_settings(name, own)?;
+        providers.push(Provider { row, config: config(row, own.clone(), loaded) });
+    }
+    Ok(providers)
+}
+
+/// Tells whether settings under a name mean a row; variables cannot spell `-` and have `_` there.
+fn means(name: &str, row: &ProviderRow) -> bool {
+    name == row.name || (!rows::ALL.iter().any(|row| row.name == name) && name.replace('_', "-") == row.name)
+}
+
+/// Makes the row of a provider that only the settings know: a compatible server under a name of its own.
+///
+/// The row stays for the life of the process, like those that are compiled in; there are as many as settings name.
+fn named_in_settings(name: &str, own: &ProviderSettings) -> Result<&'static ProviderRow> {
+    if own.base_url.is_none() {
+        return Err(unknown_provider(name)
+            .with_context("setting", format!("providers.{name}"))
+            .with_hint(format!("to add a server of this name, set `providers.{name}.base_url`")));
+    }
+    let template = with_dialect(rows::find(CUSTOM)?, own.dialect.as_deref())?;
+    let doc = "Named in the settings.";
+    Ok(Box::leak(Box::new(ProviderRow { name: String::leak(name.to_owned()), doc, ..*template })))
+}
+
+/// The row of servers of which only the address is known.
+const CUSTOM: &str = "custom";
+
+/// Gives the row, or a copy of it that speaks the dialect that the settings name.
+///
+/// Of a server of which only the address is known, everything else is taken to be as the first provider of that
+/// dialect has it: how the key is sent, what models accept, how lists and embeddings are written.
+fn with_dialect(row: &'static ProviderRow, dialect: Option<&str>) -> Result<&'static ProviderRow> {
+    let Some(name) = dialect.filter(|name| *name != row.dialect) else { return Ok(row) };
+    let dialect = dialects::find(name)?.name();
+    if row.alternatives.iter().any(|other| other.dialect == dialect) {
+        return Ok(Box::leak(Box::new(row.speaking(dialect))));
+    }
+    let like = rows::ALL.iter().find(|like| like.dialect == dialect && row.name == CUSTOM);
+    let changed = like.map_or(ProviderRow { dialect, ..*row }, |like| ProviderRow {
+        name: row.name,
+        doc: row.doc,
+        base_url: row.base_url,
+        key_names: row.key_names,
+        key_required: row.key_required,
+        variables: row.variables,
+        unknown_model_hint: row.unknown_model_hint,
+        unreachable_hint: row.unreachable_hint,
+        ..**like
+    });
+    Ok(Box::leak(Box::new(changed)))
+}
+
+fn config(row: &ProviderRow, own: ProviderSettings, loaded: &Loaded) -> ProviderConfig {
+    let usual_key = || row.key_names.iter().find_map(|name| loaded.variable(name));
+    let request = &loaded.settings.request;
+    let first = |names: &[&str]| names.iter().find_map(|name| loaded.variable(name));
+    let variables: Vec<(&'static str, String)> = row
+        .variables
+        .iter()
+        .filter_map(|variable| Some((variable.name, first(variable.sources)?.expose().to_owned())))
+        .collect();
+    let address = || {
+        let value = loaded.variable(row.address?.name)?;
+        row.address?.base_url(value.expose(), row.base_url)
+    };
+    ProviderConfig {
+        aws: aws_credentials(row, loaded),
+        variables,
+        base_url: own.base_url.or_else(address),
+        api_key: own.api_key.or_else(usual_key),
+        headers: own
+            .headers
+            .into_iter()
+            .map(|(name, value): (String, Secret)| (name, value.expose().to_owned()))
+            .collect(),
+        proxy: own.proxy.map_or(Proxy::System, |address| Proxy::Address(Secret::new(address))),
+        timeouts: Timeouts {
+            connect: Some(request.connect_timeout),
+            first_byte: Some(request.first_byte_timeout),
+            idle: Some(request.idle_timeout),
+            total: Some(request.timeout),
+        },
+    }
+}
+
+/// Finds the credentials that Amazon's own tools use, where the provider wants signatures.
+fn aws_credentials(row: &ProviderRow, loaded: &Loaded) -> Option<AwsCredentials> {
+    let Auth::AwsSigV4 { .. } = row.auth else { return None };
+    let region = loaded.variable("AWS_REGION").or_else(|| loaded.variable("AWS_DEFAULT_REGION"));
+    Some(AwsCredentials {
+        access_key_id: loaded.variable("AWS_ACCESS_KEY_ID")?.expose().to_owned(),
+        secret_access_key: loaded.variable("AWS_SECRET_ACCESS_KEY")?,
+        session_token: loaded.variable("AWS_SESSION_TOKEN"),
+        region: region.map_or_else(|| "us-east-1".to_owned(), |region| region.expose().to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use motet_core::Settings;
+    use motet_core::settings::Sources;
+
+    use super::*;
+
+    /// Gives the providers under environment variables.
+    fn with(variables: &[(String, String)]) -> Vec<Provider> {
+        let sources = Sources { environment: variables.to_vec(), ..Sources::default() };
+        providers(&Settings::load(&sources).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_row_can_be_set_by_variables_and_speak_any_dialect() {
+        for row in rows::ALL {
+            let spelled = row.name.to_uppercase().replace('-', "_");
+            for dialect in dialects::ALL {
+                let set = |option: &str, value: &str| {
+                    (format!("MOTET_PROVIDERS_{spelled}_{option}"), value.to_owned())
+                };
+                let found = with(&[set("BASE_URL", "http://localhost:1/v1"), set("DIALECT", dialect.name())]);
+                assert_eq!(found.len(), rows::ALL.len(), "no provider beside the rows, for `{}`", row.name);
+                let changed = found.iter().find(|provider| provider.row.name == row.name).unwrap();
+                assert_eq!(changed.config.base_url.as_deref(), Some("http://localhost:1/v1"));
+                assert_eq!(changed.row.dialect, dialect.name());
+                assert!(changed.is_ready() && changed.row.key_names == row.key_names, "{}", row.name);
+            }
+        }
+    }
+
+    #[test]
+    fn a_provider_is_ready_once_its_key_is_there() {
+        let ready = |variables: &[(String, String)]| {
+            with(variables).iter().find(|provider| provider.row.name == "openai").unwrap().is_ready()
+        };
+        assert!(!ready(&[]));
+        assert!(ready(&[("OPENAI_API_KEY".to_owned(), "sk-0123456789abcdef".to_owned())]));
+    }
+
+    #[test]
+    fn a_server_of_which_only_the_address_is_known_is_like_the_first_of_its_dialect() {
+        for like in rows::ALL {
+            let first = rows::ALL.iter().find(|row| row.dialect == like.dialect).unwrap();
+            let custom = rows::find(CUSTOM).unwrap();
+            let changed = with_dialect(custom, Some(like.dialect)).unwrap();
+            assert_eq!((changed.name, changed.doc, changed.key_required), (custom.name, custom.doc, false));
+            if changed.dialect != custom.dialect {
+                assert_eq!((changed.auth, changed.listing), (first.auth, first.listing), "{}", like.dialect);
+            }
+        }
+    }
+}
