@@ -74,14 +74,18 @@ fn references_lead_within_the_schema_or_nowhere() {
 
 #[test]
 fn circles_and_fans_end() {
-    let circle = json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}});
+    let circle =
+        json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}});
     let double = |target: &str| json!({"$ref": format!("#/$defs/{target}")});
     let mut levels = Map::new();
     for level in 0..60 {
         let next = (level + 1).to_string();
         levels.insert(level.to_string(), json!({"anyOf": [double(&next), double(&next)]}));
     }
-    levels.insert("60".into(), json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["z"]}));
+    levels.insert(
+        "60".into(),
+        json!({"type": "object", "properties": {"a": {"type": "string"}}, "required": ["z"]}),
+    );
     let fan = json!({"$ref": "#/$defs/0", "$defs": levels});
     let nest = |inner: &Value| json!({"type": "object", "properties": {"a": inner}});
     for schema in [circle, fan.clone(), nest(&fan)] {

@@ -78,7 +78,9 @@ fn check_sampling(sampling: &Sampling) -> Result<()> {
         ("presence_penalty", sampling.presence_penalty),
     ];
     match numbers.iter().find(|(_, value)| value.is_some_and(|value| !value.is_finite())) {
-        Some((name, _)) => Err(invalid(format!("`{name}` is no finite number"), "leave it out, or set a number")),
+        Some((name, _)) => {
+            Err(invalid(format!("`{name}` is no finite number"), "leave it out, or set a number"))
+        }
         None => Ok(()),
     }
 }

@@ -111,14 +111,18 @@ fn check_type(kind: &Kind, given: &str, as_text: bool, place: Where, origin: &Or
     let instead = format!("send one of {}", list.join(", "));
     let taken = |profile: &Profile| {
         let types = (kind.types)(profile);
-        (kind.taken)(profile) && (types.is_empty() || types.iter().any(|known| known.eq_ignore_ascii_case(given)))
+        (kind.taken)(profile)
+            && (types.is_empty() || types.iter().any(|known| known.eq_ignore_ascii_case(given)))
     };
     Err(takers::unsupported(&all, &place.to_string(), origin, &instead, taken))
 }
 
 fn check_url(kind: &Kind, url: &str, place: Where, origin: &Origin) -> Result<()> {
     if url.trim().is_empty() {
-        return Err(invalid(format!("the {}{place} has an empty address", kind.one), "set its address or its bytes"));
+        return Err(invalid(
+            format!("the {}{place} has an empty address", kind.one),
+            "set its address or its bytes",
+        ));
     }
     // A data address holds the bytes, and nobody has to fetch it.
     if (kind.urls)(&origin.profile) || starts_with(url, "data:") {
@@ -145,10 +149,8 @@ fn check_bytes(kind: &Kind, media: &Media, data: &str, place: Where, origin: &Or
     })?;
     let limit = (kind.limit)(&origin.profile);
     if limit > 0 && size > limit {
-        let message = format!(
-            "the {what}{place} has {size} bytes, and model `{}` takes at most {limit}",
-            origin.model
-        );
+        let message =
+            format!("the {what}{place} has {size} bytes, and model `{}` takes at most {limit}", origin.model);
         return Err(invalid(message, "make it smaller, or split it"));
     }
     let found = data.get(..HEAD.min(data.len())).and_then(|head| STANDARD.decode(head).ok());

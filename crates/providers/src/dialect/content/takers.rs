@@ -18,8 +18,7 @@ pub(super) fn unsupported(
     takes: impl Fn(&Profile) -> bool,
 ) -> Error {
     let known = rows::ALL.iter().filter(|row| row.base_url.is_some());
-    let named: Vec<String> =
-        known.filter_map(|row| taker(row, origin.row, &takes)).take(NAMED).collect();
+    let named: Vec<String> = known.filter_map(|row| taker(row, origin.row, &takes)).take(NAMED).collect();
     let hint = match named.as_slice() {
         [] => instead.to_owned(),
         named => format!("{instead}, or take one of: {}", named.join(", ")),

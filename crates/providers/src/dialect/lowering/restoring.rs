@@ -89,7 +89,10 @@ impl Answering {
                 }
                 self.give_held(out);
                 let answered = only_answered && reason == FinishReason::ToolCalls;
-                out.push(StreamEvent::Finished { reason: if answered { FinishReason::Stop } else { reason }, raw });
+                out.push(StreamEvent::Finished {
+                    reason: if answered { FinishReason::Stop } else { reason },
+                    raw,
+                });
             }
             other => out.push(other),
         }

@@ -78,7 +78,9 @@ impl<'a> Compiler<'a> {
         for (name, value) in flat.iter() {
             match name.as_str() {
                 "$defs" | "definitions" => {}
-                "anyOf" | "oneOf" if !types.meets(Types::OBJECT) => return Err(format!("its root is `{name}`")),
+                "anyOf" | "oneOf" if !types.meets(Types::OBJECT) => {
+                    return Err(format!("its root is `{name}`"));
+                }
                 // What stands beside it is a whole object, which allows more.
                 "anyOf" | "oneOf" => self.lose(name, &Place::ROOT)?,
                 _ => {
@@ -282,11 +284,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// Gives the last of a chain of references, with its pointer.
-    pub(super) fn follow(
-        &self,
-        fields: &Map<String, Value>,
-        place: &Place<'_>,
-    ) -> Step<(String, &'a Value)> {
+    pub(super) fn follow(&self, fields: &Map<String, Value>, place: &Place<'_>) -> Step<(String, &'a Value)> {
         let mut reference = fields.get("$ref");
         for _ in 0..HOPS {
             let pointer = reference.and_then(Value::as_str).and_then(motet_core::schema::pointer_of);

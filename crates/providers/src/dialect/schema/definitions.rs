@@ -85,7 +85,8 @@ impl<'a> Definitions<'a> {
                 *count += 1;
             }
         }
-        let mut free: Vec<usize> = (0..incoming.len()).filter(|node| incoming.get(*node) == Some(&0)).collect();
+        let mut free: Vec<usize> =
+            (0..incoming.len()).filter(|node| incoming.get(*node) == Some(&0)).collect();
         let mut taken = 0;
         while let Some(node) = free.pop() {
             taken += 1;
@@ -104,7 +105,9 @@ impl<'a> Definitions<'a> {
     /// Gives a name of plain letters that no other target has.
     fn name(&mut self, pointer: &str) -> String {
         let last = pointer.rsplit('/').next().unwrap_or_default();
-        let plain = |letter: char| if letter.is_ascii_alphanumeric() || "_-.".contains(letter) { letter } else { '_' };
+        let plain = |letter: char| {
+            if letter.is_ascii_alphanumeric() || "_-.".contains(letter) { letter } else { '_' }
+        };
         let mut stem: String = last.chars().take(64).map(plain).collect();
         if stem.is_empty() {
             stem.push('_');

@@ -53,7 +53,8 @@ impl Counts {
         let nested = fields.contains_key("properties") || fields.contains_key("items");
         let depth = depth + usize::from(nested);
         self.depth = self.depth.max(depth);
-        self.unions += usize::from(fields.contains_key("anyOf") || fields.get("type").is_some_and(Value::is_array));
+        self.unions +=
+            usize::from(fields.contains_key("anyOf") || fields.get("type").is_some_and(Value::is_array));
         self.add_values(fields);
         let properties = fields.get("properties").and_then(Value::as_object);
         let required = fields.get("required").and_then(Value::as_array).map_or(0, Vec::len);
@@ -67,7 +68,9 @@ impl Counts {
             self.characters += name.chars().count();
             self.add(child, 0);
         }
-        for branch in ["anyOf", "prefixItems"].iter().filter_map(|name| fields.get(*name)?.as_array()).flatten() {
+        for branch in
+            ["anyOf", "prefixItems"].iter().filter_map(|name| fields.get(*name)?.as_array()).flatten()
+        {
             self.add(branch, depth);
         }
         for child in ["items", "additionalProperties"].iter().filter_map(|name| fields.get(*name)) {

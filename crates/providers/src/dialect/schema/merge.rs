@@ -43,7 +43,9 @@ pub(super) fn both(
 fn check_openness(one: &Map<String, Value>, two: &Map<String, Value>) -> Result<(), String> {
     let free = |more: &Value| *more == Value::Bool(true);
     for name in ["additionalProperties", "unevaluatedProperties"] {
-        if one.get(name).is_none_or(free) || (name == "unevaluatedProperties" && one.contains_key("properties")) {
+        if one.get(name).is_none_or(free)
+            || (name == "unevaluatedProperties" && one.contains_key("properties"))
+        {
             continue;
         }
         let own = one.get("properties").and_then(Value::as_object);
@@ -86,8 +88,7 @@ fn merge(name: &str, known: &mut Value, value: &Value) -> bool {
             true
         }
         ("required", Value::Array(one), Value::Array(two)) => {
-            let known: BTreeSet<String> =
-                one.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+            let known: BTreeSet<String> = one.iter().filter_map(Value::as_str).map(str::to_owned).collect();
             let more = two.iter().filter(|name| name.as_str().is_some_and(|name| !known.contains(name)));
             one.extend(more.cloned());
             true
@@ -149,8 +150,16 @@ mod tests {
     #[test]
     fn what_one_schema_can_say_is_merged() {
         for (one, two, expected) in [
-            (json!({"type": "number", "title": "A"}), json!({"type": ["integer", "null"], "title": "B"}), json!({"type": "integer", "title": "A"})),
-            (json!({"minLength": 1, "maximum": 9}), json!({"minLength": 3, "maximum": 5.5}), json!({"minLength": 3, "maximum": 5.5})),
+            (
+                json!({"type": "number", "title": "A"}),
+                json!({"type": ["integer", "null"], "title": "B"}),
+                json!({"type": "integer", "title": "A"}),
+            ),
+            (
+                json!({"minLength": 1, "maximum": 9}),
+                json!({"minLength": 3, "maximum": 5.5}),
+                json!({"minLength": 3, "maximum": 5.5}),
+            ),
             (json!({"enum": ["a", "b"]}), json!({"enum": ["b", "c"]}), json!({"enum": ["b"]})),
             (
                 json!({"properties": {"a": {"type": "string"}, "b": true}, "required": ["a"]}),

@@ -5,7 +5,6 @@ mod hostile;
 mod obeys;
 mod properties;
 
-
 use serde_json::Value;
 
 use super::{SchemaRules, compile};

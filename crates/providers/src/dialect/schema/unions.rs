@@ -198,7 +198,10 @@ impl Compiler<'_> {
             let Some(shape) = target.and_then(Shape::of) else { return false };
             shapes.push(shape);
         }
-        let pairs = shapes.iter().enumerate().flat_map(|(n, one)| shapes.iter().skip(n + 1).map(move |two| (one, two)));
+        let pairs = shapes
+            .iter()
+            .enumerate()
+            .flat_map(|(n, one)| shapes.iter().skip(n + 1).map(move |two| (one, two)));
         pairs.into_iter().all(|(one, two)| one.excludes(two))
     }
 }

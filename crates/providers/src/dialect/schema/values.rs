@@ -45,7 +45,8 @@ impl Compiler<'_> {
         for value in &values {
             self.spend(weight(value)?)?;
         }
-        if self.rules.enums != Enums::Any && values.iter().any(|value| value.is_object() || value.is_array()) {
+        if self.rules.enums != Enums::Any && values.iter().any(|value| value.is_object() || value.is_array())
+        {
             return Err(format!("{} lists values that are objects or lists", node.place));
         }
         let all: Value = values.iter().map(|value| (*value).clone()).collect();

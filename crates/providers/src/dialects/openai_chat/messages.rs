@@ -224,7 +224,6 @@ impl<'a> Writing<'a> {
             self.push("user", Content::Parts(parts));
         }
     }
-
 }
 
 fn document(media: &Media) -> Result<ContentPart<'_>> {

@@ -102,8 +102,12 @@ impl Body<'_> {
         if request.tools.is_empty() {
             return Ok(());
         }
-        let tools: Vec<Tool<'_>> =
-            request.tools.iter().zip(&self.parameters).map(|(spec, schema)| Tool(Function { spec, schema })).collect();
+        let tools: Vec<Tool<'_>> = request
+            .tools
+            .iter()
+            .zip(&self.parameters)
+            .map(|(spec, schema)| Tool(Function { spec, schema }))
+            .collect();
         fields.put("tools", &tools)?;
         let named = |name: &str| json!({"type": "function", "function": {"name": name}});
         let choice = match &request.tool_choice {

@@ -46,23 +46,44 @@ fn what_no_strict_mode_enforces_is_named() {
         (json!({"type": "array", "items": {"type": "string"}}), "its root is no object"),
         (json!({"anyOf": [{"type": "object"}]}), "its root is `anyOf`"),
         (json!({"type": "object"}), "the object at the root may hold properties of any name"),
-        (one(json!({"type": "object", "additionalProperties": {}})), "the object at /properties/a may hold properties of any name"),
-        (one(json!({"type": "object", "additionalProperties": true, "properties": {}})), "the object at /properties/a may hold properties of any name"),
-        (one(json!({"type": "object", "patternProperties": {"^x": {"type": "string"}}, "properties": {}})), "the object at /properties/a may hold properties of any name"),
+        (
+            one(json!({"type": "object", "additionalProperties": {}})),
+            "the object at /properties/a may hold properties of any name",
+        ),
+        (
+            one(json!({"type": "object", "additionalProperties": true, "properties": {}})),
+            "the object at /properties/a may hold properties of any name",
+        ),
+        (
+            one(json!({"type": "object", "patternProperties": {"^x": {"type": "string"}}, "properties": {}})),
+            "the object at /properties/a may hold properties of any name",
+        ),
         (one(json!({"type": "array"})), "the list at /properties/a has no `items`"),
         (one(json!({"description": "anything"})), "/properties/a has no type"),
         (one(json!(true)), "/properties/a has no type"),
         (one(json!(false)), "nothing is valid at /properties/a"),
-        (one(json!({"$ref": "#/x", "description": "y"})), "a `$ref` at /properties/a leads outside or nowhere"),
-        (one(json!({"$ref": "https://example.com/x.json"})), "a `$ref` at /properties/a leads outside or nowhere"),
+        (
+            one(json!({"$ref": "#/x", "description": "y"})),
+            "a `$ref` at /properties/a leads outside or nowhere",
+        ),
+        (
+            one(json!({"$ref": "https://example.com/x.json"})),
+            "a `$ref` at /properties/a leads outside or nowhere",
+        ),
         (one(json!({"$id": "x", "type": "string"})), "a part of it has an `$id`, at /properties/a"),
         (one(json!({"$dynamicRef": "#x"})), "it uses `$dynamicRef`"),
         (one(json!({"type": "nonsense"})), "the `type` at /properties/a is none"),
         (one(json!(5)), "what stands at /properties/a is no schema"),
         (one(json!({"enum": [{"x": 1}]})), "/properties/a lists values that are objects or lists"),
         (one(json!({"type": "string", "enum": [1]})), "no value listed at /properties/a has its type"),
-        (one(json!({"allOf": [{"type": "string", "pattern": "a"}, {"pattern": "b"}]})), "what must be valid together at /properties/a differs in `pattern`"),
-        (json!({"type": "object", "properties": {}, "required": ["z"]}), "the object at the root requires `z`, which it does not describe"),
+        (
+            one(json!({"allOf": [{"type": "string", "pattern": "a"}, {"pattern": "b"}]})),
+            "what must be valid together at /properties/a differs in `pattern`",
+        ),
+        (
+            json!({"type": "object", "properties": {}, "required": ["z"]}),
+            "the object at the root requires `z`, which it does not describe",
+        ),
     ] {
         assert_eq!(obstacle(&schema, OPENAI), expected, "{schema}");
     }
@@ -103,8 +124,12 @@ fn optional_properties_become_nullable_where_all_must_be_required() {
     ] {
         assert_eq!(nullable(schema.clone()), expected, "{schema}");
     }
-    let (written, _) = strict(&json!({"type": "object", "properties": {"a": {"type": "string"}}}), &SchemaRules::ANTHROPIC);
-    assert_eq!(written, json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false}));
+    let (written, _) =
+        strict(&json!({"type": "object", "properties": {"a": {"type": "string"}}}), &SchemaRules::ANTHROPIC);
+    assert_eq!(
+        written,
+        json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": false})
+    );
 }
 
 #[test]
@@ -115,8 +140,18 @@ fn bounds_that_are_not_enforced_move_into_the_description() {
     assert_eq!(written, json!({"type": "string", "description": words}));
     assert_eq!(lost, ["minLength at /properties/a", "pattern at /properties/a", "format at /properties/a"]);
     for (schema, rules, expected, lost) in [
-        (json!({"type": "integer", "minimum": 1}), &SchemaRules::ANTHROPIC, json!({"type": "integer", "description": "Constraints: at least 1."}), 1),
-        (json!({"type": "integer", "minimum": 1, "format": "uint32"}), OPENAI, json!({"type": "integer", "minimum": 1}), 0),
+        (
+            json!({"type": "integer", "minimum": 1}),
+            &SchemaRules::ANTHROPIC,
+            json!({"type": "integer", "description": "Constraints: at least 1."}),
+            1,
+        ),
+        (
+            json!({"type": "integer", "minimum": 1, "format": "uint32"}),
+            OPENAI,
+            json!({"type": "integer", "minimum": 1}),
+            0,
+        ),
         (
             json!({"type": "array", "items": {"type": "string"}, "minItems": 2}),
             &SchemaRules::BEDROCK,
@@ -131,9 +166,24 @@ fn bounds_that_are_not_enforced_move_into_the_description() {
         ),
         (json!({"type": "string", "minLength": 0, "maximum": 3}), OPENAI, json!({"type": "string"}), 0),
         (json!({"type": "string", "not": {"const": "x"}}), OPENAI, json!({"type": "string"}), 1),
-        (json!({"type": "integer", "exclusiveMinimum": 0}), &SchemaRules::GEMINI_OPENAPI, json!({"type": "integer", "minimum": 1}), 0),
-        (json!({"enum": [1, 2]}), &SchemaRules::GEMINI_OPENAPI, json!({"type": "integer", "description": "Constraints: one of [1,2]."}), 1),
-        (json!({"type": "string", "pattern": "^a$"}), &SchemaRules::OLLAMA, json!({"type": "string", "pattern": "^a$"}), 0),
+        (
+            json!({"type": "integer", "exclusiveMinimum": 0}),
+            &SchemaRules::GEMINI_OPENAPI,
+            json!({"type": "integer", "minimum": 1}),
+            0,
+        ),
+        (
+            json!({"enum": [1, 2]}),
+            &SchemaRules::GEMINI_OPENAPI,
+            json!({"type": "integer", "description": "Constraints: one of [1,2]."}),
+            1,
+        ),
+        (
+            json!({"type": "string", "pattern": "^a$"}),
+            &SchemaRules::OLLAMA,
+            json!({"type": "string", "pattern": "^a$"}),
+            0,
+        ),
     ] {
         let (written, all_lost) = property(schema.clone(), rules);
         assert_eq!((written, all_lost.len()), (expected, lost), "{} {schema}", rules.name);
@@ -158,8 +208,12 @@ fn unions_are_written_as_each_can() {
 
     let gemini = &SchemaRules::GEMINI_OPENAPI;
     let optional = json!({"anyOf": [{"type": "string"}, {"type": "null"}], "description": "Perhaps."});
-    assert_eq!(property(optional.clone(), gemini).0, json!({"type": "string", "nullable": true, "description": "Perhaps."}));
-    let several = json!({"type": ["string", "integer", "null"], "minLength": 2, "minimum": 1, "description": "Many."});
+    assert_eq!(
+        property(optional.clone(), gemini).0,
+        json!({"type": "string", "nullable": true, "description": "Perhaps."})
+    );
+    let several =
+        json!({"type": ["string", "integer", "null"], "minLength": 2, "minimum": 1, "description": "Many."});
     let string = json!({"type": "string", "minLength": 2, "description": "Many.", "nullable": true});
     let integer = json!({"type": "integer", "minimum": 1, "description": "Many."});
     assert_eq!(property(several, gemini).0, json!({"anyOf": [string, integer]}));
@@ -168,13 +222,17 @@ fn unions_are_written_as_each_can() {
         obstacle(&one(optional.clone()), &SchemaRules::COHERE),
         "one of several may stand at /properties/a"
     );
-    let left_out = json!({"type": "object", "properties": {"a": optional, "b": {"type": "integer"}}, "required": ["b"]});
+    let left_out =
+        json!({"type": "object", "properties": {"a": optional, "b": {"type": "integer"}}, "required": ["b"]});
     let (written, _) = strict(&left_out, &SchemaRules::COHERE);
     assert_eq!(written["properties"]["a"], json!({"type": "string", "description": "Perhaps."}));
 
     let either = json!({"type": "object", "properties": {"x": {"type": "string"}, "y": {"type": "string"}}, "anyOf": [{"required": ["x"]}, {"required": ["y"]}]});
     let (written, lost) = strict(&either, OPENAI);
-    assert_eq!((written["properties"].as_object().unwrap().len(), lost), (2, vec!["anyOf at the root".to_owned()]));
+    assert_eq!(
+        (written["properties"].as_object().unwrap().len(), lost),
+        (2, vec!["anyOf at the root".to_owned()])
+    );
     let (written, lost) = property(either, OPENAI);
     let known = |branch: usize| written["anyOf"][branch]["properties"].clone();
     assert_eq!(known(0), json!({"x": {"type": "string"}, "y": {"type": ["string", "null"]}}));
@@ -208,12 +266,21 @@ fn references_are_kept_moved_or_replaced() {
     });
     let (written, _) = strict(&twice, OPENAI);
     let size = json!({"type": "integer", "description": "In millimetres.", "minimum": 0});
-    assert_eq!(written["properties"]["a"], json!({"anyOf": [{"$ref": "#/$defs/Size"}], "description": "How wide."}));
-    assert_eq!(written["properties"]["b"], json!({"type": "integer", "minimum": 0, "description": "How tall."}));
+    assert_eq!(
+        written["properties"]["a"],
+        json!({"anyOf": [{"$ref": "#/$defs/Size"}], "description": "How wide."})
+    );
+    assert_eq!(
+        written["properties"]["b"],
+        json!({"type": "integer", "minimum": 0, "description": "How tall."})
+    );
     assert_eq!(written["properties"]["c"], json!({"$ref": "#/$defs/Size"}));
     assert_eq!(written["$defs"], json!({"Size": size}));
     let (written, _) = strict(&twice, &SchemaRules::GEMINI_OPENAPI);
-    assert_eq!(written["properties"]["a"], json!({"type": "integer", "minimum": 0, "description": "How wide.\nIn millimetres."}));
+    assert_eq!(
+        written["properties"]["a"],
+        json!({"type": "integer", "minimum": 0, "description": "How wide.\nIn millimetres."})
+    );
     assert!(written.get("$defs").is_none());
 }
 
@@ -222,7 +289,10 @@ fn objects_and_lists_are_said_as_each_wants_it() {
     let map = one(json!({"type": "object", "additionalProperties": {"type": "integer"}}));
     for rules in [&SchemaRules::GEMINI_JSON, &SchemaRules::OLLAMA] {
         let (written, _) = strict(&map, rules);
-        assert_eq!(written["properties"]["a"], json!({"type": "object", "additionalProperties": {"type": "integer"}}));
+        assert_eq!(
+            written["properties"]["a"],
+            json!({"type": "object", "additionalProperties": {"type": "integer"}})
+        );
     }
     let two = json!({"type": "object", "properties": {"x": {"type": "string"}, "y": {"type": "string"}}, "required": ["y"]});
     let (written, _) = strict(&two, &SchemaRules::GEMINI_OPENAPI);
@@ -235,13 +305,19 @@ fn objects_and_lists_are_said_as_each_wants_it() {
     );
     let pair = |last: Value| json!({"type": "array", "prefixItems": [{"type": "number"}, last], "minItems": 2, "maxItems": 2});
     let (written, lost) = property(pair(json!({"type": "number"})), OPENAI);
-    assert_eq!((written, lost.len()), (json!({"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}}), 0));
+    assert_eq!(
+        (written, lost.len()),
+        (json!({"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}}), 0)
+    );
     let (written, lost) = property(pair(json!({"type": "string"})), OPENAI);
     assert_eq!(written["items"], json!({"anyOf": [{"type": "number"}, {"type": "string"}]}));
     assert_eq!(lost, ["prefixItems at /properties/a"]);
     let old = json!({"items": [{"type": "number"}], "additionalItems": false});
     let (written, lost) = property(old, &SchemaRules::OLLAMA);
-    assert_eq!((written, lost.len()), (json!({"type": "array", "maxItems": 1, "prefixItems": [{"type": "number"}]}), 0));
+    assert_eq!(
+        (written, lost.len()),
+        (json!({"type": "array", "maxItems": 1, "prefixItems": [{"type": "number"}]}), 0)
+    );
 }
 
 #[test]
@@ -250,10 +326,26 @@ fn an_answer_is_enforced_only_when_that_is_asked_for_and_told_when_not() {
     let free = json!({"type": "object"});
     let bounded = one(json!({"type": "string", "minLength": 1}));
     for (schema, asked, rules, strict, told) in [
-        (&free, true, OPENAI, false, Some("schema `out` cannot be enforced by the provider because the object at the root may hold properties of any name; the answer is only checked")),
+        (
+            &free,
+            true,
+            OPENAI,
+            false,
+            Some(
+                "schema `out` cannot be enforced by the provider because the object at the root may hold properties of any name; the answer is only checked",
+            ),
+        ),
         (&free, false, OPENAI, false, None),
         (&bounded, false, OPENAI, false, None),
-        (&bounded, true, OPENAI, true, Some("schema `out` is not enforced by the provider in all parts (minLength at /properties/a); the answer is checked")),
+        (
+            &bounded,
+            true,
+            OPENAI,
+            true,
+            Some(
+                "schema `out` is not enforced by the provider in all parts (minLength at /properties/a); the answer is checked",
+            ),
+        ),
         (&bounded, false, &SchemaRules::ANTHROPIC, true, None),
         (&bounded, true, &SchemaRules::ANY, true, None),
     ] {
@@ -266,5 +358,7 @@ fn an_answer_is_enforced_only_when_that_is_asked_for_and_told_when_not() {
     let many: serde_json::Map<String, Value> =
         (0..20).map(|n| (n.to_string(), json!({"type": "string", "minLength": 1}))).collect();
     let many = json!({"type": "object", "properties": many});
-    assert!(compile(&many, OPENAI).warning("out").unwrap().contains("minLength at /properties/7, and 12 more)"));
+    assert!(
+        compile(&many, OPENAI).warning("out").unwrap().contains("minLength at /properties/7, and 12 more)")
+    );
 }

@@ -19,7 +19,10 @@ fn fan(how: impl Fn(Value, Value) -> Value) -> Value {
     for level in 0..40 {
         levels.insert(level.to_string(), how(reference(level + 1), reference(level + 1)));
     }
-    levels.insert("40".into(), json!({"type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"]}));
+    levels.insert(
+        "40".into(),
+        json!({"type": "object", "properties": {"x": {"type": "string"}}, "required": ["x"]}),
+    );
     root(json!({"a": reference(0)}), Value::Object(levels))
 }
 
@@ -36,7 +39,8 @@ fn fans_and_circles_end() {
     let long = "x".repeat(100_000);
     let text = json!({"type": "string", "description": long});
     let wide = |count: usize| {
-        let many: Map<String, Value> = (0..count).map(|n| (format!("p{n}"), json!({"$ref": "#/$defs/s"}))).collect();
+        let many: Map<String, Value> =
+            (0..count).map(|n| (format!("p{n}"), json!({"$ref": "#/$defs/s"}))).collect();
         root(json!({"a": {"type": "object", "properties": many}}), json!({"s": text}))
     };
     let a = json!({"a": {"$ref": "#/$defs/a"}});
@@ -99,8 +103,7 @@ fn a_hundred_thousand_levels_end_at_the_first_hundred() {
     let object = |inner: Value| below("properties")(below("a")(inner));
     let wraps: [&dyn Fn(Value) -> Value; 6] =
         [&object, &below("items"), &below("const"), &below("not"), &listed("allOf"), &listed("anyOf")];
-    for wrap in wraps
-    {
+    for wrap in wraps {
         let mut schema = nested(100_000, wrap);
         for rules in RULES {
             let compiled = compile(&schema, rules);

@@ -21,14 +21,17 @@ struct Judge<'a> {
 impl Judge<'_> {
     fn node(&self, schema: &Value, is_root: bool) -> Option<String> {
         let Value::Object(fields) = schema else { return Some(format!("no object: {schema}")) };
-        let found = self.keywords(fields, is_root).or_else(|| self.shape(fields)).or_else(|| self.values(fields));
+        let found =
+            self.keywords(fields, is_root).or_else(|| self.shape(fields)).or_else(|| self.values(fields));
         if let Some(found) = found {
             return Some(format!("{found} in {schema}"));
         }
         let named = ["properties", "$defs"].iter().filter_map(|name| fields.get(*name)?.as_object());
-        let listed = ["anyOf", "prefixItems"].iter().filter_map(|name| fields.get(*name)?.as_array()).flatten();
+        let listed =
+            ["anyOf", "prefixItems"].iter().filter_map(|name| fields.get(*name)?.as_array()).flatten();
         let single = ["items", "additionalProperties"].iter().filter_map(|name| fields.get(*name));
-        let children = named.flat_map(Map::values).chain(listed).chain(single.filter(|child| child.is_object()));
+        let children =
+            named.flat_map(Map::values).chain(listed).chain(single.filter(|child| child.is_object()));
         children.into_iter().find_map(|child| self.node(child, false))
     }
 
@@ -44,7 +47,9 @@ impl Judge<'_> {
             "prefixItems" => rules.tuples,
             "propertyOrdering" => rules.ordering,
             "additionalProperties" => rules.objects != Objects::Unwritten,
-            "format" => fields.get(name).is_some_and(|format| rules.formats.iter().any(|known| format == known)),
+            "format" => {
+                fields.get(name).is_some_and(|format| rules.formats.iter().any(|known| format == known))
+            }
             "pattern" => self.takes(fields.get(name).and_then(Value::as_str).unwrap_or_default()),
             "minItems" => {
                 rules.constraints.contains(&name)
@@ -95,8 +100,13 @@ impl Judge<'_> {
     fn object(&self, fields: &Map<String, Value>) -> Option<String> {
         let rules = self.rules;
         let properties = fields.get("properties").and_then(Value::as_object);
-        let required: Vec<&str> =
-            fields.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+        let required: Vec<&str> = fields
+            .get("required")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         let count = properties.map_or(0, Map::len);
         let closed = fields.get("additionalProperties") == Some(&Value::Bool(false));
         let faults = [

@@ -199,7 +199,13 @@ fn whatever_is_compiled_obeys_and_allows_no_more_than_is_told() {
                 continue;
             }
             strict.set(strict.get() + 1);
-            prop_assert_eq!(obeys::fault(&compiled.schema, rules), None, "{}: {}", rules.name, compiled.schema);
+            prop_assert_eq!(
+                obeys::fault(&compiled.schema, rules),
+                None,
+                "{}: {}",
+                rules.name,
+                compiled.schema
+            );
             let spoken = plain(&compiled.schema, rules);
             let judge = jsonschema::validator_for(&spoken).unwrap();
             let Some(original) = &original else { continue };
@@ -214,14 +220,22 @@ fn whatever_is_compiled_obeys_and_allows_no_more_than_is_told() {
                 prop_assert!(
                     is_told(&read, original, &compiled.lost),
                     "{}: {value} read as {read} by {} for {}, lost {:?}",
-                    rules.name, schema, compiled.schema, compiled.lost
+                    rules.name,
+                    schema,
+                    compiled.schema,
+                    compiled.lost
                 );
             }
         }
         Ok(())
     });
     outcome.unwrap();
-    assert!(strict.get() > 300 && tried.get() > 1_000, "{} strict, {} values tried", strict.get(), tried.get());
+    assert!(
+        strict.get() > 300 && tried.get() > 1_000,
+        "{} strict, {} values tried",
+        strict.get(),
+        tried.get()
+    );
 }
 
 proptest! {

@@ -183,14 +183,18 @@ fn a_schema_is_strict_only_when_it_can_be_enforced() {
         );
         assert_eq!(warnings(&asked, &Profile::COMMON).len(), warned);
     }
-    asked.output = with(&json!({"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}}), true);
+    asked.output =
+        with(&json!({"type": "object", "properties": {"a": {"type": "string", "minLength": 1}}}), true);
     let a = json!({"type": ["string", "null"], "description": "Constraints: at least 1 characters."});
-    let schema = json!({"type": "object", "properties": {"a": a}, "required": ["a"], "additionalProperties": false});
+    let schema =
+        json!({"type": "object", "properties": {"a": a}, "required": ["a"], "additionalProperties": false});
     let sent = body(&asked, &Profile::COMMON)["response_format"]["json_schema"].take();
     assert_eq!(sent, json!({"name": "out", "schema": schema, "strict": true}));
     assert_eq!(
         warnings(&asked, &Profile::COMMON),
-        ["schema `out` is not enforced by the provider in all parts (minLength at /properties/a); the answer is checked"]
+        [
+            "schema `out` is not enforced by the provider in all parts (minLength at /properties/a); the answer is checked"
+        ]
     );
     for (json_output, format) in
         [(JsonOutput::Object, json!({"type": "json_object"})), (JsonOutput::Instructions, Value::Null)]
@@ -306,7 +310,8 @@ fn what_this_format_cannot_say_is_refused_or_left_out_and_told() {
     let url = media(None, MediaSource::Url("https://h/a.pdf".into()));
     let sent = messages(user(Part::Document(url)), &Profile::COMMON);
     assert_eq!(sent[0]["content"][0]["file"]["file_data"], "https://h/a.pdf");
-    let block = Part::Native { opaque: Opaque { provider: "other".into(), payload: json!({"type": "search"}) } };
+    let block =
+        Part::Native { opaque: Opaque { provider: "other".into(), payload: json!({"type": "search"}) } };
     let history = vec![assistant(vec![block, Part::Image(bytes("image/png", "AA==")), Part::text("4")])];
     assert_eq!(messages(history.clone(), &Profile::COMMON), json!([{"role": "assistant", "content": "4"}]));
     assert_eq!(
