@@ -123,6 +123,8 @@ pub struct AgentRun {
     first_new: usize,
     calls: u32,
     text: String,
+    /// Text of the turn that the provider paused, which the next answer goes on with.
+    paused: String,
     finish_reason: Option<FinishReason>,
     partial: Option<Message>,
     history: Vec<ToolUse>,
@@ -162,6 +164,7 @@ impl AgentRun {
             state,
             calls: 0,
             text: String::new(),
+            paused: String::new(),
             finish_reason: None,
             partial: None,
             history: Vec::new(),
@@ -195,7 +198,8 @@ impl AgentRun {
         }
     }
 
-    /// Takes the model's answer.
+    /// Takes the model's answer. A turn that the provider paused goes on by the same conversation with what there is of
+    /// it, which is one more call.
     ///
     /// # Errors
     /// `Internal` when no model was to be called, which is a defect of the driver.
@@ -207,18 +211,24 @@ impl AgentRun {
         self.cost = self.cost.zip(response.cost).map(|(sum, cost)| sum + cost);
         self.finish_reason = Some(response.finish_reason);
         let wants_tools = response.message.tool_calls().next().is_some();
-        let text = response.text();
+        let paused = response.finish_reason == FinishReason::Paused && !wants_tools;
+        let text = std::mem::take(&mut self.paused) + &response.text();
         if !wants_tools || !text.is_empty() {
-            self.text = text;
+            self.text.clone_from(&text);
         }
-        self.state = if !wants_tools {
+        self.state = if paused {
+            self.paused = text;
+            State::Ready
+        } else if !wants_tools {
             State::Ended(Outcome::Completed)
         } else if self.limits.execute_tools {
             State::Tools(self.open_round(&response))
         } else {
             State::Ended(Outcome::ToolsRequested)
         };
-        self.request.messages.push(response.message);
+        if !paused || !response.message.parts.is_empty() {
+            self.request.messages.push(response.message);
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! Fetches nothing: a schema that refers to another document is refused.
 
 use jsonschema::{ValidationError, Validator};
+use motet_core::schema::without_nulls;
 use serde_json::Value;
 
 /// Findings told at once; more of them rarely help a model.
@@ -12,20 +13,31 @@ const MAX_FINDING_CHARS: usize = 300;
 
 /// A schema ready to check values.
 #[derive(Debug, Clone)]
-pub(crate) struct Schema(Validator);
+pub(crate) struct Schema {
+    validator: Validator,
+    source: Value,
+}
 
 impl Schema {
     /// Compiles a schema; the error says what is wrong with it.
     pub(crate) fn compile(schema: &Value) -> Result<Self, String> {
-        jsonschema::validator_for(schema).map(Self).map_err(|error| error.to_string())
+        let validator = jsonschema::validator_for(schema).map_err(|error| error.to_string())?;
+        Ok(Self { validator, source: schema.clone() })
     }
 
-    /// Checks a value; the error lists what does not fit and where.
-    pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
-        if self.0.is_valid(value) {
-            return Ok(());
+    /// Reads a value that a model wrote; the error lists what does not fit and where.
+    ///
+    /// Where a provider demands every property, a model writes null for one that it leaves out: such a null counts as
+    /// absence.
+    pub(crate) fn read(&self, value: Value) -> Result<Value, String> {
+        if self.validator.is_valid(&value) {
+            return Ok(value);
         }
-        let mut findings: Vec<_> = self.0.iter_errors(value).map(|error| finding(&error)).collect();
+        let value = without_nulls(value, &self.source);
+        let mut findings: Vec<_> = self.validator.iter_errors(&value).map(|error| finding(&error)).collect();
+        if findings.is_empty() {
+            return Ok(value);
+        }
         // The text becomes part of the transcript, which must be the same when a run is replayed elsewhere.
         findings.sort_unstable();
         findings.dedup();
@@ -55,10 +67,27 @@ mod tests {
             "required": ["n", "m"],
         }))
         .unwrap();
-        assert_eq!(schema.check(&json!({"n": 1, "m": 2})), Ok(()));
+        let right = json!({"n": 1, "m": 2});
+        assert_eq!(schema.read(right.clone()), Ok(right));
         assert_eq!(
-            schema.check(&json!({"n": "x"})).unwrap_err(),
+            schema.read(json!({"n": "x"})).unwrap_err(),
             "at `/n`: \"x\" is not of type \"integer\"; at the top: \"m\" is a required property"
+        );
+    }
+
+    #[test]
+    fn nulls_of_what_is_optional_count_as_absence() {
+        let schema = Schema::compile(&json!({
+            "type": "object",
+            "properties": {"n": {"type": "integer"}, "m": {"type": "integer"}, "o": {"type": ["integer", "null"]}},
+            "required": ["n"],
+        }))
+        .unwrap();
+        let read = |value: Value| schema.read(value);
+        assert_eq!(read(json!({"n": 1, "m": null, "o": null})), Ok(json!({"n": 1, "o": null})));
+        assert_eq!(
+            read(json!({"n": null, "m": null})).unwrap_err(),
+            "at `/n`: null is not of type \"integer\""
         );
     }
 

@@ -118,8 +118,7 @@ fn read(response: &ChatResponse, schema: &Schema) -> Result<Value, String> {
     }
     let value =
         serde_json::from_str(json_of(&text)).map_err(|error| format!("the answer is not JSON: {error}"))?;
-    schema.check(&value).map_err(|findings| format!("the answer does not match the schema: {findings}"))?;
-    Ok(value)
+    schema.read(value).map_err(|findings| format!("the answer does not match the schema: {findings}"))
 }
 
 /// Gives the content of the only code fence, if there is one; models like to wrap JSON in it.

@@ -64,8 +64,8 @@ impl ToolSet {
             Ok(Value::Null) => Value::Object(Map::new()),
             Ok(arguments) => arguments,
         };
-        match schema.check(&arguments) {
-            Ok(()) => Ok((place, arguments)),
+        match schema.read(arguments) {
+            Ok(arguments) => Ok((place, arguments)),
             Err(findings) => {
                 Err(format!("not run: the arguments of `{}` do not match its schema: {findings}", call.name))
             }

@@ -113,7 +113,7 @@ fn a_call_that_cannot_be_run_is_answered_with_the_reason() {
 
 #[test]
 fn no_arguments_are_an_empty_object_in_every_spelling() {
-    for arguments in ["", "  ", "{}", "null"] {
+    for arguments in ["", "  ", "{}", "null", "{\"n\":null}"] {
         assert_eq!(told("add", arguments, FinishReason::ToolCalls), None, "{arguments}");
     }
 }
@@ -226,6 +226,41 @@ fn a_forced_choice_of_tools_is_lifted_after_the_first_round() {
     run.tool_ended(0, ToolOutput::text("1")).unwrap();
     let Action::CallModel { request, number: 1 } = run.next_action() else { panic!() };
     assert_eq!(request.tool_choice, ToolChoice::Auto);
+}
+
+#[test]
+fn a_paused_turn_goes_on_with_what_there_is_of_it() {
+    let mut run = start(limits());
+    answer(&mut run, says("One, ").finishing(FinishReason::Paused));
+    let Action::CallModel { request, number: 1 } = run.next_action() else { panic!() };
+    assert_eq!(request.messages[1..], [Message::assistant("One, ")]);
+    let Turn::Answer(response) = says("two.") else { unreachable!() };
+    run.answered(response).unwrap();
+    assert!(matches!(run.next_action(), Action::Finish));
+    let result = run.into_result();
+    assert_eq!(
+        (&result.outcome, result.text.as_str(), result.model_calls),
+        (&Outcome::Completed, "One, two.", 2)
+    );
+    assert_eq!(result.new_messages().len(), 2);
+
+    let mut run = start(limits());
+    answer(&mut run, says("Look: ").finishing(FinishReason::Paused));
+    answer(&mut run, calls(&[("a", "add", "{}")]));
+    tools(&mut run);
+    run.tool_ended(0, ToolOutput::text("1")).unwrap();
+    answer(&mut run, says("1."));
+    assert_eq!(run.into_result().text, "1.");
+
+    let mut run = start(limits());
+    for _ in 0..3 {
+        answer(&mut run, says("").finishing(FinishReason::Paused));
+    }
+    assert!(matches!(run.next_action(), Action::Finish));
+    assert_eq!(run.into_result().outcome, Outcome::LimitReached);
+    let mut run = start(limits());
+    answer(&mut run, calls(&[("a", "add", "{}")]).finishing(FinishReason::Paused));
+    assert_eq!(tools(&mut run).calls.len(), 1);
 }
 
 #[test]

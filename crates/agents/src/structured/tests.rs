@@ -57,6 +57,21 @@ fn fences_within_a_json_text_are_part_of_it() {
 }
 
 #[tokio::test]
+async fn nulls_of_optional_properties_are_read_as_absent() {
+    let mut asked = request();
+    if let Output::JsonSchema(output) = &mut asked.output {
+        output.schema["properties"]["m"] = json!({"type": "string"});
+    }
+    let model = TestModel::new(&[says("{\"n\":5,\"m\":null}")]);
+    let (value, response) = structured(&RunContext::new(), &*model, asked.clone(), "ask").await.unwrap();
+    assert_eq!(value, json!({"n": 5}));
+    assert_eq!(value_of(&asked, &response).unwrap(), value);
+    let wrong = TestModel::new(&[says("{\"n\":null,\"m\":null}"), says("{\"n\":6}")]);
+    let (value, _) = structured(&RunContext::new(), &*wrong, asked, "ask").await.unwrap();
+    assert_eq!((value, wrong.requests().len()), (json!({"n": 6}), 2));
+}
+
+#[tokio::test]
 async fn a_wrong_answer_is_shown_to_the_model_and_the_turns_are_summed() {
     let turns = [
         says("five").spending(10, 1, 100),

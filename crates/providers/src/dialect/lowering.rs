@@ -14,7 +14,7 @@ use motet_core::{ChatRequest, Delivery, Message, Role};
 use serde_json::{Map, Value};
 
 pub use restoring::Restoring;
-use way::Way;
+use way::{Force, Way};
 
 use super::{JsonOutput, Profile};
 
@@ -62,42 +62,36 @@ pub fn lower<'a>(request: &'a ChatRequest, profile: &Profile, delivery: Delivery
             instruct(lowered, schema_instruction(request, output));
         }
         Way::Nothing => lowered.request.to_mut().output = Output::Text,
-        Way::Tool { parameters, choice, alone } => {
+        Way::Tool { parameters, force, alone } => {
             let name = free_name(output, request, profile);
-            let lowered_request = lowered.request.to_mut();
-            lowered_request.output = Output::Text;
+            let tool = ToolSpec::new(name.clone(), TOOL_DESCRIPTION, parameters.into_owned());
+            let changed = lowered.request.to_mut();
             if alone {
-                lowered_request.tools.clear();
+                changed.tools.clear();
             }
-            lowered_request.tools.push(ToolSpec::new(
-                name.clone(),
-                TOOL_DESCRIPTION,
-                parameters.into_owned(),
-            ));
-            lowered_request.tool_choice = match choice {
-                // The model may call other tools first, but it must not end in words.
-                ToolChoice::Auto | ToolChoice::None => {
-                    instruct(
-                        lowered_request,
-                        format!("Give the final answer only by calling the tool `{name}`."),
-                    );
-                    ToolChoice::Auto
-                }
-                ToolChoice::Tool(_) => ToolChoice::Tool(name.clone()),
-                ToolChoice::Required => ToolChoice::Required,
-            };
-            let single = lowered_request.tools.len() == 1 || choice_is_single(&lowered_request.tool_choice);
-            if single && profile.parallel_tool_calls {
-                lowered_request.parallel_tool_calls = Some(false);
-            }
+            changed.tools.push(tool);
+            answer_by_tool(changed, &name, force, profile);
             lowered.restoring = Restoring::of_tool(name);
         }
     }
     lowered
 }
 
-fn choice_is_single(choice: &ToolChoice) -> bool {
-    matches!(choice, ToolChoice::Tool(_))
+/// Sees to it that the model answers by the tool that was added last.
+fn answer_by_tool(request: &mut ChatRequest, name: &str, force: Force, profile: &Profile) {
+    request.output = Output::Text;
+    request.tool_choice = match force {
+        Force::This => ToolChoice::Tool(name.to_owned()),
+        Force::Some => ToolChoice::Required,
+        Force::None => {
+            instruct(request, format!("Give the final answer only by calling the tool `{name}`."));
+            ToolChoice::Auto
+        }
+    };
+    // One answer is enough; other tools may still be called side by side.
+    if profile.parallel_tool_calls && (force == Force::This || request.tools.len() == 1) {
+        request.parallel_tool_calls = Some(false);
+    }
 }
 
 /// Adds an instruction below the user's own, so that the beginning of a conversation stays what a provider has cached.

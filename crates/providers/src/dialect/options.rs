@@ -21,10 +21,6 @@ pub(crate) fn check_tools(request: &ChatRequest, profile: &Profile) -> Result<()
         ToolChoice::Required if request.tools.is_empty() => {
             invalid("a tool call is required, but there are no tools".to_owned())
         }
-        ToolChoice::Required if !profile.required_tool_choice => {
-            Err(Error::new(ErrorKind::Unsupported, "the model cannot be made to call a tool")
-                .with_hint("say in the instructions that a tool must be called, or take another model"))
-        }
         ToolChoice::Tool(name) if !request.tools.iter().any(|tool| tool.name == *name) => {
             invalid(format!("tool `{name}` must be called, but it is not among the tools"))
         }

@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use motet_core::accumulate::fold;
+use motet_core::request::{JsonSchemaOutput, Output};
 use motet_core::usage::Price;
 use motet_core::{
-    ChatRequest, ChatResponse, Delivery, Error, ErrorKind, EventStream, Message, Model as _, ModelId, Result,
-    Retry, RunContext, Secret, StreamEvent,
+    ChatRequest, ChatResponse, Delivery, Error, ErrorKind, EventStream, FinishReason, Message, Model as _,
+    ModelId, Result, Retry, RunContext, Secret, StreamEvent,
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{Clients, HttpModel};
-use crate::provider::{ProviderConfig, Proxy, Timeouts};
+use crate::dialect::{JsonOutput, Profile};
+use crate::provider::{ProviderConfig, ProviderRow, Proxy, Timeouts};
 use crate::rows;
 use server::{Reply, Server, chunk, end, json_answer, stream_head};
 
@@ -392,7 +394,7 @@ fn a_model_needs_its_key_and_answers_only_for_itself() {
     );
     let error = missing.err().unwrap();
     assert_eq!(error.hint(), Some("set `OPENAI_API_KEY` in the environment or in `.env`"));
-    let other = ChatRequest::new("ollama:other".parse().unwrap(), vec![Message::user("Hi")]);
+    let other = ChatRequest::new("custom:other".parse().unwrap(), vec![Message::user("Hi")]);
     let error = model(&config("h")).dry_run(&other, Delivery::Plain).unwrap_err();
     assert_eq!(error.message(), "a request for `custom:other` was given to model `custom:m`");
 }
@@ -439,7 +441,9 @@ fn a_provider_that_signs_needs_a_key_or_credentials_and_shows_neither() {
     assert_eq!(error.message(), "provider `bedrock` needs an API key, or credentials to sign with");
     assert_eq!(
         error.hint(),
-        Some("set `AWS_BEARER_TOKEN_BEDROCK`, or `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`")
+        Some(
+            "set `AWS_BEARER_TOKEN_BEDROCK`, or `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` in the environment or in `.env`"
+        )
     );
     let signing = ProviderConfig {
         aws: Some(crate::provider::AwsCredentials {
@@ -467,4 +471,41 @@ fn a_provider_that_signs_needs_a_key_or_credentials_and_shows_neither() {
     let shown = made(&keyed).unwrap().dry_run(&request, Delivery::Plain).unwrap();
     assert!(shown.headers.contains(&("authorization".to_owned(), "Bearer ****1234".to_owned())));
     assert!(shown.headers.iter().all(|(name, _)| !name.starts_with("x-amz")));
+}
+
+#[tokio::test]
+async fn an_answer_by_a_forced_tool_is_text_plain_and_streamed() {
+    static ROW: ProviderRow = ProviderRow {
+        name: "ollama",
+        profile: Profile { json_output: JsonOutput::Tool, ..Profile::COMMON },
+        ..ProviderRow::COMPATIBLE
+    };
+    let call = |arguments: &str| json!([{"index": 0, "id": "c", "function": {"name": "out", "arguments": arguments}}]);
+    let delta = |arguments: &str| {
+        chunk(&format!("data: {}\n\n", json!({"choices": [{"delta": {"tool_calls": call(arguments)}}]})))
+    };
+    let last =
+        chunk(&format!("data: {}\n\n", json!({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]})));
+    let streamed = [stream_head(""), delta("{\"n\""), delta(":1}"), last, done(), end()].concat();
+    let message = json!({"tool_calls": call("{\"n\":1}")});
+    let plain = json!({"choices": [{"message": message, "finish_reason": "tool_calls"}]});
+    let mut asked = request();
+    let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}}});
+    asked.output = Output::JsonSchema(JsonSchemaOutput { name: "out".into(), schema, strict: true });
+    for (delivery, body) in [(Delivery::Plain, json_answer(200, "", &plain)), (Delivery::Streamed, streamed)]
+    {
+        let server = Server::start(vec![Reply::close(body)]).await;
+        let model = HttpModel::new(&ROW, id(), &config(&server.address), &Clients::default()).unwrap();
+        let answer =
+            fold(id(), model.open(&RunContext::new(), &asked, delivery).await.unwrap()).await.unwrap();
+        assert_eq!((answer.text().as_str(), answer.finish_reason), ("{\"n\":1}", FinishReason::Stop));
+        assert_eq!(answer.message, Message::assistant("{\"n\":1}"));
+        assert!(
+            server.requests()[0].contains(r#""tool_choice":{"type":"function","function":{"name":"out"}}"#)
+        );
+    }
+    asked.messages.clear();
+    let model = HttpModel::new(&ROW, id(), &config("127.0.0.1:9"), &Clients::default()).unwrap();
+    let error = model.open(&RunContext::new(), &asked, Delivery::Plain).await.err().unwrap();
+    assert_eq!(error.message(), "the request has no messages");
 }

@@ -125,7 +125,6 @@ const WORDS: &[(ErrorKind, &[&str])] = &[
             "service_tier_capacity_exceeded",
             "model_not_ready",
             "model_error",
-            "model_stream_error",
         ],
     ),
     (

@@ -167,131 +167,68 @@ fn what_a_model_does_not_take_is_refused_with_who_does() {
 }
 
 #[test]
-fn what_is_malformed_is_refused_before_anybody_pays() {
-    let png = STANDARD.encode(PNG);
-    let user = |media: Media| message(Role::User, Part::Image(media));
+fn malformed_bytes_are_refused_before_anybody_pays() {
+    let (png, jpeg, pdf) = (&STANDARD.encode(PNG), &STANDARD.encode(JPEG), &STANDARD.encode(PDF));
     let small = Profile { image_limit: 11, ..Profile::COMMON };
-    for (request, profile, message, hint) in [
-        (request(vec![]), Profile::COMMON, "the request has no messages", "add at least"),
+    let not_base64 = |why: &str| format!("the bytes of the image in message 2 are not base64: {why}");
+    let said_to_be =
+        |said: &str, found: &str| format!(" is said to be `{said}`, but its bytes are `{found}`");
+    for (given, data, expected, hint) in [
+        ("", png.as_str(), " is given by its bytes and has no media type".to_owned(), "`image/png`"),
+        ("image/png", "", " has no bytes".to_owned(), "set its bytes"),
+        ("image/png", "AAA", not_base64("3 characters, which is no multiple of four"), "padding"),
+        ("image/png", "AA-_", not_base64("`-` at byte 2"), "standard base64"),
+        ("image/png", "AAAA\nAAA", not_base64("`\\n` at byte 4"), "one line"),
+        ("image/png", "A=AA", not_base64("`=` at byte 1"), "padding"),
+        ("image/png", "data:image/png;base64,AA==", not_base64("they are an address"), "leave out"),
+        ("image/png", jpeg, said_to_be("image/png", "image/jpeg"), "`image/jpeg`"),
+        ("image/gif", pdf, said_to_be("image/gif", "application/pdf"), "`application/pdf`"),
+    ] {
+        let refused = refusal(&message(Role::User, Part::Image(bytes(given, data))), Profile::COMMON);
+        let expected =
+            if expected.starts_with(' ') { format!("the image in message 2{expected}") } else { expected };
+        assert_eq!((refused.0, refused.1), (ErrorKind::InvalidRequest, expected));
+        assert!(refused.2.contains(hint), "{}", refused.2);
+    }
+    let (_, told, _) = refusal(&image("image/png", PNG), small);
+    assert_eq!(told, "the image in message 2 has 12 bytes, and model `mine:m` takes at most 11");
+    let empty = message(Role::User, Part::Image(media("", MediaSource::Url(" ".into()))));
+    assert_eq!(refusal(&empty, Profile::COMMON).1, "the image in message 2 has an empty address");
+    let document = message(Role::Tool, result(Part::Document(bytes("application/pdf", png))));
+    let expected =
+        format!("the document in a tool's result in message 2{}", said_to_be("application/pdf", "image/png"));
+    assert_eq!(refusal(&document, Profile::COMMON).1, expected);
+}
+
+#[test]
+fn parts_out_of_place_are_refused() {
+    let reasoning = || Part::Reasoning(Reasoning::default());
+    let refused = || Part::Refusal { text: "No.".into() };
+    for (role, part, what) in [
+        (Role::Tool, Part::text("4"), "text cannot stand in a message of role `tool`"),
+        (Role::System, refused(), "a refusal cannot stand in a message of role `system`"),
+        (Role::User, reasoning(), "reasoning cannot stand in a message of role `user`"),
+        (Role::Assistant, result(reasoning()), "a tool result cannot stand in a message of role `assistant`"),
+        (Role::Tool, result(refused()), "a refusal cannot stand in the result of a tool"),
+    ] {
+        let (kind, told, hint) = refusal(&message(role, part), Profile::COMMON);
+        assert_eq!((kind, told), (ErrorKind::InvalidRequest, format!("{what} (message 2)")));
+        assert!(hint.starts_with("move it"));
+    }
+    let png = STANDARD.encode(PNG);
+    for (part, told) in [
         (
-            user(bytes("", &png)),
-            Profile::COMMON,
-            "the image in message 2 is given by its bytes and has no media type",
-            "`image/png`",
-        ),
-        (
-            user(bytes("image/png", "")),
-            Profile::COMMON,
-            "the image in message 2 has no bytes",
-            "set its bytes",
-        ),
-        (
-            user(media("", MediaSource::Url(" ".into()))),
-            Profile::COMMON,
-            "the image in message 2 has an empty address",
-            "set its address",
-        ),
-        (
-            user(bytes("image/png", "AAA")),
-            Profile::COMMON,
-            "the bytes of the image in message 2 are not base64: 3 characters, which is no multiple of four",
-            "padding",
-        ),
-        (
-            user(bytes("image/png", "AA-_")),
-            Profile::COMMON,
-            "the bytes of the image in message 2 are not base64: `-` at byte 2",
-            "standard base64",
-        ),
-        (
-            user(bytes("image/png", "AAAA\nAAA")),
-            Profile::COMMON,
-            "the bytes of the image in message 2 are not base64: `\\n` at byte 4",
-            "one line",
-        ),
-        (
-            user(bytes("image/png", "A=AA")),
-            Profile::COMMON,
-            "the bytes of the image in message 2 are not base64: `=` at byte 1",
-            "padding",
-        ),
-        (
-            user(bytes("image/png", "data:image/png;base64,AA==")),
-            Profile::COMMON,
-            "the bytes of the image in message 2 are not base64: they are an address",
-            "leave out",
-        ),
-        (
-            image("image/png", PNG),
-            small,
-            "the image in message 2 has 12 bytes, and model `mine:m` takes at most 11",
-            "smaller",
-        ),
-        (
-            image("image/png", JPEG),
-            Profile::COMMON,
-            "the image in message 2 is said to be `image/png`, but its bytes are `image/jpeg`",
-            "`image/jpeg`",
-        ),
-        (
-            image("image/gif", PDF),
-            Profile::COMMON,
-            "the image in message 2 is said to be `image/gif`, but its bytes are `application/pdf`",
-            "`application/pdf`",
-        ),
-        (
-            user(bytes("application/pdf", &png)),
-            Profile::COMMON,
+            Part::Image(bytes("application/pdf", &png)),
             "`application/pdf` is not the media type of an image in message 2",
-            "as a document",
         ),
         (
-            message(Role::User, Part::Document(bytes("image/png", &png))),
-            Profile::COMMON,
+            Part::Document(bytes("image/png", &png)),
             "`image/png` is not the media type of a document in message 2",
-            "as an image",
-        ),
-        (
-            message(Role::Tool, result(Part::Document(bytes("application/pdf", &png)))),
-            Profile::COMMON,
-            "the document in a tool's result in message 2 is said to be `application/pdf`, but its bytes are `image/png`",
-            "`image/png`",
-        ),
-        (
-            message(Role::Tool, Part::text("4")),
-            Profile::COMMON,
-            "text cannot stand in a message of role `tool` (message 2)",
-            "move it",
-        ),
-        (
-            message(Role::System, Part::Refusal { text: "No.".into() }),
-            Profile::COMMON,
-            "a refusal cannot stand in a message of role `system` (message 2)",
-            "move it",
-        ),
-        (
-            message(Role::User, Part::Reasoning(Reasoning::default())),
-            Profile::COMMON,
-            "reasoning cannot stand in a message of role `user` (message 2)",
-            "move it",
-        ),
-        (
-            message(Role::Assistant, result(Part::text("4"))),
-            Profile::COMMON,
-            "a tool result cannot stand in a message of role `assistant` (message 2)",
-            "move it",
-        ),
-        (
-            message(Role::Tool, result(result(Part::text("4")))),
-            Profile::COMMON,
-            "a tool result cannot stand in the result of a tool (message 2)",
-            "move it",
         ),
     ] {
-        let (kind, told, advice) = refusal(&request, profile);
-        assert_eq!((kind, told.as_str()), (ErrorKind::InvalidRequest, message));
-        assert!(advice.contains(hint), "{advice}");
+        assert_eq!(refusal(&message(Role::User, part), Profile::COMMON).1, told);
     }
+    assert_eq!(refusal(&request(vec![]), Profile::COMMON).1, "the request has no messages");
 }
 
 #[test]

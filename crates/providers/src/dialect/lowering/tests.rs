@@ -179,100 +179,34 @@ fn restored(events: &[StreamEvent], size: usize) -> (ChatResponse, Vec<String>) 
     (accumulator.finish().unwrap(), warnings)
 }
 
+/// A whole call of a tool with its arguments in one piece.
+fn call(part: u32, name: &str, text: &str) -> Vec<StreamEvent> {
+    vec![started(part, name), arguments(part, text), ended(part)]
+}
+
 #[test]
 fn the_calls_arguments_are_the_answer_in_whatever_pieces_they_come() {
     use FinishReason::{Length, Stop, ToolCalls};
-    let thought = || StreamEvent::ReasoningDelta { part: 0, text: "hm".into() };
-    for (events, text, calls, reason, warned) in [
-        (
-            vec![
-                started(1, "number"),
-                arguments(1, "{\"n\""),
-                arguments(1, ":1}"),
-                ended(1),
-                finished(ToolCalls),
-            ],
-            "{\"n\":1}",
-            0,
-            Stop,
-            0,
-        ),
-        (
-            vec![
-                thought(),
-                started(1, "number"),
-                signature(1),
-                arguments(1, ""),
-                ended(1),
-                finished(ToolCalls),
-            ],
-            "{}",
-            0,
-            Stop,
-            0,
-        ),
-        (vec![started(1, "number"), finished(ToolCalls)], "{}", 0, Stop, 0),
-        (vec![says(0, "{\"n\":"), says(0, "2}"), signature(0), finished(Stop)], "{\"n\":2}", 0, Stop, 0),
-        (
-            vec![
-                says(0, "Here: "),
-                signature(0),
-                started(1, "number"),
-                arguments(1, "{\"n\":3}"),
-                ended(1),
-                finished(ToolCalls),
-            ],
-            "{\"n\":3}",
-            0,
-            Stop,
-            1,
-        ),
-        (
-            vec![says(0, " \n"), started(1, "number"), arguments(1, "{}"), ended(1), finished(ToolCalls)],
-            "{}",
-            0,
-            Stop,
-            0,
-        ),
-        (
-            vec![says(0, "Look."), started(1, "add"), arguments(1, "{}"), ended(1), finished(ToolCalls)],
-            "Look.",
-            1,
-            ToolCalls,
-            0,
-        ),
-        (
-            vec![
-                started(0, "number"),
-                arguments(0, "{\"n\":4}"),
-                ended(0),
-                started(1, "add"),
-                ended(1),
-                finished(ToolCalls),
-            ],
-            "{\"n\":4}",
-            1,
-            ToolCalls,
-            0,
-        ),
-        (
-            vec![
-                started(0, "number"),
-                started(1, "number"),
-                arguments(1, "{\"n\":6}"),
-                arguments(0, "{\"n\":5}"),
-                ended(1),
-                ended(0),
-                finished(ToolCalls),
-            ],
-            "{\"n\":5}",
-            0,
-            Stop,
-            0,
-        ),
-        (vec![started(0, "number"), arguments(0, "{\"n\""), finished(Length)], "{\"n\"", 0, Length, 0),
-        (vec![started(0, "number"), finished(Length)], "", 0, Length, 0),
+    let thought = || vec![StreamEvent::ReasoningDelta { part: 0, text: "hm".into() }];
+    let n = |part: u32| call(part, "number", "{\"n\":1}");
+    let pieces = || vec![started(1, "number"), arguments(1, "{\"n\""), arguments(1, ":1}"), ended(1)];
+    let signed = || vec![started(1, "number"), signature(1), arguments(1, ""), ended(1)];
+    let mixed =
+        || vec![started(0, "number"), started(1, "number"), arguments(1, "{}"), arguments(0, "{\"n\":1}")];
+    for (events, end, text, calls, reason, warned) in [
+        (pieces(), ToolCalls, "{\"n\":1}", 0, Stop, 0),
+        ([thought(), signed()].concat(), ToolCalls, "{}", 0, Stop, 0),
+        (vec![started(1, "number")], ToolCalls, "{}", 0, Stop, 0),
+        (vec![says(0, "{\"n\":"), says(0, "2}"), signature(0)], Stop, "{\"n\":2}", 0, Stop, 0),
+        ([vec![says(0, "Here: "), signature(0)], n(1)].concat(), ToolCalls, "{\"n\":1}", 0, Stop, 1),
+        ([vec![says(0, " \n")], n(1)].concat(), ToolCalls, "{\"n\":1}", 0, Stop, 0),
+        ([vec![says(0, "Look.")], call(1, "add", "{}")].concat(), ToolCalls, "Look.", 1, ToolCalls, 0),
+        ([n(0), call(1, "add", "")].concat(), ToolCalls, "{\"n\":1}", 1, ToolCalls, 0),
+        ([mixed(), vec![ended(1), ended(0)]].concat(), ToolCalls, "{\"n\":1}", 0, Stop, 0),
+        (vec![started(0, "number"), arguments(0, "{\"n\"")], Length, "{\"n\"", 0, Length, 0),
+        (vec![started(0, "number")], Length, "", 0, Length, 0),
     ] {
+        let events = [events, vec![finished(end)]].concat();
         let (whole, warnings) = restored(&events, events.len());
         assert_eq!(
             (whole.text().as_str(), whole.finish_reason, warnings.len()),
@@ -281,8 +215,8 @@ fn the_calls_arguments_are_the_answer_in_whatever_pieces_they_come() {
         );
         assert_eq!(whole.message.tool_calls().count(), calls, "{events:?}");
         assert_eq!(whole.raw_finish_reason.as_deref(), Some("raw"));
-        let opaque = serde_json::to_string(&whole.message).unwrap().contains("\"s\"");
-        assert_eq!(opaque, events.contains(&signature(0)) && warned == 0, "{events:?}");
+        let keeps_signature = serde_json::to_string(&whole.message).unwrap().contains("\"s\"");
+        assert_eq!(keeps_signature, events.contains(&signature(0)) && warned == 0, "{events:?}");
         for size in 1..events.len() {
             assert_eq!(restored(&events, size), (whole.clone(), warnings.clone()), "{events:?} by {size}");
         }

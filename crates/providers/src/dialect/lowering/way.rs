@@ -21,13 +21,24 @@ pub(super) enum Way<'a> {
     Tool {
         /// Schema of its arguments.
         parameters: Cow<'a, Value>,
-        /// What is said about calls: that this tool must be called, some tool, or none.
-        choice: ToolChoice,
+        /// What must be called.
+        force: Force,
         /// No other tool is offered.
         alone: bool,
     },
     /// Not now: a tool of the user's must be called first.
     Nothing,
+}
+
+/// What the model must call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Force {
+    /// The tool that takes the answer.
+    This,
+    /// That or another tool.
+    Some,
+    /// Nothing; it is asked to in words.
+    None,
 }
 
 /// Chooses the way, and warns where it is not the profile's own.
@@ -108,15 +119,15 @@ fn by_tool<'a>(
     if thinks && !profile.forced_while_thinking {
         return Err("the model cannot be made to call a tool while it thinks");
     }
-    let tool = |choice: ToolChoice, alone: bool| Way::Tool { parameters, choice, alone };
+    let tool = |force: Force, alone: bool| Way::Tool { parameters, force, alone };
     match &request.tool_choice {
         ToolChoice::Required | ToolChoice::Tool(_) => Ok(Way::Nothing),
         ToolChoice::Auto if !request.tools.is_empty() => Ok(match profile.required_tool_choice {
-            true => tool(ToolChoice::Required, false),
-            false => tool(ToolChoice::Auto, false),
+            true => tool(Force::Some, false),
+            false => tool(Force::None, false),
         }),
-        _ if profile.named_tool_choice => Ok(tool(ToolChoice::Tool(String::new()), false)),
-        _ if profile.required_tool_choice => Ok(tool(ToolChoice::Required, true)),
+        _ if profile.named_tool_choice => Ok(tool(Force::This, false)),
+        _ if profile.required_tool_choice => Ok(tool(Force::Some, true)),
         _ => Err("the model cannot be made to call a tool"),
     }
 }

@@ -81,6 +81,9 @@ fn offered(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>)
     if request.tools.is_empty() {
         return Offered::Nothing;
     }
+    if request.tool_choice == ToolChoice::Required && !profile.required_tool_choice {
+        warnings.push("the model cannot be made to call a tool; left to it".to_owned());
+    }
     if request.tool_choice != ToolChoice::None || profile.none_tool_choice {
         return Offered::WithChoice;
     }
@@ -152,6 +155,7 @@ impl Body<'_> {
             ToolChoice::Auto => None,
             ToolChoice::None if self.offered == Offered::WithoutChoice => None,
             ToolChoice::None => Some(Value::from("none")),
+            ToolChoice::Required if !self.profile.required_tool_choice => None,
             ToolChoice::Required => Some(Value::from(self.profile.required_word)),
             ToolChoice::Tool(name) => Some(named(name)),
         };
