@@ -119,8 +119,6 @@ pub struct Profile {
     pub xhigh_word: &'static str,
     /// Neighbouring messages of one role are refused, so they are joined.
     pub merge_neighbours: bool,
-    /// A message of the user may come right after the result of a tool.
-    pub user_after_tool: bool,
     /// Streams end with the format's own end marker without fail, so that one without it was cut off.
     pub end_marker: bool,
     /// The reported output leaves reasoning tokens out.
@@ -207,7 +205,6 @@ impl Profile {
         effort_form: EffortForm::Word,
         xhigh_word: "xhigh",
         merge_neighbours: false,
-        user_after_tool: true,
         end_marker: false,
         reasoning_outside_output: false,
         audio_outside_input: false,

@@ -6,8 +6,7 @@ use crate::dialect::schema::SchemaRules;
 use crate::dialect::{CallIdRule, DocumentForm, Profile, ReasoningEcho};
 use crate::provider::{ModelRule, ProviderRow};
 
-/// Fields that it does not know are refused, ids of calls have nine characters, and a question needs an answer between
-/// it and the result of a tool.
+/// Fields that it does not know are refused, and ids of calls have nine characters.
 const CHAT: Profile = Profile {
     schema: &SchemaRules::MISTRAL,
 
@@ -20,7 +19,6 @@ const CHAT: Profile = Profile {
     document_form: DocumentForm::Address,
     document_urls: true,
     null_content: false,
-    user_after_tool: false,
     audio_outside_input: true,
     ..Profile::COMMON
 };

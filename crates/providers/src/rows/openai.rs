@@ -53,6 +53,9 @@ const O1_FIRST: Profile = Profile {
     ..REASONING
 };
 
+/// Models that no rule knows, which are sent what was asked.
+pub(super) const UNKNOWN: Profile = Profile { efforts: Profile::COMMON.efforts, ..CHAT };
+
 const fn rule(prefix: &'static str, profile: Profile) -> ModelRule {
     ModelRule { prefix, as_of: AS_OF, profile }
 }
@@ -90,7 +93,7 @@ pub(super) const ROW: ProviderRow = ProviderRow {
     key_names: &["OPENAI_API_KEY"],
     key_required: true,
     counter: Some("openai-input-tokens"),
-    profile: CHAT,
+    profile: UNKNOWN,
     models: &MODELS,
     ..ProviderRow::COMPATIBLE
 };

@@ -31,7 +31,7 @@ pub(super) const ROW: ProviderRow = ProviderRow {
     name: "openai-responses",
     doc: "OpenAI's models by Responses, which gives reasoning back to the model and runs hosted tools.",
     dialect: "openai-responses",
-    profile: responding(openai::CHAT),
+    profile: responding(openai::UNKNOWN),
     models: &MODELS,
     ..openai::ROW
 };

@@ -99,10 +99,6 @@ pub(super) fn encode<'a>(
         }
     }
     writing.end_turn()?;
-    if writing.messages.first().is_some_and(|first| first.role == "assistant") {
-        return Err(Error::new(ErrorKind::InvalidRequest, "the conversation begins with the model's turn")
-            .with_hint("put a message of the user before it"));
-    }
     let Writing { system, messages, losses, warnings, .. } = writing;
     warnings.extend(losses.warnings());
     Ok(Conversation { system, messages })

@@ -121,12 +121,7 @@ impl<'a> Writing<'a> {
     /// Adds a message, and gives it unless it was joined to the one before.
     fn push(&mut self, role: &'static str, content: Content<'a>) -> Option<&mut WireMessage<'a>> {
         let last = self.messages.last_mut();
-        if role == "user"
-            && !self.profile.user_after_tool
-            && last.as_ref().is_some_and(|last| last.role == "tool")
-        {
-            self.messages.push(WireMessage::new("assistant", Content::Text(Cow::Borrowed("OK"))));
-        } else if self.profile.merge_neighbours
+        if self.profile.merge_neighbours
             && let Some(last) = last.filter(|last| last.role == role && last.is_plain())
         {
             last.content.join(content);

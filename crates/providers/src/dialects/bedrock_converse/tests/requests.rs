@@ -133,7 +133,6 @@ fn a_conversation_that_the_format_refuses_is_told_before_it_is_sent() {
     let calls = || message(Role::Assistant, vec![call("1", "{}"), call("2", "{}")]);
     let one = || Message::tool(vec![result("1", vec![])]);
     for (messages, expected) in [
-        (vec![Message::assistant("a")], "the conversation begins with the model's turn"),
         (vec![Message::user("a"), calls()], "the tool call `1` has no result"),
         (vec![Message::user("a"), calls(), one()], "the tool call `2` has no result"),
         (

@@ -421,8 +421,6 @@ fn messages_stand_in_the_order_that_the_model_accepts() {
             .join(" ")
     };
     assert_eq!(roles(&Profile::COMMON), r#""assistant" "tool" "user""#);
-    let strict = Profile { user_after_tool: false, ..Profile::COMMON };
-    assert_eq!(roles(&strict), r#""assistant" "tool" "assistant" "user""#);
 }
 
 #[test]
