@@ -17,6 +17,8 @@ mod operations;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod requests;
+#[cfg(test)]
 mod rows;
 #[cfg(test)]
 mod switching;

@@ -151,6 +151,9 @@ fn tool_choice(choice: &Value) -> Result<ToolChoice> {
 fn output(format: &Value, extra: &mut Map<String, Value>, line: &Line) -> Result<Output> {
     match format["type"].as_str() {
         None => Ok(Output::Text),
+        Some("json_schema") if format["schema"].to_string().contains("\"type\":\"STRING\"") => {
+            bail!("a schema in the provider's own form")
+        }
         Some("json_schema") => Ok(Output::JsonSchema(JsonSchemaOutput {
             name: format["name"].as_str().unwrap_or("answer").to_owned(),
             schema: format["schema"].clone(),
@@ -289,6 +292,11 @@ fn media(part: &Value, family: &str) -> Result<Media> {
         (None, Some(url)) => MediaSource::Url(url.to_owned()),
         (None, None) => bail!("a file that the provider keeps"),
     };
+    if let (Some("image/jpeg"), MediaSource::Base64(data)) = (media_type.as_deref(), &source)
+        && data.starts_with("iVBOR")
+    {
+        bail!("a picture that the recorder replaced by one of another type");
+    }
     let name = ["name", "title"].into_iter().find_map(|key| part[key].as_str()).map(str::to_owned);
     let media_type = media_type.filter(|kind| !kind.is_empty());
     Ok(Media { media_type, source, name })

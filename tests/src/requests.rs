@@ -94,6 +94,9 @@ pub fn compared(line: &Line, body: &Value) -> Verdict {
     let (recorded, sent) = (plain_form(&line.request.body, line), plain_form(body, line));
     differences(&recorded, &sent, String::new(), &mut found);
     let (mut explained, mut refused) = (Vec::new(), Vec::new());
+    if line.expect["outcome"] == "error" && line.expect["error"]["in_stream"] != true && !found.is_empty() {
+        return Verdict::Accepted(vec!["the recorded request is one that the provider refused"]);
+    }
     for difference in found {
         match EXPLANATIONS.iter().find(|explanation| (explanation.holds)(&difference, line, body)) {
             Some(explanation) => explained.push(explanation.text),
@@ -143,10 +146,51 @@ fn plain_form(body: &Value, line: &Line) -> Value {
     let mut body = body.clone();
     match line.wire.as_str() {
         "gemini-generate" | "gemini-embed" => camel(&mut body),
-        "openai-responses" => instructions_apart(&mut body),
+        "openai-responses" => {
+            instructions_apart(&mut body);
+            without_what_says_nothing(&mut body);
+        }
         _ => {}
     }
+    for (list, content) in [("messages", "content"), ("contents", "parts")] {
+        if ["anthropic-messages", "bedrock-converse", "gemini-generate"].contains(&line.wire.as_str()) {
+            neighbours_joined(&mut body[list], content);
+        }
+    }
     body
+}
+
+/// Joins messages of one role that follow each other, which these formats take as one.
+fn neighbours_joined(messages: &mut Value, content: &str) {
+    let Value::Array(messages) = messages else { return };
+    let mut joined: Vec<Value> = Vec::new();
+    for mut message in std::mem::take(messages) {
+        if let Value::String(text) = &message[content] {
+            message[content] = serde_json::json!([{"type": "text", "text": text}]);
+        }
+        match joined.last_mut().filter(|last| last["role"] == message["role"]) {
+            Some(last) => {
+                if let (Value::Array(known), Value::Array(more)) =
+                    (&mut last[content], message[content].take())
+                {
+                    known.extend(more);
+                }
+            }
+            None => joined.push(message),
+        }
+    }
+    *messages = joined;
+}
+
+/// Takes away empty messages, and reasoning that is neither kept by the provider nor encrypted.
+fn without_what_says_nothing(body: &mut Value) {
+    let Some(items) = body["input"].as_array_mut() else { return };
+    items.retain(|item| {
+        let empty = item["role"] == "assistant" && item["content"] == "";
+        let lost =
+            item["type"] == "reasoning" && item["encrypted_content"].as_str().unwrap_or_default().is_empty();
+        !empty && !lost
+    });
 }
 
 /// Renames fields to camel case, except within schemas, arguments, and results.
@@ -324,7 +368,8 @@ const EXPLANATIONS: &[Explanation] = &[
     Explanation {
         text: "the neutral form has no place for it",
         holds: |difference, _, _| {
-            const FIELDS: [&str; 6] = [
+            const FIELDS: [&str; 7] = [
+                "/jsonSchema/description",
                 "/detail",
                 "/cache_control",
                 "/json_schema/description",
@@ -339,9 +384,108 @@ const EXPLANATIONS: &[Explanation] = &[
         },
     },
     Explanation {
-        text: "a tool's result goes as the text that it is, under `output` or `error`",
+        text: "a tool's result goes as the text that it is",
         holds: |difference, line, _| {
-            line.wire == "gemini-generate" && difference.at.contains("/functionResponse/response")
+            (line.wire == "gemini-generate" && difference.at.contains("/functionResponse/response"))
+                || (line.wire == "bedrock-converse" && difference.at.contains("/toolResult/content/"))
+        },
+    },
+    Explanation {
+        text: "the schema of an answer is written as the provider enforces it",
+        holds: |difference, line, _| {
+            let own = line.wire == "ollama-chat" && difference.at.starts_with("/format/");
+            let places = [
+                "/json_schema/schema/",
+                "/jsonSchema/schema",
+                "/format/schema/",
+                "/responseJsonSchema/",
+                "/responseSchema/",
+            ];
+            own || places.iter().any(|place| difference.at.contains(place))
+        },
+    },
+    Explanation {
+        text: "bytes are written in the other alphabet of base64",
+        holds: |difference, _, _| {
+            let plain = |value: &Value| Some(value.as_str()?.replace('-', "+").replace('_', "/"));
+            plain(&difference.recorded).is_some_and(|recorded| Some(recorded) == plain(&difference.sent))
+        },
+    },
+    Explanation {
+        text: "what the provider sent goes back, although the recorded client dropped it",
+        holds: |difference, _, _| {
+            const FIELDS: [&str; 10] = [
+                "/caller",
+                "/tool_plan",
+                "/reasoning",
+                "/reasoning_details",
+                "/phase",
+                "/status",
+                "/id",
+                "/tool_call_id",
+                "/format",
+                "/thoughtSignature",
+            ];
+            difference.recorded.is_null() && FIELDS.iter().any(|field| difference.at.ends_with(field))
+        },
+    },
+    Explanation {
+        text: "reasoning goes back in the field in which it came, and only with tool calls",
+        holds: |difference, line, _| {
+            line.wire == "openai-chat"
+                && difference.sent.is_null()
+                && ["/reasoning", "/reasoning_content"].iter().any(|field| difference.at.ends_with(field))
+        },
+    },
+    Explanation {
+        text: "thoughts without a signature do not go back",
+        holds: |difference, _, _| {
+            let thoughts = difference.recorded.as_array().into_iter().flatten();
+            difference.at.ends_with("/parts") && thoughts.into_iter().any(|part| part["thought"] == true)
+        },
+    },
+    Explanation {
+        text: "a system message between turns stands above the conversation, for models not known to take it there",
+        holds: |difference, line, _| {
+            let messages = line.request.body["messages"].as_array().into_iter().flatten();
+            ["/messages", "/system"].contains(&difference.at.as_str())
+                && messages.into_iter().any(|message| message["role"] == "system")
+        },
+    },
+    Explanation {
+        text: "what a vector is for stands in the text, for models that take it only there",
+        holds: |difference, line, _| line.wire == "gemini-embed" && difference.at.starts_with("/requests/"),
+    },
+    Explanation {
+        text: "a choice among tools is left out where there are none",
+        holds: |difference, line, _| {
+            difference.at == "/tool_choice"
+                && difference.sent.is_null()
+                && line.request.body["tools"].is_null()
+        },
+    },
+    Explanation {
+        text: "the address names the model, not the body",
+        holds: |difference, line, _| difference.at == "/model" && line.request.path.contains("/model/"),
+    },
+    Explanation {
+        text: "a document's name has only characters that the provider takes",
+        holds: |difference, line, _| {
+            line.wire == "bedrock-converse" && difference.at.ends_with("/document/name")
+        },
+    },
+    Explanation {
+        text: "an id of a call that the provider repeats goes back as it came, where the recorded client made it another",
+        holds: |difference, _, _| {
+            let (recorded, sent) = (difference.recorded.as_str(), difference.sent.as_str());
+            difference.at.ends_with("/call_id")
+                && recorded.zip(sent).is_some_and(|(made, own)| made.ends_with(own))
+        },
+    },
+    Explanation {
+        text: "a mark of what to cache stands where the earlier request had it",
+        holds: |difference, _, _| {
+            difference.at.ends_with("/content") && difference.sent.to_string().contains("cachePoint")
         },
     },
     Explanation {
@@ -363,6 +507,7 @@ fn is_default(at: &str, value: &Value) -> bool {
         ("generationConfig", config) => config == &serde_json::json!({"responseModalities": ["TEXT"]}),
         ("toolConfig", config) => config == &serde_json::json!({"functionCallingConfig": {"mode": "AUTO"}}),
         ("tool_choice" | "detail", Value::String(text)) => text == "auto",
+        ("toolChoice", choice) => choice == &serde_json::json!({"auto": {}}),
         ("tool_choice", choice) => choice == &serde_json::json!({"type": "auto"}),
         ("n" | "candidateCount", Value::Number(count)) => count.as_u64() == Some(1),
         ("index", Value::Number(_)) => at.contains("/tool_calls/"),

@@ -110,7 +110,7 @@ impl Accumulator {
     /// Gives what has arrived, even when the answer is not complete.
     #[must_use]
     pub fn partial(&self) -> Message {
-        Message { role: Role::Assistant, parts: self.parts.values().cloned().collect() }
+        message_of(&self.model, self.parts.values().cloned())
     }
 
     /// Gives the whole answer.
@@ -122,7 +122,7 @@ impl Accumulator {
             return Err(Error::new(ErrorKind::Truncated, "the answer ended before it was complete")
                 .with_model(self.model));
         };
-        let message = Message { role: Role::Assistant, parts: self.parts.into_values().collect() };
+        let message = message_of(&self.model, self.parts.into_values());
         Ok(ChatResponse {
             raw_finish_reason: raw,
             usage: self.usage,
@@ -165,6 +165,18 @@ impl Accumulator {
         }
         Ok(())
     }
+}
+
+/// Makes the message, whose reasoning always says whose it is: another provider must not take it for its own.
+fn message_of(model: &ModelId, parts: impl Iterator<Item = Part>) -> Message {
+    let labelled = parts.map(|part| match part {
+        Part::Reasoning(Reasoning { text, opaque: None }) => {
+            let opaque = Some(Opaque { provider: model.provider().to_owned(), payload: Value::Null });
+            Part::Reasoning(Reasoning { text, opaque })
+        }
+        part => part,
+    });
+    Message { role: Role::Assistant, parts: labelled.collect() }
 }
 
 fn misplaced(what: &str, place: u32, there: &Part) -> Error {

@@ -151,7 +151,11 @@ fn anthropic(body: &Value) -> Vec<String> {
 
 fn gemini(body: &Value) -> Vec<String> {
     let contents = list(body, "contents");
-    let mut problems = alternating(contents, "user", "model");
+    let mut problems = Vec::new();
+    let roles: Vec<&str> = contents.iter().filter_map(|content| content["role"].as_str()).collect();
+    if roles.windows(2).any(|pair| pair == ["model", "model"]) || roles.len() != contents.len() {
+        problems.push(format!("the roles are {roles:?}"));
+    }
     for (place, content) in contents.iter().enumerate() {
         let parts = list(content, "parts");
         if parts.is_empty() {

@@ -27,10 +27,8 @@ pub(super) fn of_reasoning(line: &Line, part: &Value) -> Option<Value> {
         "anthropic-messages" => {
             Some(json!({"type": "thinking", "thinking": text, "signature": part["signature"]}))
         }
-        "bedrock-converse" if part["redacted"].is_string() => {
-            Some(json!({"redactedContent": part["redacted"]}))
-        }
-        "bedrock-converse" => Some(json!({"reasoningText": {"text": text, "signature": part["signature"]}})),
+        "bedrock-converse" if part["redacted"].is_string() => Some(json!({"data": part["redacted"]})),
+        "bedrock-converse" => Some(json!({"signature": part["signature"]})),
         "openai-responses" => {
             let items = line.request.body["input"].as_array().into_iter().flatten();
             let own = |item: &&Value| {

@@ -15,7 +15,10 @@ fn part() -> impl Strategy<Value = Part> {
     );
     prop_oneof![
         (".{1,20}", opaque.clone()).prop_map(|(text, opaque)| Part::Text { text, opaque }),
-        (".{0,20}", opaque.clone()).prop_map(|(text, opaque)| Part::Reasoning(Reasoning { text, opaque })),
+        (".{0,20}", opaque.clone()).prop_map(|(text, opaque)| {
+            let label = || Opaque { provider: model().provider().to_owned(), payload: Value::Null };
+            Part::Reasoning(Reasoning { text, opaque: opaque.or_else(|| Some(label())) })
+        }),
         (".{1,5}", ".{1,5}", ".{0,20}", any::<bool>(), opaque).prop_map(
             |(id, name, arguments, minted, opaque)| {
                 Part::ToolCall(ToolCall { id, name, arguments, minted, opaque })
@@ -128,4 +131,15 @@ fn a_piece_at_a_foreign_place_is_a_defect() {
     let error = accumulator.push(StreamEvent::ToolCallDelta { part: 0, arguments: "{".into() }).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Internal);
     assert_eq!(error.message(), "tool arguments arrived for part 0, which is text");
+}
+
+#[test]
+fn reasoning_says_whose_it_is() {
+    let events = [
+        StreamEvent::ReasoningDelta { part: 0, text: "hm".into() },
+        StreamEvent::Finished { reason: FinishReason::Stop, raw: None },
+    ];
+    let message = folded(events.to_vec()).message;
+    let opaque = Some(Opaque { provider: "scripted".into(), payload: Value::Null });
+    assert_eq!(message.parts, [Part::Reasoning(Reasoning { text: "hm".into(), opaque })]);
 }

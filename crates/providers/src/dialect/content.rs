@@ -46,7 +46,9 @@ fn check_message(message: &Message, place: usize, origin: &Origin) -> Result<()>
             (_, Part::Text { .. }) if message.role != Role::Tool => {}
             (Role::Assistant, Part::ToolCall(_) | Part::Reasoning(_) | Part::Refusal { .. })
             // What a model drew or its provider did stays in the history, and each format knows what becomes of it.
-            | (Role::Assistant, Part::Native { .. } | Part::Image(_)) => {}
+            | (Role::Assistant, Part::Image(_))
+            // A block in the provider's own words, such as a mark of what to keep in its cache.
+            | (Role::User | Role::Assistant, Part::Native { .. }) => {}
             (Role::User, Part::Image(_) | Part::Document(_)) => media::check(part, Where::message(place), origin)?,
             (Role::User | Role::Tool, Part::ToolResult(result)) => {
                 for inner in &result.content {
