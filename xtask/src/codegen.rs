@@ -4,6 +4,7 @@
 
 mod command_line;
 mod methods;
+mod providers;
 mod settings;
 
 use std::path::PathBuf;
@@ -50,6 +51,12 @@ const GENERATORS: &[Generator] = &[
         doc: "what tasks of workflows can call",
         output: "docs/reference/methods.md",
         generate: methods::generate,
+    },
+    Generator {
+        name: "provider-reference",
+        doc: "every provider that models can be named of",
+        output: "docs/reference/providers.md",
+        generate: providers::generate,
     },
 ];
 
