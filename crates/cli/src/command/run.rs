@@ -75,7 +75,7 @@ pub(super) async fn work(
     printer: Printer,
     cancellation: &tokio_util::sync::CancellationToken,
 ) -> Result<Exit> {
-    let progress = Arc::new(Progress::new(printer.shows_progress()));
+    let progress = Arc::new(Progress::new(printer));
     let events = Arc::clone(&progress) as Arc<dyn EventSink>;
     let worked = runtime.work(run, Some(events), cancellation).await;
     progress.finish();
