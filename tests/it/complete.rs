@@ -166,6 +166,66 @@ fn a_stream_that_breaks_off_is_an_error_and_never_an_answer() {
 }
 
 #[test]
+fn what_a_broken_stream_showed_ends_its_line_before_the_error() {
+    let deltas = [json!({"content": "Hi "}), json!({"content": "there"})];
+    let reply = Reply::events(&chunks(&deltas, "stop"));
+    let cut = reply.body.find("there").unwrap();
+    let (done, _) = complete(reply.cut_after(cut), &["--stream"]);
+    assert_eq!((done.stdout.as_str(), done.code), ("Hi \n", Some(1)));
+}
+
+#[test]
+fn an_answer_that_is_less_than_asked_for_says_why() {
+    let told = |message: Value, finish: &str| {
+        let (done, _) = complete(Reply::json(200, &answer(&message, finish)), &[]);
+        assert_eq!(done.code, Some(0));
+        (done.stdout, done.stderr)
+    };
+    let text = |text: &str| text.to_owned();
+    assert_eq!(
+        told(json!({"role": "assistant", "content": "Hi th"}), "length"),
+        (
+            text("Hi th\n"),
+            text("warning: the answer was cut off by its length limit; `--max-tokens` sets it\n")
+        )
+    );
+    assert_eq!(
+        told(json!({"role": "assistant", "content": null, "refusal": "I may not."}), "stop"),
+        (text(""), text("warning: the model declined to answer: I may not.\n"))
+    );
+    assert_eq!(
+        told(json!({"role": "assistant", "content": ""}), "stop"),
+        (text(""), text("warning: the answer holds no text\n"))
+    );
+    let call = json!({"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}});
+    assert_eq!(
+        told(json!({"role": "assistant", "content": null, "tool_calls": [call]}), "tool_calls"),
+        (text("weather({})\n"), text(""))
+    );
+}
+
+#[test]
+fn a_wrong_command_line_as_json_names_what_is_missing_and_what_was_meant() {
+    let error = |arguments: &[&str]| {
+        let done = Place::new().unwrap().run(&[arguments, &["--output", "json"]].concat()).unwrap();
+        assert_eq!(done.code, Some(2));
+        done.json().unwrap()["error"].clone()
+    };
+    assert_eq!(
+        error(&["model", "list"])["message"],
+        "the following required arguments were not provided: <PROVIDER>"
+    );
+    assert_eq!(error(&["complete", "--modle", "x"])["hint"], "a similar argument exists: '--model'");
+}
+
+#[test]
+fn a_refusal_of_several_lines_is_told_in_one() {
+    let body = json!({"error": {"message": "one\ntwo\n\nthree", "type": "invalid_request_error"}});
+    let (done, _) = complete(Reply::json(400, &body), &[]);
+    assert_eq!(done.stderr.lines().next(), Some("error: one two three (type: invalid_request_error)"));
+}
+
+#[test]
 fn a_call_without_a_model_names_what_could_be_used() {
     let done = Place::new().unwrap().run(&["complete", "Hello"]).unwrap();
     assert_eq!(done.code, Some(3));

@@ -11,6 +11,7 @@ use futures::StreamExt as _;
 use motet::agents::structured;
 use motet::core::accumulate::Accumulator;
 use motet::core::request::{Output, ReasoningEffort};
+use motet::core::response::FinishReason;
 use motet::written;
 use motet::{
     ChatRequest, ChatResponse, Delivery, Error, ErrorKind, Message, ModelId, Part, Result, RunContext,
@@ -148,19 +149,40 @@ fn read_json(path: &Path) -> Result<Value> {
     })
 }
 
-/// Shows the answer as it comes, and folds it.
+/// Shows the answer as it comes, and folds it; what was shown ends with a line end, even if the answer breaks off.
 async fn streamed(
     runtime: &Runtime,
     run: &RunContext,
     request: &ChatRequest,
     printer: Printer,
 ) -> Result<ChatResponse> {
+    let mut line_is_open = false;
+    let answer = folded(runtime, run, request, |text| {
+        if printer.is_json() || text.is_empty() {
+            return Ok(());
+        }
+        line_is_open = !text.ends_with('\n');
+        printer.text(text)
+    })
+    .await;
+    if line_is_open {
+        printer.text("\n")?;
+    }
+    answer
+}
+
+async fn folded(
+    runtime: &Runtime,
+    run: &RunContext,
+    request: &ChatRequest,
+    mut show: impl FnMut(&str) -> Result<()>,
+) -> Result<ChatResponse> {
     let mut events = runtime.stream(run, request.clone()).await?;
     let mut answer = Accumulator::new(request.model.clone());
     while let Some(event) = events.next().await {
         let event = event?;
-        if let (StreamEvent::TextDelta { text, .. }, false) = (&event, printer.is_json()) {
-            printer.text(text)?;
+        if let StreamEvent::TextDelta { text, .. } = &event {
+            show(text)?;
         }
         answer.push(event)?;
     }
@@ -171,7 +193,7 @@ async fn streamed(
 fn print(response: &ChatResponse, value: Option<Value>, printer: Printer, shown: bool) -> Result<Exit> {
     printer.data(&json_shape(response, value.as_ref()), || {
         let mut text = if shown { String::new() } else { response.text() };
-        if !text.ends_with('\n') {
+        if !(text.is_empty() || text.ends_with('\n')) {
             text.push('\n');
         }
         for call in response.message.tool_calls() {
@@ -179,7 +201,31 @@ fn print(response: &ChatResponse, value: Option<Value>, printer: Printer, shown:
         }
         text
     })?;
+    if let (Some(shortfall), false) = (shortfall(response), printer.is_json()) {
+        printer.note(&format!("warning: {shortfall}"));
+    }
     Ok(Exit::Success)
+}
+
+/// Tells why there is less text than a reader expects, which JSON has in fields of its own.
+fn shortfall(response: &ChatResponse) -> Option<String> {
+    if let Some(words) = refusal(response) {
+        return Some(format!("the model declined to answer: {words}"));
+    }
+    let is_empty = response.text().is_empty() && response.message.tool_calls().next().is_none();
+    match response.finish_reason {
+        FinishReason::Length => {
+            Some("the answer was cut off by its length limit; `--max-tokens` sets it".to_owned())
+        }
+        FinishReason::ContentFilter => Some("a content filter ended the answer".to_owned()),
+        _ if is_empty => Some("the answer holds no text".to_owned()),
+        _ => None,
+    }
+}
+
+fn refusal(response: &ChatResponse) -> Option<&str> {
+    let mut parts = response.message.parts.iter();
+    parts.find_map(|part| if let Part::Refusal { text } = part { Some(text.as_str()) } else { None })
 }
 
 /// The documented shape of an answer.
@@ -193,16 +239,11 @@ fn json_shape(response: &ChatResponse, value: Option<&Value>) -> Value {
         shape
     });
     let reasoning = response.message.reasoning_text();
-    let refusal = response
-        .message
-        .parts
-        .iter()
-        .find_map(|part| if let Part::Refusal { text } = part { Some(text) } else { None });
     let mut shape: Map<String, Value> = Map::new();
     let mut set = |name: &str, value: Value| shape.insert(name.to_owned(), value);
     set("text", json!(response.text()));
     set("reasoning", if reasoning.is_empty() { Value::Null } else { json!(reasoning) });
-    set("refusal", json!(refusal));
+    set("refusal", json!(refusal(response)));
     set("tool_calls", calls.collect());
     set("finish_reason", json!(response.finish_reason));
     set("raw_finish_reason", json!(response.raw_finish_reason));
