@@ -156,6 +156,7 @@ async fn an_answer_that_breaks_off_is_truncated() {
             (error.provider(), error.operation(), error.status()),
             (Some("custom"), Some("chat"), Some(200))
         );
+        assert!(error.hint().unwrap().starts_with("try again; "), "{error:?}");
     }
     let finished = Reply::close([stream_head(""), text("Hel"), finish()].concat());
     let server = Server::start(vec![finished]).await;
@@ -210,6 +211,15 @@ async fn no_error_shows_the_key_wherever_the_server_repeats_it() {
         let error = failure(vec![Reply::close(reply)], delivery).await;
         assert!(!format!("{error:?} {error} {:?}", error.report()).contains("abcdefgh"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_in_another_format_makes_one_look_at_the_address() {
+    let foreign = Reply::close(json_answer(200, "", &serde_json::json!({"type": "message", "content": []})));
+    let error = failure(vec![foreign], Delivery::Plain).await;
+    assert_eq!((error.kind(), error.message()), (ErrorKind::InvalidOutput, "the answer has no choices"));
+    let hint = "check the base URL, and that the server speaks `openai-chat`";
+    assert_eq!(error.hint(), Some(hint));
 }
 
 #[tokio::test]
