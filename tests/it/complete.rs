@@ -112,6 +112,34 @@ fn tool_calls_are_shown_with_parsed_arguments() {
 }
 
 #[test]
+fn files_and_addresses_go_with_the_prompt_as_what_they_are() {
+    let place = Place::new().unwrap();
+    place.write("a.PNG", b"png").unwrap();
+    place.write("b.pdf", b"pdf").unwrap();
+    place.write("c.md", "Hi").unwrap();
+    place.write("d.bin", b"\xff\xfe").unwrap();
+    let shown = |files: &[&str]| {
+        let base = ["complete", "Look", "--model", "openai:gpt-4o", "--dry-run", "--output", "json"];
+        let files: Vec<&str> = files.iter().flat_map(|file| ["--file", *file]).collect();
+        place.run(&[&base, files.as_slice()].concat()).unwrap().json().unwrap()
+    };
+    let content = shown(&["a.PNG", "b.pdf", "c.md", "https://x.example/cat.jpg?s=2"]);
+    assert_eq!(
+        content["body"]["messages"][0]["content"],
+        json!([
+            {"type": "text", "text": "Look"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,cG5n"}},
+            {"type": "file", "file": {"filename": "b.pdf", "file_data": "data:application/pdf;base64,cGRm"}},
+            {"type": "text", "text": "<document name=\"c.md\">\nHi\n</document>"},
+            {"type": "image_url", "image_url": {"url": "https://x.example/cat.jpg?s=2"}},
+        ])
+    );
+    let refused = |file: &str| shown(&[file])["error"]["message"].take();
+    assert_eq!(refused("d.bin"), "`d.bin` is neither text in UTF-8 nor a known kind of file");
+    assert_eq!(refused("none.png"), "`none.png` cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
 fn a_schema_is_sent_and_the_answer_is_checked_and_repaired() {
     let right = json!({"role": "assistant", "content": "{\"city\": \"Rome\"}"});
     let (done, requests) =
@@ -220,9 +248,9 @@ fn a_wrong_command_line_as_json_names_what_is_missing_and_what_was_meant() {
 
 #[test]
 fn a_refusal_of_several_lines_is_told_in_one() {
-    let body = json!({"error": {"message": "one\ntwo\n\nthree", "type": "invalid_request_error"}});
+    let body = json!({"error": {"message": "one\ntwo\n\n\u{1b}[2Jthree", "type": "invalid_request_error"}});
     let (done, _) = complete(Reply::json(400, &body), &[]);
-    assert_eq!(done.stderr.lines().next(), Some("error: one two three (type: invalid_request_error)"));
+    assert_eq!(done.stderr.lines().next(), Some("error: one two \u{fffd}[2Jthree (type: invalid_request_error)"));
 }
 
 #[test]

@@ -115,10 +115,10 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-/// Joins lines, which providers send and the argument parser writes.
+/// Joins lines, which providers send and the argument parser writes; what would steer a terminal is not let through.
 fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    lines.join(" ")
+    lines.join(" ").replace(char::is_control, "\u{fffd}")
 }
 
 /// Gives the documented shape of an error.

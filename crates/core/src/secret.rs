@@ -106,7 +106,10 @@ mod tests {
     fn a_short_secret_is_masked_as_a_word_and_spoils_no_other() {
         let masked = |secret: &str, text: &str| Secret::new(secret).redact(text);
         assert_eq!(masked("k", "check key `k`, k"), "check key `****`, ****");
-        assert_eq!(masked("tok", r#"{"budget_tokens": 1, "a": "tok"}"#), r#"{"budget_tokens": 1, "a": "****"}"#);
+        assert_eq!(
+            masked("tok", r#"{"budget_tokens": 1, "a": "tok"}"#),
+            r#"{"budget_tokens": 1, "a": "****"}"#
+        );
         assert_eq!(masked("12345678", "x12345678x"), "x****x");
         assert_eq!(masked("é", "né é"), "né ****");
     }

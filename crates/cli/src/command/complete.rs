@@ -1,5 +1,6 @@
 //! `motet complete`: asks a model once.
 
+mod attachment;
 mod dry_run;
 
 use std::io::{IsTerminal as _, Read as _};
@@ -51,6 +52,9 @@ struct Complete {
     /// File with a JSON list of tools that the model may ask for; they are shown, not run
     #[arg(long, value_name = "FILE")]
     tools: Option<PathBuf>,
+    /// Image, PDF, or text file that goes with the prompt, or the address of one; may be given several times
+    #[arg(long = "file", value_name = "FILE")]
+    files: Vec<String>,
     /// Randomness, usually 0 to 2
     #[arg(long)]
     temperature: Option<f64>,
@@ -109,7 +113,11 @@ fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
 fn request(args: &Complete, runtime: &Runtime) -> Result<ChatRequest> {
     let model = args.model.clone().map_or_else(|| runtime.default_model(), Ok)?;
     let mut messages: Vec<Message> = args.system.clone().map(Message::system).into_iter().collect();
-    messages.push(Message::user(prompt(args.prompt.as_deref())?));
+    let mut question = Message::user(prompt(args.prompt.as_deref())?);
+    for file in &args.files {
+        question.parts.push(attachment::part(file)?);
+    }
+    messages.push(question);
     let mut request = ChatRequest::new(model, messages);
     request.sampling.temperature = args.temperature;
     request.max_tokens = args.max_tokens;
