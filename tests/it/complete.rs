@@ -250,7 +250,10 @@ fn a_wrong_command_line_as_json_names_what_is_missing_and_what_was_meant() {
 fn a_refusal_of_several_lines_is_told_in_one() {
     let body = json!({"error": {"message": "one\ntwo\n\n\u{1b}[2Jthree", "type": "invalid_request_error"}});
     let (done, _) = complete(Reply::json(400, &body), &[]);
-    assert_eq!(done.stderr.lines().next(), Some("error: one two \u{fffd}[2Jthree (type: invalid_request_error)"));
+    assert_eq!(
+        done.stderr.lines().next(),
+        Some("error: one two \u{fffd}[2Jthree (type: invalid_request_error)")
+    );
 }
 
 #[test]

@@ -20,7 +20,7 @@ use motet::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Row, arguments};
+use super::{Row, arguments, model_id};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::printer::Printer;
@@ -35,7 +35,7 @@ struct Complete {
     /// What to ask
     prompt: Option<String>,
     /// Model as `provider:model`; the setting `model` where it is left out
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = model_id)]
     model: Option<ModelId>,
     /// Instructions that stand above the prompt
     #[arg(long)]
@@ -56,7 +56,7 @@ struct Complete {
     #[arg(long = "file", value_name = "FILE")]
     files: Vec<String>,
     /// Randomness, usually 0 to 2
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     temperature: Option<f64>,
     /// Upper limit of output tokens
     #[arg(long, value_name = "TOKENS")]

@@ -11,7 +11,7 @@ use motet::{Error, ErrorKind, ModelId, Result, RunId, RunReport, Runtime};
 use serde_json::{Map, Value, json};
 
 use super::check::{print_problems, problems_value};
-use super::{Row, arguments};
+use super::{Row, arguments, model_id};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::printer::{Printer, printed};
@@ -27,7 +27,7 @@ struct Run {
     /// Workflow file
     file: PathBuf,
     /// Model that stands in for the workflow's own default, as `provider:model`
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = model_id)]
     model: Option<ModelId>,
     /// Gives an input; the value is read as JSON where it is JSON, else as text
     #[arg(long = "input", short, value_name = "NAME=VALUE")]

@@ -160,7 +160,9 @@ impl Answered {
         if error.status().is_none() {
             error = error.with_status(self.status);
         }
-        if let (Some(hint), None) = (self.hint(error.kind()), error.hint()) {
+        // What the provider says itself in the midst of an answer comes with a code or type, and is no riddle.
+        let is_ours = error.hint().is_none() && error.context().is_empty();
+        if let Some(hint) = self.hint(error.kind()).filter(|_| is_ours) {
             error = error.with_hint(hint);
         }
         named(error, &self.origin, self.key.as_ref(), self.operation)

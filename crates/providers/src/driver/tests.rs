@@ -167,9 +167,12 @@ async fn an_answer_that_breaks_off_is_truncated() {
 async fn what_came_before_an_error_in_a_stream_is_shown() {
     let broken = chunk("data: {\"error\": {\"message\": \"out of memory\", \"code\": 503}}\n\n");
     let corrupt = chunk("data: {nonsense\n\n");
-    for (frame, kind, message) in [
-        (broken, ErrorKind::Overloaded, "out of memory"),
-        (corrupt, ErrorKind::InvalidOutput, "begins with `{nonsense`"),
+    let refused = chunk("data: {\"error\": {\"message\": \"no tool\", \"code\": \"tool_use_failed\"}}\n\n");
+    let look = Some("check the base URL, and that the server speaks `openai-chat`");
+    for (frame, kind, message, hint) in [
+        (broken, ErrorKind::Overloaded, "out of memory", None),
+        (refused, ErrorKind::InvalidOutput, "no tool", None),
+        (corrupt, ErrorKind::InvalidOutput, "begins with `{nonsense`", look),
     ] {
         let body = [stream_head("x-request-id: q4\r\n"), text("Hel"), frame, text("never"), end()].concat();
         let server = Server::start(vec![Reply::close(body)]).await;
@@ -180,6 +183,9 @@ async fn what_came_before_an_error_in_a_stream_is_shown() {
         let error = events[2].as_ref().unwrap_err();
         assert_eq!((error.kind(), error.request_id()), (kind, Some("q4")));
         assert!(error.message().contains(message), "{error}");
+        if kind == ErrorKind::InvalidOutput {
+            assert_eq!(error.hint(), hint);
+        }
     }
 }
 
