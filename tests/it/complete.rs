@@ -112,6 +112,34 @@ fn tool_calls_are_shown_with_parsed_arguments() {
 }
 
 #[test]
+fn files_and_addresses_go_with_the_prompt_as_what_they_are() {
+    let place = Place::new().unwrap();
+    place.write("a.PNG", b"png").unwrap();
+    place.write("b.pdf", b"pdf").unwrap();
+    place.write("c.md", "Hi").unwrap();
+    place.write("d.bin", b"\xff\xfe").unwrap();
+    let shown = |files: &[&str]| {
+        let base = ["complete", "Look", "--model", "openai:gpt-4o", "--dry-run", "--output", "json"];
+        let files: Vec<&str> = files.iter().flat_map(|file| ["--file", *file]).collect();
+        place.run(&[&base, files.as_slice()].concat()).unwrap().json().unwrap()
+    };
+    let content = shown(&["a.PNG", "b.pdf", "c.md", "https://x.example/cat.jpg?s=2"]);
+    assert_eq!(
+        content["body"]["messages"][0]["content"],
+        json!([
+            {"type": "text", "text": "Look"},
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64,cG5n"}},
+            {"type": "file", "file": {"filename": "b.pdf", "file_data": "data:application/pdf;base64,cGRm"}},
+            {"type": "text", "text": "<document name=\"c.md\">\nHi\n</document>"},
+            {"type": "image_url", "image_url": {"url": "https://x.example/cat.jpg?s=2"}},
+        ])
+    );
+    let refused = |file: &str| shown(&[file])["error"]["message"].take();
+    assert_eq!(refused("d.bin"), "`d.bin` is neither text in UTF-8 nor a known kind of file");
+    assert_eq!(refused("none.png"), "`none.png` cannot be read: No such file or directory (os error 2)");
+}
+
+#[test]
 fn a_schema_is_sent_and_the_answer_is_checked_and_repaired() {
     let right = json!({"role": "assistant", "content": "{\"city\": \"Rome\"}"});
     let (done, requests) =
@@ -163,6 +191,69 @@ fn a_stream_that_breaks_off_is_an_error_and_never_an_answer() {
     let (done, _) = complete(reply.cut_after(cut), &["--output", "json", "--stream"]);
     assert_eq!(done.json().unwrap()["error"]["kind"], "truncated");
     assert_eq!(done.code, Some(1));
+}
+
+#[test]
+fn what_a_broken_stream_showed_ends_its_line_before_the_error() {
+    let deltas = [json!({"content": "Hi "}), json!({"content": "there"})];
+    let reply = Reply::events(&chunks(&deltas, "stop"));
+    let cut = reply.body.find("there").unwrap();
+    let (done, _) = complete(reply.cut_after(cut), &["--stream"]);
+    assert_eq!((done.stdout.as_str(), done.code), ("Hi \n", Some(1)));
+}
+
+#[test]
+fn an_answer_that_is_less_than_asked_for_says_why() {
+    let told = |message: Value, finish: &str| {
+        let (done, _) = complete(Reply::json(200, &answer(&message, finish)), &[]);
+        assert_eq!(done.code, Some(0));
+        (done.stdout, done.stderr)
+    };
+    let text = |text: &str| text.to_owned();
+    assert_eq!(
+        told(json!({"role": "assistant", "content": "Hi th"}), "length"),
+        (
+            text("Hi th\n"),
+            text("warning: the answer was cut off by its length limit; `--max-tokens` sets it\n")
+        )
+    );
+    assert_eq!(
+        told(json!({"role": "assistant", "content": null, "refusal": "I may not."}), "stop"),
+        (text(""), text("warning: the model declined to answer: I may not.\n"))
+    );
+    assert_eq!(
+        told(json!({"role": "assistant", "content": ""}), "stop"),
+        (text(""), text("warning: the answer holds no text\n"))
+    );
+    let call = json!({"id": "c", "type": "function", "function": {"name": "weather", "arguments": "{}"}});
+    assert_eq!(
+        told(json!({"role": "assistant", "content": null, "tool_calls": [call]}), "tool_calls"),
+        (text("weather({})\n"), text(""))
+    );
+}
+
+#[test]
+fn a_wrong_command_line_as_json_names_what_is_missing_and_what_was_meant() {
+    let error = |arguments: &[&str]| {
+        let done = Place::new().unwrap().run(&[arguments, &["--output", "json"]].concat()).unwrap();
+        assert_eq!(done.code, Some(2));
+        done.json().unwrap()["error"].clone()
+    };
+    assert_eq!(
+        error(&["model", "list"])["message"],
+        "the following required arguments were not provided: <PROVIDER>"
+    );
+    assert_eq!(error(&["complete", "--modle", "x"])["hint"], "a similar argument exists: '--model'");
+}
+
+#[test]
+fn a_refusal_of_several_lines_is_told_in_one() {
+    let body = json!({"error": {"message": "one\ntwo\n\n\u{1b}[2Jthree", "type": "invalid_request_error"}});
+    let (done, _) = complete(Reply::json(400, &body), &[]);
+    assert_eq!(
+        done.stderr.lines().next(),
+        Some("error: one two \u{fffd}[2Jthree (type: invalid_request_error)")
+    );
 }
 
 #[test]

@@ -177,3 +177,10 @@ fn a_prompt_that_does_not_fit() {
     hint: shorten the conversation or take a model with a larger context window
     ");
 }
+
+#[test]
+fn a_model_without_its_provider() {
+    let done = Place::new().unwrap().run(&["complete", "Hello", "--model", "gpt-4o"]).unwrap();
+    assert_eq!(done.code, Some(2));
+    insta::assert_snapshot!(done.stderr.lines().next().unwrap(), @"error: invalid value 'gpt-4o' for '--model <MODEL>': `gpt-4o` is not a model id: write it as `provider:model`, for example `openai:gpt-4o-mini` or `offline:extract`");
+}

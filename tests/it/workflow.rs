@@ -1,6 +1,7 @@
 //! Workflow runs through the command: outputs, failure, blocked dependents, resuming with and without a change.
 
 use motet_tests::command::{Done, Place};
+use motet_tests::server::{Reply, Server};
 use serde_json::{Value, json};
 
 fn run(place: &Place, file: &str, arguments: &[&str]) -> Done {
@@ -323,4 +324,25 @@ tasks:
     place.write("go", "").unwrap();
     let resumed = place.run(&["workflow", "resume", &id, "--output", "json"]).unwrap();
     assert_eq!((resumed.code, resumed.json().unwrap()["state"].take()), (Some(0), json!("completed")));
+}
+
+#[test]
+fn warnings_of_a_run_reach_stderr_where_it_is_no_terminal_too() {
+    let answer = json!({
+        "id": "m", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5", "stop_reason": "end_turn",
+        "content": [{"type": "text", "text": "Hi"}], "usage": {"input_tokens": 1, "output_tokens": 1},
+    });
+    let server = Server::start(move |_, _| Reply::json(200, &answer)).unwrap();
+    let place = Place::new().unwrap();
+    let settings =
+        format!("[providers.lab]\ndialect = \"anthropic-messages\"\nbase_url = \"{}\"\n", server.url());
+    place.write("motet.toml", settings).unwrap();
+    let task = "{id: a, method: llm/chat, params: {prompt: Hello, temperature: 0.3, top_p: 0.2}}";
+    place
+        .write("warn.yaml", format!("name: warn\nmodel: lab:claude-sonnet-4-5\ntasks:\n  - {task}\n"))
+        .unwrap();
+    let warning = "warning: the model takes either `temperature` or `top_p`; `top_p` was left out";
+    let told = run(&place, "warn.yaml", &[]);
+    assert_eq!((told.code, told.stderr.trim()), (Some(0), warning));
+    assert_eq!(run(&place, "warn.yaml", &["--quiet"]).stderr, "");
 }

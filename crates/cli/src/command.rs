@@ -11,7 +11,7 @@ mod run;
 mod workflow;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
-use motet::{Error, ErrorKind, Result};
+use motet::{Error, ErrorKind, ModelId, Result};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -87,4 +87,12 @@ pub(crate) fn dispatch(matches: &ArgMatches, printer: &Printer) -> Result<Exit> 
 /// Reads a command's own arguments.
 fn arguments<A: Args + FromArgMatches>(matches: &ArgMatches) -> Result<A> {
     A::from_arg_matches(matches).map_err(|error| Error::new(ErrorKind::InvalidRequest, error.to_string()))
+}
+
+/// Reads a model id of the command line; the parser shows no hints, so it stands in the message.
+fn model_id(text: &str) -> Result<ModelId, String> {
+    text.parse().map_err(|error: Error| match error.hint() {
+        Some(hint) => format!("{error}: {hint}"),
+        None => error.to_string(),
+    })
 }

@@ -75,12 +75,12 @@ impl Printer {
         }
     }
 
-    /// Tells of a problem and what can be done about it, on stderr.
+    /// Tells of a problem and what can be done about it, on stderr, one line each.
     pub(crate) fn problem(self, message: &str, hint: Option<&str>) {
         let mut stderr = anstream::stderr().lock();
-        let _ = writeln!(stderr, "\u{1b}[1;31merror\u{1b}[0m: {message}");
+        let _ = writeln!(stderr, "\u{1b}[1;31merror\u{1b}[0m: {}", one_line(message));
         if let Some(hint) = hint {
-            let _ = writeln!(stderr, "\u{1b}[1;36mhint\u{1b}[0m: {hint}");
+            let _ = writeln!(stderr, "\u{1b}[1;36mhint\u{1b}[0m: {}", one_line(hint));
         }
     }
 
@@ -105,11 +105,20 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         error.exit();
     }
     let text = error.to_string();
-    let message = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    let error =
-        Error::new(ErrorKind::InvalidRequest, message).with_hint("`motet help` lists commands and options");
+    // The first paragraph says what is wrong, on several lines where it lists what is missing or possible.
+    let paragraph: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).collect();
+    let message = one_line(paragraph.join("\n").trim_start_matches("error: "));
+    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    let hint = tip.unwrap_or("`motet help` lists commands and options");
+    let error = Error::new(ErrorKind::InvalidRequest, message).with_hint(hint);
     let _ = (Printer { output: Output::Json, quiet: false }).failure(&error);
     ExitCode::from(USAGE)
+}
+
+/// Joins lines, which providers send and the argument parser writes; what would steer a terminal is not let through.
+fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    lines.join(" ").replace(char::is_control, "\u{fffd}")
 }
 
 /// Gives the documented shape of an error.

@@ -1,4 +1,4 @@
-//! Shows how a run goes on, on terminals only.
+//! Shows how a run goes on, on terminals only; warnings are told elsewhere too.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -7,9 +7,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use motet::StreamEvent;
 use motet::core::event::EventSink;
 
+use crate::printer::Printer;
+
 /// One line that tells what runs, what is done, and what it cost.
 pub(crate) struct Progress {
     bar: ProgressBar,
+    printer: Printer,
     seen: Mutex<Seen>,
 }
 
@@ -24,7 +27,8 @@ struct Seen {
 
 impl Progress {
     /// Starts the view; an invisible one counts all the same.
-    pub(crate) fn new(visible: bool) -> Self {
+    pub(crate) fn new(printer: Printer) -> Self {
+        let visible = printer.shows_progress();
         let bar = if visible { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         if let Ok(style) = ProgressStyle::with_template("{spinner:.cyan} {elapsed} {wide_msg}") {
             bar.set_style(style);
@@ -32,7 +36,7 @@ impl Progress {
         if visible {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
-        Self { bar, seen: Mutex::default() }
+        Self { bar, printer, seen: Mutex::default() }
     }
 
     /// Removes the line.
@@ -64,7 +68,10 @@ impl EventSink for Progress {
                 seen.calls += 1;
                 seen.tokens += usage.map_or(0, |usage| usage.total());
             }
-            StreamEvent::Warning { message } => self.bar.println(format!("warning: {message}")),
+            // The lock keeps lines of several tasks apart; the line of progress makes room for what is told.
+            StreamEvent::Warning { message } => {
+                self.bar.suspend(|| self.printer.note(&format!("warning: {message}")));
+            }
             _ => return,
         }
         self.bar.set_message(seen.line());

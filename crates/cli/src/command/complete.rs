@@ -1,5 +1,6 @@
 //! `motet complete`: asks a model once.
 
+mod attachment;
 mod dry_run;
 
 use std::io::{IsTerminal as _, Read as _};
@@ -11,6 +12,7 @@ use futures::StreamExt as _;
 use motet::agents::structured;
 use motet::core::accumulate::Accumulator;
 use motet::core::request::{Output, ReasoningEffort};
+use motet::core::response::FinishReason;
 use motet::written;
 use motet::{
     ChatRequest, ChatResponse, Delivery, Error, ErrorKind, Message, ModelId, Part, Result, RunContext,
@@ -18,7 +20,7 @@ use motet::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Row, arguments};
+use super::{Row, arguments, model_id};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::printer::Printer;
@@ -33,7 +35,7 @@ struct Complete {
     /// What to ask
     prompt: Option<String>,
     /// Model as `provider:model`; the setting `model` where it is left out
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = model_id)]
     model: Option<ModelId>,
     /// Instructions that stand above the prompt
     #[arg(long)]
@@ -50,8 +52,11 @@ struct Complete {
     /// File with a JSON list of tools that the model may ask for; they are shown, not run
     #[arg(long, value_name = "FILE")]
     tools: Option<PathBuf>,
+    /// Image, PDF, or text file that goes with the prompt, or the address of one; may be given several times
+    #[arg(long = "file", value_name = "FILE")]
+    files: Vec<String>,
     /// Randomness, usually 0 to 2
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     temperature: Option<f64>,
     /// Upper limit of output tokens
     #[arg(long, value_name = "TOKENS")]
@@ -108,7 +113,11 @@ fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
 fn request(args: &Complete, runtime: &Runtime) -> Result<ChatRequest> {
     let model = args.model.clone().map_or_else(|| runtime.default_model(), Ok)?;
     let mut messages: Vec<Message> = args.system.clone().map(Message::system).into_iter().collect();
-    messages.push(Message::user(prompt(args.prompt.as_deref())?));
+    let mut question = Message::user(prompt(args.prompt.as_deref())?);
+    for file in &args.files {
+        question.parts.push(attachment::part(file)?);
+    }
+    messages.push(question);
     let mut request = ChatRequest::new(model, messages);
     request.sampling.temperature = args.temperature;
     request.max_tokens = args.max_tokens;
@@ -148,19 +157,40 @@ fn read_json(path: &Path) -> Result<Value> {
     })
 }
 
-/// Shows the answer as it comes, and folds it.
+/// Shows the answer as it comes, and folds it; what was shown ends with a line end, even if the answer breaks off.
 async fn streamed(
     runtime: &Runtime,
     run: &RunContext,
     request: &ChatRequest,
     printer: Printer,
 ) -> Result<ChatResponse> {
+    let mut line_is_open = false;
+    let answer = folded(runtime, run, request, |text| {
+        if printer.is_json() || text.is_empty() {
+            return Ok(());
+        }
+        line_is_open = !text.ends_with('\n');
+        printer.text(text)
+    })
+    .await;
+    if line_is_open {
+        printer.text("\n")?;
+    }
+    answer
+}
+
+async fn folded(
+    runtime: &Runtime,
+    run: &RunContext,
+    request: &ChatRequest,
+    mut show: impl FnMut(&str) -> Result<()>,
+) -> Result<ChatResponse> {
     let mut events = runtime.stream(run, request.clone()).await?;
     let mut answer = Accumulator::new(request.model.clone());
     while let Some(event) = events.next().await {
         let event = event?;
-        if let (StreamEvent::TextDelta { text, .. }, false) = (&event, printer.is_json()) {
-            printer.text(text)?;
+        if let StreamEvent::TextDelta { text, .. } = &event {
+            show(text)?;
         }
         answer.push(event)?;
     }
@@ -171,7 +201,7 @@ async fn streamed(
 fn print(response: &ChatResponse, value: Option<Value>, printer: Printer, shown: bool) -> Result<Exit> {
     printer.data(&json_shape(response, value.as_ref()), || {
         let mut text = if shown { String::new() } else { response.text() };
-        if !text.ends_with('\n') {
+        if !(text.is_empty() || text.ends_with('\n')) {
             text.push('\n');
         }
         for call in response.message.tool_calls() {
@@ -179,7 +209,31 @@ fn print(response: &ChatResponse, value: Option<Value>, printer: Printer, shown:
         }
         text
     })?;
+    if let (Some(shortfall), false) = (shortfall(response), printer.is_json()) {
+        printer.note(&format!("warning: {shortfall}"));
+    }
     Ok(Exit::Success)
+}
+
+/// Tells why there is less text than a reader expects, which JSON has in fields of its own.
+fn shortfall(response: &ChatResponse) -> Option<String> {
+    if let Some(words) = refusal(response) {
+        return Some(format!("the model declined to answer: {words}"));
+    }
+    let is_empty = response.text().is_empty() && response.message.tool_calls().next().is_none();
+    match response.finish_reason {
+        FinishReason::Length => {
+            Some("the answer was cut off by its length limit; `--max-tokens` sets it".to_owned())
+        }
+        FinishReason::ContentFilter => Some("a content filter ended the answer".to_owned()),
+        _ if is_empty => Some("the answer holds no text".to_owned()),
+        _ => None,
+    }
+}
+
+fn refusal(response: &ChatResponse) -> Option<&str> {
+    let mut parts = response.message.parts.iter();
+    parts.find_map(|part| if let Part::Refusal { text } = part { Some(text.as_str()) } else { None })
 }
 
 /// The documented shape of an answer.
@@ -193,16 +247,11 @@ fn json_shape(response: &ChatResponse, value: Option<&Value>) -> Value {
         shape
     });
     let reasoning = response.message.reasoning_text();
-    let refusal = response
-        .message
-        .parts
-        .iter()
-        .find_map(|part| if let Part::Refusal { text } = part { Some(text) } else { None });
     let mut shape: Map<String, Value> = Map::new();
     let mut set = |name: &str, value: Value| shape.insert(name.to_owned(), value);
     set("text", json!(response.text()));
     set("reasoning", if reasoning.is_empty() { Value::Null } else { json!(reasoning) });
-    set("refusal", json!(refusal));
+    set("refusal", json!(refusal(response)));
     set("tool_calls", calls.collect());
     set("finish_reason", json!(response.finish_reason));
     set("raw_finish_reason", json!(response.raw_finish_reason));

@@ -9,7 +9,7 @@ use motet::{EmbedRequest, EmbedResponse, Error, ErrorKind, ModelId, Result, RunC
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::{Row, arguments};
+use super::{Row, arguments, model_id};
 use crate::context::Context;
 use crate::exit::Exit;
 
@@ -26,7 +26,7 @@ struct Embed {
     #[arg(long, value_name = "FILE", conflicts_with = "texts")]
     file: Option<PathBuf>,
     /// Model as `provider:model`, for example `offline:extract`
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = model_id)]
     model: ModelId,
     /// Address that replaces the provider's own
     #[arg(long, value_name = "URL")]

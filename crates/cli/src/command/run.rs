@@ -11,7 +11,7 @@ use motet::{Error, ErrorKind, ModelId, Result, RunId, RunReport, Runtime};
 use serde_json::{Map, Value, json};
 
 use super::check::{print_problems, problems_value};
-use super::{Row, arguments};
+use super::{Row, arguments, model_id};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::printer::{Printer, printed};
@@ -27,7 +27,7 @@ struct Run {
     /// Workflow file
     file: PathBuf,
     /// Model that stands in for the workflow's own default, as `provider:model`
-    #[arg(long, short)]
+    #[arg(long, short, value_parser = model_id)]
     model: Option<ModelId>,
     /// Gives an input; the value is read as JSON where it is JSON, else as text
     #[arg(long = "input", short, value_name = "NAME=VALUE")]
@@ -75,7 +75,7 @@ pub(super) async fn work(
     printer: Printer,
     cancellation: &tokio_util::sync::CancellationToken,
 ) -> Result<Exit> {
-    let progress = Arc::new(Progress::new(printer.shows_progress()));
+    let progress = Arc::new(Progress::new(printer));
     let events = Arc::clone(&progress) as Arc<dyn EventSink>;
     let worked = runtime.work(run, Some(events), cancellation).await;
     progress.finish();

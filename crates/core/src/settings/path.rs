@@ -152,8 +152,12 @@ fn spelling(placeholder: Option<&str>, key: &str) -> Result<String, Problem> {
 fn unknown(keys: &[String]) -> Problem {
     let path = join(keys);
     let rows = || OPTIONS.iter().map(|row| filled_like(row.path, keys));
-    let tables =
-        rows().flat_map(|row| (1..row.len()).map(move |length| row.iter().take(length).cloned().collect()));
+    // A table that ends with the user's own key would resemble what was written by that key alone.
+    let tables = OPTIONS.iter().flat_map(|row| {
+        let filled = filled_like(row.path, keys);
+        let named = segments(row.path).zip(1..filled.len()).filter(|(part, _)| !is_placeholder(part));
+        named.map(move |(_, length)| filled.iter().take(length).cloned().collect()).collect::<Vec<_>>()
+    });
     let candidates = rows().chain(tables).map(|keys: Vec<String>| join(&keys));
     let same_end = || rows().find(|row| row.last() == keys.last()).map(|row| join(&row));
     let hint = match nearest(&path, candidates).or_else(same_end) {

@@ -248,6 +248,10 @@ fn an_unknown_path_of_a_flag_is_named_with_the_flag_and_the_nearest_one() {
             "unknown option `pyton.timeout` (source: flag --set)\ndid you mean `python.timeout`?",
         ),
         (
+            flag("request.max_retries", "3"),
+            "unknown option `request.max_retries` (source: flag --set)\nsee `motet config show --reference` for all options",
+        ),
+        (
             flag("model.name", "3"),
             "unknown option `model.name` (source: flag --set)\nsee `motet config show --reference` for all options",
         ),

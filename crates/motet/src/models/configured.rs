@@ -5,6 +5,7 @@
 use motet_core::Secret;
 use motet_core::error::Result;
 use motet_core::settings::{Loaded, Provider as ProviderSettings};
+use motet_providers::dialect::Profile;
 use motet_providers::provider::{Auth, AwsCredentials, ProviderConfig, ProviderRow, Proxy, Timeouts};
 use motet_providers::{dialects, driver, rows};
 
@@ -97,6 +98,8 @@ fn with_dialect(row: &'static ProviderRow, dialect: Option<&str>) -> Result<&'st
         variables: row.variables,
         unknown_model_hint: row.unknown_model_hint,
         unreachable_hint: row.unreachable_hint,
+        // Limits of the vendor's own models are not those of whatever the server runs.
+        profile: Profile { max_output: Profile::COMMON.max_output, ..like.profile },
         ..**like
     });
     Ok(Box::leak(Box::new(changed)))

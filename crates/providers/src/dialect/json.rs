@@ -23,6 +23,9 @@ pub(crate) fn parse<'a, T: serde::Deserialize<'a>>(text: &'a [u8], what: &str) -
     parsed.map_err(|error| {
         let start = String::from_utf8_lossy(text.get(..800).unwrap_or(text));
         let start = shortened(start.trim(), 200);
+        if error.is_eof() && start.is_empty() {
+            return Error::new(ErrorKind::Truncated, format!("{what} is empty"));
+        }
         if error.is_eof() {
             return Error::new(
                 ErrorKind::Truncated,

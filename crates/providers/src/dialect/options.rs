@@ -48,7 +48,7 @@ pub(crate) fn effort(
             sent.as_str()
         )),
         None if wished != ReasoningEffort::None => {
-            warnings.push(format!("the model does not reason; effort `{wished_name}` was left out"));
+            warnings.push(format!("the model takes no reasoning effort; `{wished_name}` was left out"));
         }
         _ => {}
     }

@@ -118,7 +118,10 @@ pub(super) fn base_url(row: &ProviderRow, config: &ProviderConfig) -> Result<Url
     else {
         return Err(Error::new(ErrorKind::Configuration, format!("provider `{}` has no base URL", row.name))
             .with_provider(row.name)
-            .with_hint("set its `base_url`, for example `http://localhost:8000/v1`"));
+            .with_hint(format!(
+                "set `providers.{}.base_url`, for example to `http://localhost:8000/v1`, or give `--base-url`",
+                row.name
+            )));
     };
     let address = filled(row, address, config)?;
     let malformed = |why: &str| {

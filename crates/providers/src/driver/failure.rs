@@ -160,7 +160,23 @@ impl Answered {
         if error.status().is_none() {
             error = error.with_status(self.status);
         }
+        // What the provider says itself in the midst of an answer comes with a code or type, and is no riddle.
+        let is_ours = error.hint().is_none() && error.context().is_empty();
+        if let Some(hint) = self.hint(error.kind()).filter(|_| is_ours) {
+            error = error.with_hint(hint);
+        }
         named(error, &self.origin, self.key.as_ref(), self.operation)
+    }
+
+    /// Tells what to do about an answer that cannot be read or is not all there.
+    fn hint(&self, kind: ErrorKind) -> Option<String> {
+        let row = self.origin.row;
+        let speaks = format!("check the base URL, and that the server speaks `{}`", row.dialect);
+        match kind {
+            ErrorKind::InvalidOutput => Some(speaks),
+            ErrorKind::Truncated => Some(format!("try again; if it happens every time, {speaks}")),
+            _ => None,
+        }
     }
 }
 

@@ -156,6 +156,7 @@ async fn an_answer_that_breaks_off_is_truncated() {
             (error.provider(), error.operation(), error.status()),
             (Some("custom"), Some("chat"), Some(200))
         );
+        assert!(error.hint().unwrap().starts_with("try again; "), "{error:?}");
     }
     let finished = Reply::close([stream_head(""), text("Hel"), finish()].concat());
     let server = Server::start(vec![finished]).await;
@@ -166,9 +167,12 @@ async fn an_answer_that_breaks_off_is_truncated() {
 async fn what_came_before_an_error_in_a_stream_is_shown() {
     let broken = chunk("data: {\"error\": {\"message\": \"out of memory\", \"code\": 503}}\n\n");
     let corrupt = chunk("data: {nonsense\n\n");
-    for (frame, kind, message) in [
-        (broken, ErrorKind::Overloaded, "out of memory"),
-        (corrupt, ErrorKind::InvalidOutput, "begins with `{nonsense`"),
+    let refused = chunk("data: {\"error\": {\"message\": \"no tool\", \"code\": \"tool_use_failed\"}}\n\n");
+    let look = Some("check the base URL, and that the server speaks `openai-chat`");
+    for (frame, kind, message, hint) in [
+        (broken, ErrorKind::Overloaded, "out of memory", None),
+        (refused, ErrorKind::InvalidOutput, "no tool", None),
+        (corrupt, ErrorKind::InvalidOutput, "begins with `{nonsense`", look),
     ] {
         let body = [stream_head("x-request-id: q4\r\n"), text("Hel"), frame, text("never"), end()].concat();
         let server = Server::start(vec![Reply::close(body)]).await;
@@ -179,6 +183,9 @@ async fn what_came_before_an_error_in_a_stream_is_shown() {
         let error = events[2].as_ref().unwrap_err();
         assert_eq!((error.kind(), error.request_id()), (kind, Some("q4")));
         assert!(error.message().contains(message), "{error}");
+        if kind == ErrorKind::InvalidOutput {
+            assert_eq!(error.hint(), hint);
+        }
     }
 }
 
@@ -210,6 +217,15 @@ async fn no_error_shows_the_key_wherever_the_server_repeats_it() {
         let error = failure(vec![Reply::close(reply)], delivery).await;
         assert!(!format!("{error:?} {error} {:?}", error.report()).contains("abcdefgh"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_in_another_format_makes_one_look_at_the_address() {
+    let foreign = Reply::close(json_answer(200, "", &serde_json::json!({"type": "message", "content": []})));
+    let error = failure(vec![foreign], Delivery::Plain).await;
+    assert_eq!((error.kind(), error.message()), (ErrorKind::InvalidOutput, "the answer has no choices"));
+    let hint = "check the base URL, and that the server speaks `openai-chat`";
+    assert_eq!(error.hint(), Some(hint));
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ fn think(request: &ChatRequest, profile: &Profile, warnings: &mut Vec<String>) -
     let on = wished != ReasoningEffort::None;
     match profile.thinking {
         Thinking::Never if on => {
-            warnings.push(format!("the model does not reason; effort `{}` was left out", wished.as_str()));
+            warnings.push(format!("the model takes no reasoning effort; `{}` was left out", wished.as_str()));
             return None;
         }
         Thinking::Never => return None,

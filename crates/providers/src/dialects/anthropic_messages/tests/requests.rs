@@ -89,7 +89,7 @@ fn an_effort_is_asked_for_in_the_words_of_the_model() {
     let adaptive = |effort: &str| json!({"thinking": {"type": "adaptive", "display": "summarized"}, "output_config": {"effort": effort}});
     let off = |word: &str| json!({"thinking": {"type": word}});
     for (model, wished, expected, told) in [
-        ("claude-3-5-haiku", High, json!({}), "the model does not reason; effort `high` was left out"),
+        ("claude-3-5-haiku", High, json!({}), "the model takes no reasoning effort; `high` was left out"),
         ("claude-3-7-sonnet", High, budget(16_384), ""),
         ("claude-sonnet-4-5", Minimal, budget(1_024), ""),
         ("claude-opus-4-1", Xhigh, budget(24_000), ""),

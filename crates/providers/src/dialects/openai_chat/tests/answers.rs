@@ -113,7 +113,6 @@ fn a_plain_answer_that_is_none_is_refused() {
     }
     for (body, kind) in [
         ("{\"choices\": [", ErrorKind::Truncated),
-        ("", ErrorKind::Truncated),
         ("{\"choices\": ]", ErrorKind::InvalidOutput),
         ("7", ErrorKind::InvalidOutput),
     ] {
@@ -121,6 +120,8 @@ fn a_plain_answer_that_is_none_is_refused() {
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.message().contains(&format!("begins with `{body}`")), "{error}");
     }
+    let error = OpenAiChat.decode(b"", &origin()).unwrap_err();
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Truncated, "the answer is empty"));
     let error = plain(&json!({"error": {"message": "slow down", "code": 429}, "choices": []})).unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::RateLimit, "slow down"));
     let error = plain(&json!({"choices": [{"error": {"message": "upstream", "code": 502}}]})).unwrap_err();

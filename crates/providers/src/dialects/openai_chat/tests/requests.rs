@@ -138,7 +138,10 @@ fn what_the_model_does_not_accept_is_left_out_and_told() {
         ]
     );
     let unreasoning = Profile { efforts: &[], ..narrow };
-    assert_eq!(warnings(&asked, &unreasoning)[0], "the model does not reason; effort `xhigh` was left out");
+    assert_eq!(
+        warnings(&asked, &unreasoning)[0],
+        "the model takes no reasoning effort; `xhigh` was left out"
+    );
     let plainer =
         Profile { penalties: false, seed_field: Some("random_seed"), efforts: &[], ..Profile::COMMON };
     let mut seeded = request(vec![Message::user("Hi")]);
