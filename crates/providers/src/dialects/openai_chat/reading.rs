@@ -122,7 +122,9 @@ impl Decoder for StreamDecoder {
             return Ok(());
         }
         self.ended = true;
-        if self.reading.finish_reason.is_some() && !self.origin.profile.end_marker {
+        // The counts come last, so that with them the answer is whole.
+        let is_last = !self.origin.profile.end_marker || self.reading.usage.is_some();
+        if self.reading.finish_reason.is_some() && is_last {
             self.reading.close(&self.origin, out);
             return Ok(());
         }

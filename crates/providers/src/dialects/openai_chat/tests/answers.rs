@@ -389,6 +389,12 @@ fn a_stream_without_a_genuine_end_is_truncated() {
     let mut out = Vec::new();
     decoder.frame(Frame { event: None, data: data.as_bytes() }, &mut out).unwrap();
     assert_eq!(decoder.finish(&mut out).unwrap_err().kind(), ErrorKind::Truncated);
+    let mut decoder = OpenAiChat.decoder(&Arc::new(Origin { profile: strict, ..(*origin()).clone() }));
+    let counts = json!({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}).to_string();
+    for data in [data, counts] {
+        decoder.frame(Frame { event: None, data: data.as_bytes() }, &mut out).unwrap();
+    }
+    decoder.finish(&mut out).unwrap();
     let (events, result) = frames(&[("", "[DONE]".into()), text("late")]);
     result.unwrap();
     assert_eq!(fold(events).text(), "");
