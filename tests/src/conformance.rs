@@ -103,7 +103,10 @@ fn first_cut_that_passes(line: &Line, depth: Depth) -> anyhow::Result<Option<Str
         let told = match (&cut.result, &whole.result) {
             (Err(error), _) if error.kind() == ErrorKind::Truncated => true,
             (Err(error), Err(expected)) => error.message() == expected.message(),
-            (Ok(cut), Ok(whole)) => cut.message == whole.message && cut.finish_reason == whole.finish_reason,
+            (Ok(cut), Ok(whole)) => {
+                let same = cut.message == whole.message || tells_its_end_again(line, &bytes[at..]);
+                same && cut.finish_reason == whole.finish_reason
+            }
             _ => false,
         };
         if !told {
@@ -115,6 +118,11 @@ fn first_cut_that_passes(line: &Line, depth: Depth) -> anyhow::Result<Option<Str
         }
     }
     Ok(None)
+}
+
+/// Tells whether the reason to finish, which is all of an end that this format has, is told again by what was cut off.
+fn tells_its_end_again(line: &Line, rest: &[u8]) -> bool {
+    line.wire == "gemini-generate" && String::from_utf8_lossy(rest).contains("\"finishReason\"")
 }
 
 fn points(length: usize, depth: Depth, numbers: &mut Numbers) -> Vec<usize> {

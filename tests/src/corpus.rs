@@ -155,7 +155,8 @@ impl Outcome {
         let mut accumulator = Accumulator::new(model.clone());
         let pushed = events.into_iter().try_for_each(|event| accumulator.push(event));
         let (message, usage) = (accumulator.partial(), accumulator.usage());
-        Self { message, usage, result: result.and(pushed).and_then(|()| accumulator.finish()) }
+        // Events that do not fold are a defect, whatever else is wrong with the answer.
+        Self { message, usage, result: pushed.and(result).and_then(|()| accumulator.finish()) }
     }
 
     /// Gives all that two readings of one answer must agree on.

@@ -119,7 +119,8 @@ pub struct Profile {
     pub xhigh_word: &'static str,
     /// Neighbouring messages of one role are refused, so they are joined.
     pub merge_neighbours: bool,
-    /// Streams end with the format's own end marker without fail, so that one without it was cut off.
+    /// Streams end with the format's own end marker without fail, so that one without it was cut off, unless it had
+    /// come to the counts, which are the last that it tells.
     pub end_marker: bool,
     /// The reported output leaves reasoning tokens out.
     pub reasoning_outside_output: bool,

@@ -81,7 +81,8 @@ fn of_fields(mut fields: Map<String, Value>, nested: bool) -> Complaint {
     let numbers = ["raw_status_code", "originalStatusCode", "status_code", "statusCode", "status", "code"];
     let numbers: Vec<u16> =
         numbers.iter().filter_map(|name| text_of(fields.get(*name)?).parse().ok()).collect();
-    let mut take = |name: &str| fields.remove(name).map(|value| text_of(&value));
+    let mut take =
+        |name: &str| fields.remove(name).map(|value| text_of(&value)).filter(|text| !text.is_empty());
     Complaint {
         status: numbers.into_iter().find(|status| (300..600).contains(status)),
         message,

@@ -51,13 +51,16 @@ impl StreamReader {
     pub fn finish(&mut self, out: &mut Vec<StreamEvent>) -> Result<()> {
         let Self { frames, decoder } = self;
         match frames.finish(&mut |frame| decoder.frame(frame, out)) {
-            Err(error) if matches!(error.kind(), ErrorKind::InvalidOutput | ErrorKind::Truncated) => {
-                decoder.finish(out)
-            }
+            Err(error) if is_cut(&error) => decoder.finish(out),
             Err(error) => Err(error),
             Ok(()) => decoder.finish(out),
         }
     }
+}
+
+/// Tells whether the last frame could not be read, rather than told of an error; only what is told names who told it.
+fn is_cut(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::InvalidOutput | ErrorKind::Truncated) && error.provider().is_none()
 }
 
 /// Tells whether a body that should be JSON is an event stream.
@@ -85,4 +88,26 @@ pub(super) fn foreign_page(body: &[u8]) -> Option<Error> {
         Error::new(ErrorKind::InvalidOutput, refusal::html_title(&page))
             .with_hint("check the base URL, and whether a proxy or login page stands between")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{dialects, rows};
+
+    #[test]
+    fn a_last_frame_that_is_not_closed_tells_of_its_error_or_is_cut() {
+        let origin = Origin::new(rows::find("groq").unwrap(), "groq:m".parse().unwrap());
+        let read = |text: &str| {
+            let mut reader =
+                StreamReader::new(dialects::find("openai-chat").unwrap(), &Arc::new(origin.clone()));
+            let mut out = Vec::new();
+            reader.feed(text.as_bytes(), &mut out).unwrap();
+            reader.finish(&mut out).unwrap_err()
+        };
+        let told = read(r#"data: {"error":{"message":"no call","code":"tool_use_failed"}}"#);
+        assert_eq!((told.kind(), told.message()), (ErrorKind::InvalidOutput, "no call"));
+        assert_eq!(read(r#"data: {"error":{"message":"no ca"#).kind(), ErrorKind::Truncated);
+        assert_eq!(read("data: {]").kind(), ErrorKind::Truncated);
+    }
 }

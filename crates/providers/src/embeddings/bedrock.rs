@@ -194,16 +194,11 @@ struct Held {
     embedding: Vec<f32>,
 }
 
-#[derive(Deserialize)]
-struct Typed {
-    float: Vec<Vec<f32>>,
-}
-
 fn many(raw: &RawValue) -> Result<Vec<Vec<f32>>> {
     const WHAT: &str = "the list of vectors";
     let text = raw.get().as_bytes();
     match text {
-        [b'{', ..] => parse::<Typed>(text, WHAT).map(|typed| typed.float),
+        [b'{', ..] => super::cohere::vectors(raw),
         [b'[', rest @ ..] if rest.trim_ascii_start().starts_with(b"{") => {
             parse::<Vec<Held>>(text, WHAT).map(|list| list.into_iter().map(|held| held.embedding).collect())
         }
@@ -290,6 +285,7 @@ mod tests {
             (r#"{"embedding":[1.0,2],"inputTextTokenCount":3}"#, vec![vec![1.0, 2.0]], 3),
             (r#"{"embeddings":[[1.0],[2.0]],"id":"x","texts":["a","b"]}"#, vec![vec![1.0], vec![2.0]], 7),
             (r#"{"embeddings":{"float":[[1.0]]}}"#, vec![vec![1.0]], 7),
+            (r#"{"embeddings":{"int8":[[-3, 4]]}}"#, vec![vec![-3.0, 4.0]], 7),
             (r#"{"embeddings":[ {"embeddingType":"TEXT","embedding":[0.5]}]}"#, vec![vec![0.5]], 7),
         ] {
             let answer = Answer { status: 200, headers: &headers, body: body.as_bytes() };

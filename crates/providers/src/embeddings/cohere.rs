@@ -117,7 +117,8 @@ struct ByType {
     base64: Option<Vec<String>>,
 }
 
-fn vectors(raw: &RawValue) -> Result<Vec<Vec<f32>>> {
+/// Reads vectors that stand in a list, or in lists by the type of their numbers.
+pub(super) fn vectors(raw: &RawValue) -> Result<Vec<Vec<f32>>> {
     // The first version gives a plain list.
     if raw.get().starts_with('[') {
         return parse(raw.get().as_bytes(), "the list of vectors");

@@ -23,6 +23,7 @@ fn every_shape_of_body_gives_its_message() {
             r#"{"error":{"message":"bad","type":"t","code":"c","param":"p"}}"#,
             "bad (code: c, type: t, param: p)",
         ),
+        (r#"{"error":{"message":"bad","type":"","code":"","param":""}}"#, "bad"),
         (r#"{"error":"text"}"#, "text"),
         (r#"{"error":"text","code":7}"#, "text (code: 7)"),
         (r#"{"error":["one","two"]}"#, "one; two"),

@@ -161,6 +161,9 @@ impl Reading {
             "message_start" => {
                 if let Some(mut message) = event.message {
                     self.begin(&mut message, out);
+                    for (index, raw) in (0..).zip(message.content.take().into_iter().flatten()) {
+                        self.blocks.given(index, raw, out)?;
+                    }
                 }
                 self.report_usage(out);
             }

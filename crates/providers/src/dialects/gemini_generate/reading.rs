@@ -111,7 +111,7 @@ impl Reading {
         }
         for candidate in answer.candidates.into_iter().flatten() {
             // Further candidates come only when the caller's own fields ask for them; an answer is one message.
-            if candidate.index.unwrap_or(0) == 0 {
+            if candidate.index.value() == 0 {
                 self.candidate(candidate, origin, out)?;
             }
         }

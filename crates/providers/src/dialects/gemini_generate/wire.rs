@@ -10,7 +10,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::dialect::json::Text;
+use crate::dialect::json::{Count, Text};
 
 /// A plain answer or one piece of a streamed one.
 #[derive(Deserialize)]
@@ -42,7 +42,7 @@ impl Answer<'_> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Candidate<'a> {
     #[serde(default)]
-    pub(super) index: Option<i64>,
+    pub(super) index: Count,
     #[serde(borrow, default)]
     pub(super) content: Option<Content<'a>>,
     #[serde(borrow, default)]

@@ -8,11 +8,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use motet_core::{Error, ErrorKind, FinishReason, Result, StreamEvent, Usage};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
 use super::usage;
-use super::wire::{Answer, Call, Choice, Content, ContentPart, Message};
+use super::wire::{Answer, Call, Choice, Content, ContentPart, Message, text_part};
 use crate::dialect::json::{Text, parse};
 use crate::dialect::{Decoder, Origin};
 use crate::dialect::{call_ids, refusal};
@@ -105,6 +105,7 @@ impl Decoder for StreamDecoder {
         };
         match failed {
             Some(error) => {
+                self.reading.calls.flush(out);
                 self.reading.report_usage(out);
                 Err(error)
             }
@@ -121,7 +122,9 @@ impl Decoder for StreamDecoder {
             return Ok(());
         }
         self.ended = true;
-        if self.reading.finish_reason.is_some() && !self.origin.profile.end_marker {
+        // The counts come last, so that with them the answer is whole.
+        let is_last = !self.origin.profile.end_marker || self.reading.usage.is_some();
+        if self.reading.finish_reason.is_some() && is_last {
             self.reading.close(&self.origin, out);
             return Ok(());
         }
@@ -277,17 +280,13 @@ impl Reading {
         match &*part.part_type.0 {
             "text" | "output_text" => push_text(part.text.unwrap_or_default().0, out),
             "thinking" => {
-                let texts = match part.thinking {
+                let parts = match part.thinking {
                     Content::Nothing => Vec::new(),
-                    Content::Text(text) => vec![text],
-                    Content::Parts(parts) => {
-                        let texts = parts.into_iter().filter(|part| part.part_type.0 == "text");
-                        texts.filter_map(|part| part.text?.filled()).collect()
-                    }
+                    Content::Text(text) => vec![text_part(text)],
+                    Content::Parts(parts) => parts,
                 };
-                for text in texts {
-                    self.hidden.note_field("content");
-                    push_reasoning(text, out);
+                for part in parts {
+                    self.thinking(part, out);
                 }
             }
             "image_url" => {
@@ -295,6 +294,21 @@ impl Reading {
                     self.media.add_images(raw, out);
                 }
             }
+            "reference" | "tool_reference" => self.set_fact("annotations", reference(part), Joining::Append),
+            _ => {}
+        }
+    }
+
+    /// Takes a part of the thinking.
+    fn thinking(&mut self, part: ContentPart<'_>, out: &mut Vec<StreamEvent>) {
+        match &*part.part_type.0 {
+            "text" => {
+                if let Some(text) = part.text.and_then(Text::filled) {
+                    self.hidden.note_field("content");
+                    push_reasoning(text, out);
+                }
+            }
+            "reference" | "tool_reference" => self.set_fact("annotations", reference(part), Joining::Append),
             _ => {}
         }
     }
@@ -377,6 +391,17 @@ enum Joining {
 
 fn named<'a>(name: &'static str, text: Option<Text<'a>>) -> Option<(&'static str, Cow<'a, str>)> {
     Some((name, text?.filled()?))
+}
+
+/// Gives a list of the one reference that a part is, as it came.
+fn reference(part: ContentPart<'_>) -> Value {
+    let ids = part.reference_ids.and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
+    let mut fields = Map::from_iter([("type".to_owned(), Value::from(part.part_type.0.as_ref()))]);
+    fields.extend(ids.map(|ids| ("reference_ids".to_owned(), ids)));
+    for (name, text) in [("tool", part.tool), ("title", part.title), ("url", part.url)] {
+        fields.extend(text.and_then(Text::filled).map(|text| (name.to_owned(), Value::from(text.as_ref()))));
+    }
+    Value::Array(vec![Value::Object(fields)])
 }
 
 /// Gives the probabilities of an answer's or a piece's tokens; `None` where there are none.

@@ -178,7 +178,7 @@ pub(super) enum Content<'a> {
 }
 
 /// A typed part of a message's content.
-#[derive(Deserialize)]
+#[derive(Deserialize, Default)]
 pub(super) struct ContentPart<'a> {
     #[serde(borrow, default, rename = "type")]
     pub(super) part_type: Text<'a>,
@@ -189,6 +189,16 @@ pub(super) struct ContentPart<'a> {
     pub(super) thinking: Content<'a>,
     #[serde(borrow, default)]
     pub(super) image_url: Option<&'a RawValue>,
+    /// What a reference names: passages that the caller gave.
+    #[serde(borrow, default)]
+    pub(super) reference_ids: Option<&'a RawValue>,
+    /// What a reference of a tool names: the tool that found a page, and the page.
+    #[serde(borrow, default)]
+    pub(super) tool: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) title: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) url: Option<Text<'a>>,
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
@@ -272,11 +282,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Piece<'a> {
     }
 }
 
-fn text_part(text: Cow<'_, str>) -> ContentPart<'_> {
-    ContentPart {
-        part_type: Text(Cow::Borrowed("text")),
-        text: Some(Text(text)),
-        thinking: Content::Nothing,
-        image_url: None,
-    }
+/// Makes the part that a bare text is.
+pub(super) fn text_part(text: Cow<'_, str>) -> ContentPart<'_> {
+    ContentPart { part_type: Text(Cow::Borrowed("text")), text: Some(Text(text)), ..ContentPart::default() }
 }

@@ -23,6 +23,8 @@ struct Slot {
     index: u64,
     part: u32,
     open: bool,
+    /// It stood in the beginning of the message.
+    given: bool,
     content: Content,
 }
 
@@ -73,6 +75,11 @@ impl Blocks {
         out: &mut Vec<StreamEvent>,
     ) -> Result<()> {
         let block: Block<'_> = parse(raw.get().as_bytes(), "a block of the answer")?;
+        // What was given with the message is not begun a second time.
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.given && Some(slot.index) == index) {
+            slot.given = false;
+            return Ok(());
+        }
         let (index, part) = self.place(index);
         let content = match &*block.kind.0 {
             "text" => {
@@ -97,7 +104,16 @@ impl Blocks {
             }
             _ => Content::Native { fields: fields(raw), input: String::new() },
         };
-        self.slots.push(Slot { index, part, open: true, content });
+        self.slots.push(Slot { index, part, open: true, given: false, content });
+        Ok(())
+    }
+
+    /// Begins a block that stands in the beginning of the message, as gateways send it that know the whole at once.
+    pub(super) fn given(&mut self, index: u64, raw: &RawValue, out: &mut Vec<StreamEvent>) -> Result<()> {
+        self.start(Some(index), raw, out)?;
+        if let Some(slot) = self.slots.last_mut() {
+            slot.given = true;
+        }
         Ok(())
     }
 
@@ -117,7 +133,7 @@ impl Blocks {
                 _ => return,
             };
             let (index, part) = self.place(index);
-            self.slots.push(Slot { index, part, open: true, content });
+            self.slots.push(Slot { index, part, open: true, given: false, content });
         }
         if let Some(slot) = self.find(index) {
             slot.add(delta, data, out);

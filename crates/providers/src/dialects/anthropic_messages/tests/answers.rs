@@ -83,6 +83,23 @@ fn an_error_in_a_stream_is_told_with_what_came_before() {
 }
 
 #[test]
+fn what_stands_in_the_beginning_of_the_message_is_read_once() {
+    let text = json!({"type": "text", "text": "Hel"});
+    let call = json!({"type": "tool_use", "id": "t", "name": "n", "input": {"a": 1}});
+    let mut begun = start(json!({"input_tokens": 3}));
+    begun["message"]["content"] = json!([text, call]);
+    let more = delta(0, json!({"type": "text_delta", "text": "lo"}));
+    let end = json!({"type": "message_delta", "delta": {"stop_reason": "tool_use"}});
+    for again in [vec![], vec![block(0, text)]] {
+        let events = [vec![begun.clone()], again, vec![more.clone(), end.clone()]].concat();
+        let response = streamed(&events).unwrap();
+        assert_eq!(response.text(), "Hello");
+        let calls: Vec<&str> = response.message.tool_calls().map(|call| call.arguments.as_str()).collect();
+        assert_eq!(calls, [r#"{"a":1}"#]);
+    }
+}
+
+#[test]
 fn a_plain_body_that_is_no_answer_is_an_error() {
     for (body, kind) in [
         (

@@ -223,7 +223,7 @@ fn further_candidates_and_unknown_fields_are_passed_over() {
     let mut body = ended(json!([{"text": "first"}, {"text": "t", "thought": true}, {}]), "STOP");
     let candidates = body["candidates"].as_array_mut().unwrap();
     candidates
-        .push(json!({"content": {"parts": [{"text": "second"}]}, "finishReason": "SAFETY", "index": 1}));
+        .push(json!({"content": {"parts": [{"text": "second"}]}, "finishReason": "SAFETY", "index": 1.0}));
     body["createTime"] = json!("2026-01-01T00:00:00Z");
     body["error"] = Value::Null;
     let response = plain(&body).unwrap();

@@ -328,6 +328,29 @@ fn facts_without_a_field_are_kept() {
 }
 
 #[test]
+fn references_among_the_content_are_annotations() {
+    let named = json!({"type": "reference", "reference_ids": [0, 2]});
+    let page = json!({"type": "tool_reference", "tool": "web_search", "title": "T", "url": "u"});
+    let thought = json!({"type": "thinking", "thinking": [{"type": "text", "text": "t"}, named]});
+    let response = streamed(&[
+        delta(json!({"content": [thought]})),
+        delta(json!({"content": [{"type": "text", "text": "a"}, page, "b"]})),
+    ])
+    .unwrap();
+    assert_eq!((response.text(), response.message.reasoning_text().as_str()), ("ab".into(), "t"));
+    assert_eq!(response.metadata["annotations"], json!([named, page]));
+}
+
+#[test]
+fn an_error_keeps_the_call_that_has_begun() {
+    let begun = json!({"index": 0, "id": "c", "function": {"name": "n", "arguments": ""}});
+    let begun = ("", delta(json!({"tool_calls": [begun]})).to_string());
+    let (events, result) = frames(&[begun, ("error", json!({"error": {"message": "boom"}}).to_string())]);
+    assert_eq!(result.unwrap_err().message(), "boom");
+    assert!(events.iter().any(|event| matches!(event, StreamEvent::ToolCallStarted { id, .. } if id == "c")));
+}
+
+#[test]
 fn a_free_form_call_keeps_its_text() {
     let custom = json!([{"id": "a", "type": "custom", "custom": {"name": "run", "input": "x = 1"}}]);
     let response = plain(&json!({"choices": [{"message": {"tool_calls": custom}}]})).unwrap();
@@ -367,6 +390,12 @@ fn a_stream_without_a_genuine_end_is_truncated() {
     let mut out = Vec::new();
     decoder.frame(Frame { event: None, data: data.as_bytes() }, &mut out).unwrap();
     assert_eq!(decoder.finish(&mut out).unwrap_err().kind(), ErrorKind::Truncated);
+    let mut decoder = OpenAiChat.decoder(&Arc::new(Origin { profile: strict, ..(*origin()).clone() }));
+    let counts = json!({"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}).to_string();
+    for data in [data, counts] {
+        decoder.frame(Frame { event: None, data: data.as_bytes() }, &mut out).unwrap();
+    }
+    decoder.finish(&mut out).unwrap();
     let (events, result) = frames(&[("", "[DONE]".into()), text("late")]);
     result.unwrap();
     assert_eq!(fold(events).text(), "");
