@@ -80,7 +80,7 @@ fn a_file_of_more_than_600_lines_is_too_long_unless_the_rest_is_tests() {
     assert_eq!(breaches("length", "a.rs", &long), [600]);
     let tests =
         format!("//! Long.\n{}#[cfg(test)]\nmod tests {{\n    fn g() {{}}\n}}\n", "fn f() {}\n".repeat(598));
-    assert_eq!(breaches("length", "a.rs", &tests), []);
+    assert!(breaches("length", "a.rs", &tests).is_empty());
 }
 
 #[test]
@@ -89,7 +89,7 @@ fn a_test_module_of_more_than_150_lines_belongs_into_its_own_file() {
         format!("//! Long.\n#[cfg(test)]\nmod tests {{\n{}}}\nfn f() {{}}\n", "    fn g() {}\n".repeat(lines))
     };
     assert_eq!(breaches("test-length", "a.rs", &module(148)), [2]);
-    assert_eq!(breaches("test-length", "a.rs", &module(147)), []);
+    assert!(breaches("test-length", "a.rs", &module(147)).is_empty());
 }
 
 #[test]
