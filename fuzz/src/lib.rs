@@ -8,7 +8,7 @@ use motet_providers::dialect::{Answer, Origin};
 use motet_providers::driver::StreamReader;
 use motet_providers::framing::FramingKind;
 use motet_providers::provider::ProviderRow;
-use motet_providers::{dialects, rows};
+use motet_providers::{counters, dialects, embeddings, listings, rerankers, rows};
 
 fn origin(dialect: &str) -> Arc<Origin> {
     let row = rows::ALL.iter().find(|row| row.dialect == dialect).copied();
@@ -72,4 +72,22 @@ pub fn frame_all(framing: FramingKind, data: &[u8]) {
     let at = usize::from(*cut) % (bytes.len() + 1);
     let (first, second) = bytes.split_at(at);
     assert_eq!(frames(&[bytes]), frames(&[first, second]));
+}
+
+/// Reads bytes as an answer of every operation beside chat.
+pub fn read_operations(data: &[u8]) {
+    let origin = origin("openai-chat");
+    let answer = Answer { status: 200, headers: &[], body: data };
+    for format in embeddings::ALL {
+        let _ = format.decode(&answer, &origin);
+    }
+    for format in listings::ALL {
+        let _ = format.decode(&answer, &origin);
+    }
+    for format in counters::ALL {
+        let _ = format.decode(&answer, &origin);
+    }
+    for format in rerankers::ALL {
+        let _ = format.decode(&answer, &origin);
+    }
 }

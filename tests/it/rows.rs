@@ -60,6 +60,15 @@ fn a_parent_without_a_table_has_no_rows() {
     );
 }
 
+#[test]
+fn every_dialect_is_fuzzed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/fuzz_targets");
+    for dialect in motet_providers::dialects::ALL {
+        let target = folder.join(format!("{}.rs", dialect.name().replace('-', "_")));
+        assert!(target.is_file(), "`{}` has no fuzz target", dialect.name());
+    }
+}
+
 /// Where a provider's name may stand: its row, its models' prices, what no network is needed for, and the examples in
 /// the help of settings.
 const NAMED: &[&str] = &[
