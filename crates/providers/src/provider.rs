@@ -302,6 +302,8 @@ mod tests {
         assert_eq!((other.embeddings, other.listing), (Some("openai-embeddings"), Some("openai-models")));
         let named = crate::rows::find("custom").unwrap().speaking("ollama-chat");
         assert_eq!((named.embeddings, named.profile), (Some("ollama-embed"), row.profile));
+        let chat = crate::rows::find("xai").unwrap().speaking("openai-chat");
+        assert!(chat.profile.reasoning_outside_output && !chat.profile.null_content);
         let unknown = row.speaking("anthropic-messages");
         assert_eq!((unknown.dialect, unknown.base_url), ("anthropic-messages", row.base_url));
     }

@@ -2,10 +2,10 @@
 //!
 //! Knows no format.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use motet_core::message::{Media, MediaSource};
 use motet_core::{Error, ErrorKind, Part, Result};
+
+use super::documents;
 
 /// Gives a document of plain text as text under its name, which every model reads.
 ///
@@ -14,22 +14,16 @@ use motet_core::{Error, ErrorKind, Part, Result};
 /// not.
 pub(crate) fn text_document(media: &Media) -> Result<String> {
     let is_text = media.media_type.as_deref().is_some_and(|kind| kind.starts_with("text/"));
-    let MediaSource::Base64(bytes) = &media.source else {
+    if matches!(media.source, MediaSource::Url(_)) {
         return Err(unsupported("documents by address", "send the document's bytes instead"));
-    };
+    }
     if !is_text {
         return Err(unsupported(
             "documents other than plain text",
             "take a model that reads documents, or send their text",
         ));
     }
-    let decoded = STANDARD.decode(bytes).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let Some(text) = decoded else {
-        return Err(Error::new(ErrorKind::InvalidRequest, "a text document is not base64 of UTF-8 text")
-            .with_hint("give its bytes in standard base64 with padding"));
-    };
-    let name = media.name.as_deref().unwrap_or("document");
-    Ok(format!("<document name=\"{name}\">\n{text}\n</document>"))
+    documents::as_text(media).map(Option::unwrap_or_default)
 }
 
 /// Makes the error for something that the model does not take.
@@ -47,6 +41,7 @@ pub(crate) fn out_of_place(part: &Part, role: &str) -> Error {
         Part::ToolResult(_) => "a tool result",
         Part::Reasoning(_) => "reasoning",
         Part::Refusal { .. } => "a refusal",
+        Part::Native { .. } => "a block of one provider",
         _ => "a part",
     };
     Error::new(ErrorKind::InvalidRequest, format!("{name} cannot stand in a message of role `{role}`"))

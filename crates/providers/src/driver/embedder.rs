@@ -62,7 +62,7 @@ impl HttpEmbedder {
 
     /// Cuts a request into as many as the format needs.
     fn batches<'a>(&self, request: &'a EmbedRequest) -> Vec<Cow<'a, EmbedRequest>> {
-        let most = self.format.batch(request.model.model()).max(1);
+        let most = self.format.batch(request.model.model()).min(self.origin.profile.embed_batch).max(1);
         if request.inputs.len() <= most {
             return vec![Cow::Borrowed(request)];
         }

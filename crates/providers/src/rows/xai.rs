@@ -3,7 +3,7 @@
 use motet_core::request::ReasoningEffort::{High, Low, Medium, None as Off};
 
 use crate::dialect::Profile;
-use crate::provider::{ModelRule, ProviderRow};
+use crate::provider::{Alternative, ModelRule, ProviderRow};
 
 const AS_OF: &str = "2026-07";
 
@@ -54,5 +54,13 @@ pub(super) const ROW: ProviderRow = ProviderRow {
         rule("grok-4.7", REASONING),
         rule("grok-code", FIXED),
     ],
+    alternatives: &[Alternative {
+        dialect: "openai-chat",
+        base_url: Some("https://api.x.ai/v1"),
+        embeddings: None,
+        listing: Some("openai-models"),
+        // Chat counts reasoning beside the output and wants every message to have content.
+        profile: Profile { reasoning_outside_output: true, null_content: false, ..REASONING },
+    }],
     ..ProviderRow::COMPATIBLE
 };

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use self::media::{Document, Image, Names};
 use crate::dialect::history::{self, Losses};
+use crate::dialect::parts::out_of_place;
 use crate::dialect::{Profile, ReasoningEcho, SystemRole, call_ids};
 
 /// What a tool's result holds where the tool said nothing, as the format refuses empty texts.
@@ -356,19 +357,4 @@ fn written(value: &Value) -> Result<Cow<'static, RawValue>> {
     to_raw_value(value).map(Cow::Owned).map_err(|error| {
         Error::new(ErrorKind::Internal, "arguments cannot be written as JSON").with_source(error)
     })
-}
-
-fn out_of_place(part: &Part, role: &str) -> Error {
-    let name = match part {
-        Part::Text { .. } => "text",
-        Part::Image(_) => "an image",
-        Part::Document(_) => "a document",
-        Part::ToolCall(_) => "a tool call",
-        Part::ToolResult(_) => "a tool result",
-        Part::Reasoning(_) => "reasoning",
-        Part::Refusal { .. } => "a refusal",
-        _ => "a part",
-    };
-    Error::new(ErrorKind::InvalidRequest, format!("{name} cannot stand in a message of role `{role}`"))
-        .with_hint("move it to a message of the role that it belongs to")
 }

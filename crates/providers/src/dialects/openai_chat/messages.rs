@@ -10,6 +10,7 @@ use motet_core::{ChatRequest, Error, ErrorKind, Message, Part, Result, Role};
 use serde_json::Value;
 
 use crate::dialect::history::{self, Losses};
+use crate::dialect::parts::out_of_place;
 use crate::dialect::{DocumentForm, Profile};
 use crate::dialect::{call_ids, documents};
 
@@ -250,22 +251,6 @@ impl<'a> Writing<'a> {
 
 fn unsupported(what: &str, hint: &str) -> Error {
     Error::new(ErrorKind::Unsupported, format!("the model does not accept {what}")).with_hint(hint)
-}
-
-fn out_of_place(part: &Part, role: &str) -> Error {
-    let name = match part {
-        Part::Text { .. } => "text",
-        Part::Image(_) => "an image",
-        Part::Document(_) => "a document",
-        Part::ToolCall(_) => "a tool call",
-        Part::ToolResult(_) => "a tool result",
-        Part::Reasoning(_) => "reasoning",
-        Part::Refusal { .. } => "a refusal",
-        Part::Native { .. } => "a block of one provider",
-        _ => "a part",
-    };
-    Error::new(ErrorKind::InvalidRequest, format!("{name} cannot stand in a message of role `{role}`"))
-        .with_hint("move it to a message of the role that it belongs to")
 }
 
 fn visible_text(message: &Message) -> Cow<'_, str> {

@@ -11,6 +11,7 @@ use motet_core::{ChatRequest, Error, ErrorKind, Message, Part, Result, Role};
 use serde_json::{Map, Value};
 
 use crate::dialect::history::{self, Losses};
+use crate::dialect::parts::out_of_place;
 use crate::dialect::{Profile, SystemRole, call_ids, documents};
 
 /// What is sent where the provider demands instructions and the conversation has none.
@@ -408,21 +409,6 @@ fn document(media: &Media) -> Result<ContentPart<'_>> {
         Some(text) => ContentPart::Given(Cow::Owned(text)),
         None => ContentPart::File(media),
     })
-}
-
-fn out_of_place(part: &Part, role: &str) -> Error {
-    let name = match part {
-        Part::Text { .. } => "text",
-        Part::Image(_) => "an image",
-        Part::Document(_) => "a document",
-        Part::ToolCall(_) => "a tool call",
-        Part::ToolResult(_) => "a tool result",
-        Part::Reasoning(_) => "reasoning",
-        Part::Refusal { .. } => "a refusal",
-        _ => "a part",
-    };
-    Error::new(ErrorKind::InvalidRequest, format!("{name} cannot stand in a message of role `{role}`"))
-        .with_hint("move it to a message of the role that it belongs to")
 }
 
 fn joined<'a>(texts: &[&'a str]) -> Cow<'a, str> {

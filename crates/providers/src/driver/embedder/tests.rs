@@ -103,6 +103,20 @@ async fn many_texts_go_in_several_requests_and_come_back_in_order() {
 }
 
 #[tokio::test]
+async fn a_server_that_takes_fewer_texts_than_its_format_gets_fewer() {
+    let server = server().await;
+    let id: ModelId = "custom:m".parse().unwrap();
+    let config = config(&server.address().to_string());
+    let row = rows::find("custom").unwrap();
+    let mut embedder = HttpEmbedder::new(row, id.clone(), &config, &Clients::default()).unwrap();
+    (embedder.format, embedder.origin.profile.embed_batch) = (&Lengths, 1);
+    let request = EmbedRequest::new(id, vec!["a".into(), "bb".into(), "ccc".into()]);
+    let response = embedder.embed(&RunContext::new(), &request).await.unwrap();
+    assert_eq!(response.embeddings.len(), 3);
+    assert_eq!(server.received_requests().await.unwrap().len(), 3);
+}
+
+#[tokio::test]
 async fn what_is_not_known_of_every_request_is_not_known_at_all() {
     let response = embed(&server().await, &["a", "b", "silent"], Some(2)).await.unwrap();
     assert_eq!((response.usage, response.cost), (None, None));

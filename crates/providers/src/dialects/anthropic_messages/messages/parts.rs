@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use super::super::reading::CONTAINER;
 use super::{Block, Document, Input, Writing};
 use crate::dialect::history::own;
+pub(super) use crate::dialect::parts::out_of_place;
 
 const PDF: &str = "application/pdf";
 
@@ -170,19 +171,4 @@ fn unsupported(what: &str, hint: &'static str) -> Error {
 
 fn invalid(message: &'static str, hint: &'static str) -> Error {
     Error::new(ErrorKind::InvalidRequest, message).with_hint(hint)
-}
-
-pub(super) fn out_of_place(part: &Part, role: &str) -> Error {
-    let name = match part {
-        Part::Text { .. } => "text",
-        Part::Image(_) => "an image",
-        Part::Document(_) => "a document",
-        Part::ToolCall(_) => "a tool call",
-        Part::ToolResult(_) => "a tool result",
-        Part::Reasoning(_) => "reasoning",
-        Part::Refusal { .. } => "a refusal",
-        _ => "a part",
-    };
-    Error::new(ErrorKind::InvalidRequest, format!("{name} cannot stand in a message of role `{role}`"))
-        .with_hint("move it to a message of the role that it belongs to")
 }

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
-use motet_core::message::{Media, MediaSource, Opaque, Part, Reasoning, ToolCall};
+use motet_core::message::{Media, MediaSource, Opaque, Reasoning, ToolCall};
 use motet_core::{Error, ErrorKind, Result};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::dialect::history;
+pub(super) use crate::dialect::parts::out_of_place;
 
 /// A part, with the signature that belongs to it.
 #[derive(Debug)]
@@ -132,22 +133,6 @@ pub(super) fn sign_first_call<'a>(said: &mut [WirePart<'a>], placeholder: &'a st
     }
     let first = said.iter_mut().find(|part| matches!(part.data, Data::Call { .. }));
     first.is_some_and(|call| call.signature.replace(placeholder).is_none())
-}
-
-/// Refuses a part that cannot stand where it does.
-pub(super) fn out_of_place(part: &Part, role: &str) -> Error {
-    let name = match part {
-        Part::Text { .. } => "text",
-        Part::Image(_) => "an image",
-        Part::Document(_) => "a document",
-        Part::ToolCall(_) => "a tool call",
-        Part::ToolResult(_) => "a tool result",
-        Part::Reasoning(_) => "reasoning",
-        Part::Refusal { .. } => "a refusal",
-        _ => "a part",
-    };
-    Error::new(ErrorKind::InvalidRequest, format!("{name} cannot stand in a message of role `{role}`"))
-        .with_hint("move it to a message of the role that it belongs to")
 }
 
 /// Gives a field to send back, of a payload that came from the provider asked.
