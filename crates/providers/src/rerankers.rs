@@ -1,14 +1,13 @@
 //! Every wire format of reranking, as rows.
 
 mod cohere;
-mod jina;
 
 use motet_core::{Error, ErrorKind, Result};
 
 use crate::dialect::operations::Reranking;
 
 /// Every format of reranking, in the order shown to users.
-pub const ALL: &[&dyn Reranking] = &[&cohere::Cohere, &jina::Jina];
+pub const ALL: &[&dyn Reranking] = &[&cohere::Cohere];
 
 /// Finds a format by its name.
 ///

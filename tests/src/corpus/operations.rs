@@ -45,7 +45,7 @@ pub fn operation_differences(line: &Line) -> Result<Vec<String>> {
             }
         }
         "rerank" => {
-            let reranker = rerankers::find(origin.row.reranker.unwrap_or("jina-rerank"))?;
+            let reranker = rerankers::find(origin.row.reranker.unwrap_or("cohere-rerank"))?;
             if let Some(read) = succeeded(&mut found, reranker.decode(&answer, &origin)) {
                 ranks_differ(&mut found, &read, &line.expect["rerank"]["results"]);
             }

@@ -7,7 +7,7 @@ use crate::provider::{Alternative, ProviderRow};
 pub(super) const ROW: ProviderRow = ProviderRow {
     name: "custom",
     doc: "Any server that speaks OpenAI Chat Completions, by its base URL.",
-    reranker: Some("jina-rerank"),
+    reranker: Some("cohere-rerank"),
     profile: Profile { reasoning_echo: ReasoningEcho::AsSent, ..Profile::COMMON },
     unreachable_hint: Some("check the base URL and that the server is running"),
     alternatives: &[

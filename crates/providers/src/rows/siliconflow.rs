@@ -19,7 +19,7 @@ pub(super) const ROW: ProviderRow = ProviderRow {
     base_url: Some("https://api.siliconflow.com/v1"),
     key_names: &["SILICONFLOW_API_KEY"],
     key_required: true,
-    reranker: Some("jina-rerank"),
+    reranker: Some("cohere-rerank"),
     profile: CHAT,
     ..ProviderRow::COMPATIBLE
 };

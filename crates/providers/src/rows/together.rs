@@ -29,7 +29,7 @@ pub(super) const ROW: ProviderRow = ProviderRow {
     base_url: Some("https://api.together.xyz/v1"),
     key_names: &["TOGETHER_API_KEY", "TOGETHER_AI_API_KEY"],
     key_required: true,
-    reranker: Some("jina-rerank"),
+    reranker: Some("cohere-rerank"),
     profile: CHAT,
     models: &[
         rule("openai/gpt-oss", GPT_OSS),

@@ -8,7 +8,7 @@ pub(super) const ROW: ProviderRow = ProviderRow {
     doc: "Open models served by vLLM.",
     base_url: Some("http://localhost:8000/v1"),
     key_names: &["VLLM_API_KEY"],
-    reranker: Some("jina-rerank"),
+    reranker: Some("cohere-rerank"),
     unreachable_hint: Some("is vLLM running? `vllm serve MODEL` starts it"),
     profile: Profile { embed_base64: true, ..Profile::OPEN },
     ..ProviderRow::COMPATIBLE
