@@ -46,6 +46,7 @@ pub async fn structured_within(
     repairs: u32,
 ) -> Result<(Value, ChatResponse)> {
     let schema = schema_of(&request)?;
+    let context = &context.clone().as_one_call();
     let mut spent = Spent::default();
     let mut repaired = 0;
     let mut response = chat(context, model, &request, step).await?;

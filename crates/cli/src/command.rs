@@ -5,6 +5,7 @@ mod complete;
 mod completions;
 mod config;
 mod embed;
+mod log;
 mod model;
 mod provider;
 mod run;
@@ -33,6 +34,7 @@ const ROWS: &[Row] = &[
     run::ROW,
     check::ROW,
     workflow::ROW,
+    log::ROW,
     provider::ROW,
     model::ROW,
     config::ROW,

@@ -2,30 +2,59 @@
 //!
 //! Reads no clock but to stamp records, and sleeps never; whoever waits asks [`RunContext::remaining`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::attempts::Attempts;
+use crate::budget::Budget;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventSink, StreamEvent};
 use crate::id::RunId;
 use crate::run_log::{Begun, MemoryLog, RunLog, Step, begin};
+use crate::settings::CacheMode;
 
 /// Handed as the first parameter to everything that runs; cheap to clone.
 #[derive(Clone)]
 pub struct RunContext {
-    run_id: RunId,
-    correlation_id: Arc<str>,
     step: Arc<str>,
+    shared: Arc<Shared>,
+}
+
+/// What changes seldom on the way down, so that clones share it.
+#[derive(Clone)]
+struct Shared {
+    run_id: RunId,
+    correlation_id: Option<Arc<str>>,
     deadline: Option<Instant>,
     cancellation: CancellationToken,
     events: Option<Arc<dyn EventSink>>,
     log: Arc<dyn RunLog>,
+    attempts: Option<Arc<OnceLock<Arc<Attempts>>>>,
+    budgets: Vec<Arc<dyn Budget>>,
+    cache: Option<CacheMode>,
+    attribution: Attribution,
+}
+
+/// To whom the work of a run is ascribed: what its costs are later added up by.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Attribution {
+    /// On whose account the work is done, where one program serves several.
+    pub tenant: Option<String>,
+    /// The agent that works.
+    pub agent: Option<String>,
+    /// The tool that the work is done for.
+    pub tool: Option<String>,
+    /// Names and values of the caller's own.
+    pub tags: BTreeMap<String, String>,
 }
 
 impl RunContext {
@@ -38,63 +67,106 @@ impl RunContext {
     /// Starts or continues a run whose log is kept elsewhere.
     #[must_use]
     pub fn with_log(run_id: RunId, log: Arc<dyn RunLog>) -> Self {
-        Self {
-            correlation_id: run_id.as_str().into(),
+        let shared = Shared {
             run_id,
-            step: "".into(),
+            correlation_id: None,
             deadline: None,
             cancellation: CancellationToken::new(),
             events: None,
             log,
-        }
+            attempts: None,
+            budgets: Vec::new(),
+            cache: None,
+            attribution: Attribution::default(),
+        };
+        Self { step: "".into(), shared: Arc::new(shared) }
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
+        change(Arc::make_mut(&mut self.shared));
+        self
     }
 
     /// Sets the id by which the caller's own systems know this work; the run's id where it is not set.
     #[must_use]
-    pub fn with_correlation_id(mut self, id: impl Into<Arc<str>>) -> Self {
-        self.correlation_id = id.into();
-        self
+    pub fn with_correlation_id(self, id: impl Into<Arc<str>>) -> Self {
+        self.with(|shared| shared.correlation_id = Some(id.into()))
     }
 
     /// Sends the run's events to a listener.
     #[must_use]
-    pub fn with_events(mut self, events: Arc<dyn EventSink>) -> Self {
-        self.events = Some(events);
-        self
+    pub fn with_events(self, events: Arc<dyn EventSink>) -> Self {
+        self.with(|shared| shared.events = Some(events))
     }
 
     /// Ends the work after this time at the latest; an earlier deadline stays.
     #[must_use]
-    pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        if let Some(deadline) = Instant::now().checked_add(timeout) {
-            self.deadline = Some(self.deadline.map_or(deadline, |earlier| earlier.min(deadline)));
+    pub fn with_timeout(self, timeout: Duration) -> Self {
+        match Instant::now().checked_add(timeout) {
+            Some(end) => self.with(|shared| {
+                shared.deadline = Some(shared.deadline.map_or(end, |earlier| earlier.min(end)))
+            }),
+            None => self,
         }
-        self
     }
 
     /// Ends the work when the token is cancelled.
     #[must_use]
-    pub fn with_cancellation(mut self, cancellation: CancellationToken) -> Self {
-        self.cancellation = cancellation;
-        self
+    pub fn with_cancellation(self, cancellation: CancellationToken) -> Self {
+        self.with(|shared| shared.cancellation = cancellation)
+    }
+
+    /// Makes all that follows one logical call, whose resends come out of these attempts together.
+    #[must_use]
+    pub fn with_attempts(self, attempts: Arc<Attempts>) -> Self {
+        self.with(|shared| shared.attempts = Some(Arc::new(OnceLock::from(attempts))))
+    }
+
+    /// Makes all that follows one logical call, such as the turns of a repaired answer, unless it is part of one
+    /// already; the first model that is called says how many attempts it has.
+    #[must_use]
+    pub fn as_one_call(self) -> Self {
+        if self.shared.attempts.is_some() {
+            self
+        } else {
+            self.with(|shared| shared.attempts = Some(Arc::default()))
+        }
+    }
+
+    /// Makes all that follows pay out of this budget too, beside those that hold already.
+    #[must_use]
+    pub fn with_budget(self, budget: Arc<dyn Budget>) -> Self {
+        self.with(|shared| shared.budgets.push(budget))
+    }
+
+    /// Sets how the cache is used, in place of what the settings say.
+    #[must_use]
+    pub fn with_cache(self, mode: CacheMode) -> Self {
+        self.with(|shared| shared.cache = Some(mode))
+    }
+
+    /// Changes to whom the work is ascribed.
+    #[must_use]
+    pub fn with_attribution(self, change: impl FnOnce(&mut Attribution)) -> Self {
+        self.with(|shared| change(&mut shared.attribution))
     }
 
     /// Gives the context of a part of this work; its steps are named below `name`.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        Self { step: self.key(name).into(), ..self.clone() }
+        Self { step: self.key(name).into(), shared: Arc::clone(&self.shared) }
     }
 
     /// Gives the run's id.
     #[must_use]
     pub fn run_id(&self) -> &RunId {
-        &self.run_id
+        &self.shared.run_id
     }
 
     /// Gives the id by which the caller's own systems know this work.
     #[must_use]
     pub fn correlation_id(&self) -> &str {
-        &self.correlation_id
+        self.shared.correlation_id.as_deref().unwrap_or(self.shared.run_id.as_str())
     }
 
     /// Gives the step this context stands at; empty at the root of a run.
@@ -106,24 +178,50 @@ impl RunContext {
     /// Gives the token that tells of cancellation.
     #[must_use]
     pub fn cancellation(&self) -> &CancellationToken {
-        &self.cancellation
+        &self.shared.cancellation
     }
 
     /// Gives the time left until the deadline, zero when it has passed, `None` when there is none.
     #[must_use]
     pub fn remaining(&self) -> Option<Duration> {
-        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        self.shared.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Gives the run's log.
     #[must_use]
     pub fn log(&self) -> &Arc<dyn RunLog> {
-        &self.log
+        &self.shared.log
+    }
+
+    /// Gives the attempts that the resends of this logical call come out of, making them where nothing did so far.
+    pub fn attempts_or(&self, make: impl FnOnce() -> Attempts) -> Arc<Attempts> {
+        match &self.shared.attempts {
+            Some(slot) => Arc::clone(slot.get_or_init(|| Arc::new(make()))),
+            None => Arc::new(make()),
+        }
+    }
+
+    /// Gives the budgets that calls pay out of.
+    #[must_use]
+    pub fn budgets(&self) -> &[Arc<dyn Budget>] {
+        &self.shared.budgets
+    }
+
+    /// Gives how the cache is used; `None` where the settings say.
+    #[must_use]
+    pub fn cache(&self) -> Option<CacheMode> {
+        self.shared.cache
+    }
+
+    /// Gives to whom the work is ascribed.
+    #[must_use]
+    pub fn attribution(&self) -> &Attribution {
+        &self.shared.attribution
     }
 
     /// Tells the listener of an event.
     pub fn emit(&self, event: &StreamEvent) {
-        if let Some(events) = &self.events {
+        if let Some(events) = &self.shared.events {
             events.emit(event);
         }
     }
@@ -133,7 +231,7 @@ impl RunContext {
     /// # Errors
     /// `Cancelled` or `Timeout`.
     pub fn check(&self) -> Result<()> {
-        if self.cancellation.is_cancelled() {
+        if self.shared.cancellation.is_cancelled() {
             return Err(Error::new(ErrorKind::Cancelled, "the run was cancelled"));
         }
         if self.remaining() == Some(Duration::ZERO) {
@@ -149,7 +247,7 @@ impl RunContext {
     /// run twice; `Store` when the log cannot be written; `Cancelled` and `Timeout` as [`check`](Self::check).
     pub async fn begin(&self, step: Step<'_>) -> Result<Begun> {
         self.check()?;
-        begin(&self.log, self.key(step.name), &step).await
+        begin(&self.shared.log, self.key(step.name), &step).await
     }
 
     /// Performs an effect once in the life of the run: a recorded result is given back instead.
@@ -194,9 +292,9 @@ impl Default for RunContext {
 impl fmt::Debug for RunContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RunContext")
-            .field("run_id", &self.run_id)
+            .field("run_id", &self.shared.run_id)
             .field("step", &self.step)
-            .field("deadline", &self.deadline)
+            .field("deadline", &self.shared.deadline)
             .finish_non_exhaustive()
     }
 }

@@ -180,6 +180,48 @@ pub enum StreamEvent {
         /// Why the last attempt failed.
         error: ErrorReport,
     },
+    /// A call waits before it is sent.
+    Waiting {
+        /// Why: `rate_limit`, `key_pool`, or `single_flight`.
+        reason: String,
+        /// Milliseconds to wait, as far as is known.
+        delay_ms: u64,
+        /// Whose limit it is: the provider, or the provider and the key's name.
+        scope: String,
+    },
+    /// A call goes on with another model.
+    FellBack {
+        /// The model that failed.
+        from: ModelId,
+        /// The model that is asked now.
+        to: ModelId,
+        /// Why.
+        error: ErrorReport,
+    },
+    /// A key will not be used for a while, or for good.
+    KeyChanged {
+        /// The provider.
+        provider: String,
+        /// Name of the key, never the key itself.
+        key: String,
+        /// Its new state: `ready`, `cooling`, or `quarantined`.
+        state: String,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<ErrorReport>,
+    },
+    /// A circuit breaker opened, closed, or lets probes through.
+    CircuitChanged {
+        /// What it stands before, such as a provider and model.
+        scope: String,
+        /// Its new state: `open`, `half_open`, or `closed`.
+        state: String,
+    },
+    /// The answer comes from the cache and costs nothing.
+    CacheHit {
+        /// Hash of the request.
+        key: String,
+    },
     /// Everything shown since the model call began is void; a new answer follows.
     OutputDiscarded {
         /// Why.

@@ -3,6 +3,8 @@
 //! Does no I/O: it opens no file, no socket, and no database, and imports no async runtime.
 
 pub mod accumulate;
+pub mod attempts;
+pub mod budget;
 pub mod context;
 pub mod embedding;
 pub mod error;
@@ -27,7 +29,7 @@ pub mod tool;
 pub mod usage;
 pub mod workflow;
 
-pub use context::RunContext;
+pub use context::{Attribution, RunContext};
 pub use embedding::{EmbedRequest, EmbedResponse};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use event::{EventStream, StreamEvent};

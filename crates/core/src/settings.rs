@@ -2,6 +2,7 @@
 //!
 //! Opens no file and reads no environment: whoever composes the program hands over texts. Unknown names are errors.
 
+mod choice;
 mod decimal;
 mod dotenv;
 pub mod duration;
@@ -23,11 +24,15 @@ use std::fmt;
 use figment::value::Value;
 use serde::Serialize;
 
+pub use choice::{BatchStrategy, CacheMode, CachePlace, Learning, Outage, UnknownPrice};
 pub use environment::RESERVED;
 pub use layer::{Layer, Origin};
 pub use reference::reference_markdown;
 pub use row::OptionRow;
-pub use table::{Agent, Files, OPTIONS, Provider, Python, Request, Settings, Structured, Worker};
+pub use table::{
+    Agent, Batch, Breaker, Budget, Cache, Fallback, Files, OPTIONS, Provider, ProviderKey, Python, RateLimit,
+    Record, Replay, Request, RetrySettings, Settings, Structured, Worker,
+};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;

@@ -20,6 +20,8 @@
 
 pub mod discover;
 pub mod health;
+mod layers;
+mod lazy_store;
 mod models;
 pub mod prices;
 pub mod report;

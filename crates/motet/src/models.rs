@@ -6,7 +6,7 @@ mod operations;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
 use motet_core::embedding::Embedder;
@@ -14,12 +14,16 @@ use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::model::{Delivery, Model, Models};
 use motet_core::settings::Loaded;
 use motet_core::usage::Price;
-use motet_core::{ChatRequest, ModelId};
-use motet_providers::driver::{Clients, DryRun, HttpEmbedder, HttpModel};
+use motet_core::{ChatRequest, ModelId, Secret};
+use motet_providers::driver::{Clients, DryRun, HttpEmbedder, HttpModel, Operations};
+use motet_providers::layers::{Bottom, Chain, Stack};
+use motet_providers::provider::{ProviderConfig, ProviderRow};
 use motet_providers::rows;
 use serde::Serialize;
 
 use self::configured::Provider;
+use crate::layers::{Key, Layers, Task};
+use crate::lazy_store::LazyStore;
 use crate::prices;
 
 /// A provider as users see it.
@@ -43,29 +47,38 @@ pub struct ProviderInfo {
 
 /// Every model that was asked for, by id.
 pub(crate) struct Table {
+    pub(crate) layers: Layers,
     /// Those with a row in their order, then those that only the settings name.
     providers: Vec<Provider>,
     prices: HashMap<ModelId, Price>,
     clients: Clients,
     directory: PathBuf,
+    added: Mutex<HashMap<ModelId, Arc<dyn Model>>>,
     made: Made<dyn Model>,
     embedders: Made<dyn Embedder>,
+    rerankers: Made<Stack>,
 }
 
 impl Table {
-    pub(crate) fn new(loaded: &Loaded, directory: &Path) -> Result<Self> {
-        Ok(Self {
-            providers: configured::providers(loaded)?,
+    pub(crate) fn new(loaded: &Loaded, directory: &Path, store: &LazyStore) -> Result<Arc<Self>> {
+        let providers = configured::providers(loaded)?;
+        let layers = Layers::new(loaded, store)?;
+        Ok(Arc::new_cyclic(|table| Self {
+            layers: layers.of(Weak::clone(table)),
+            providers,
             prices: loaded.settings.prices.clone().into_iter().collect(),
             clients: Clients::default(),
             directory: directory.to_owned(),
+            added: Mutex::default(),
             made: Made::default(),
             embedders: Made::default(),
-        })
+            rerankers: Made::default(),
+        }))
     }
 
     pub(crate) fn add(&self, id: ModelId, model: Arc<dyn Model>) {
-        self.made.set(id, model);
+        self.added.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), model);
+        self.made.forget(&id);
     }
 
     pub(crate) fn providers(&self) -> Vec<ProviderInfo> {
@@ -79,7 +92,7 @@ impl Table {
             ready: true,
         });
         let remote = self.providers.iter().map(|provider| {
-            let Provider { row, config } = provider;
+            let Provider { row, config, .. } = provider;
             ProviderInfo {
                 name: row.name.to_owned(),
                 doc: row.doc.to_owned(),
@@ -117,14 +130,70 @@ impl Table {
     /// `Configuration` when the provider is unknown or its key is missing, `Unsupported` when it has no embeddings.
     pub(crate) fn embedder(&self, id: &ModelId) -> Result<Arc<dyn Embedder>> {
         self.embedders.get_or_make(id, || {
-            if let Some(built_in) = built_in::find(id.provider()) {
+            let keys = if let Some(built_in) = built_in::find(id.provider()) {
                 let make = built_in.embedder.ok_or_else(|| operations::unable(built_in.name, "embed"))?;
-                return make(id);
-            }
-            let Provider { row, config } = self.provider(id.provider())?;
-            let embedder = HttpEmbedder::new(row, id.clone(), config, &self.clients)?;
-            Ok(Arc::new(embedder.with_price(self.price(id))) as Arc<dyn Embedder>)
+                vec![(Key::none(), Bottom::Embedder(make(id)?))]
+            } else {
+                self.each_key(id, |row, config| {
+                    let embedder = HttpEmbedder::new(row, id.clone(), config, &self.clients)?;
+                    Ok(Bottom::Embedder(Arc::new(embedder.with_price(self.price(id)))))
+                })?
+            };
+            Ok(Arc::new(self.layers.stack(id, Task::Embed, keys)?) as Arc<dyn Embedder>)
         })
+    }
+
+    /// Gives the reranking model for an id.
+    ///
+    /// # Errors
+    /// `Configuration` when the provider is unknown or its key is missing, `Unsupported` when it does not rerank.
+    pub(crate) fn reranker(&self, id: &ModelId) -> Result<Arc<Stack>> {
+        self.rerankers.get_or_make(id, || {
+            if built_in::find(id.provider()).is_some() {
+                return Err(operations::unable(id.provider(), "rerank"));
+            }
+            let keys = self.each_key(id, |row, config| {
+                Ok(Bottom::Reranker(Arc::new(Operations::new(row, config, &self.clients)?)))
+            })?;
+            Ok(Arc::new(self.layers.stack(id, Task::Rerank, keys)?))
+        })
+    }
+
+    /// Gives the chain of a model that another falls back to.
+    ///
+    /// # Errors
+    /// `Configuration` when the provider is unknown or its key is missing.
+    #[expect(dead_code, reason = "the fallback layer asks for it")]
+    pub(crate) fn model_chain(&self, id: &ModelId) -> Result<Chain> {
+        self.layers.model_chain(id, Task::Chat, self.chat_keys(id)?)
+    }
+
+    fn chat_keys(&self, id: &ModelId) -> Result<Vec<(Key, Bottom)>> {
+        let added = self.added.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+        if let Some(model) = added {
+            return Ok(vec![(Key::none(), Bottom::Model(model))]);
+        }
+        if let Some(built_in) = built_in::find(id.provider()) {
+            return Ok(vec![(Key::none(), Bottom::Model((built_in.make)(id, &self.directory)?))]);
+        }
+        self.each_key(id, |row, config| {
+            let model = HttpModel::new(row, id.clone(), config, &self.clients)?;
+            Ok(Bottom::Model(Arc::new(model.with_price(self.price(id)))))
+        })
+    }
+
+    /// Makes the bottom for every key of a model's provider.
+    fn each_key(
+        &self,
+        id: &ModelId,
+        make: impl Fn(&'static ProviderRow, &ProviderConfig) -> Result<Bottom>,
+    ) -> Result<Vec<(Key, Bottom)>> {
+        let Provider { row, config, keys } = self.provider(id.provider())?;
+        let one = |(key, secret): &(Key, Option<Secret>)| {
+            let config = ProviderConfig { api_key: secret.clone(), ..config.clone() };
+            Ok((key.clone(), make(row, &config)?))
+        };
+        keys.iter().map(one).collect()
     }
 
     /// Gives the request that a call would send, with its secrets masked; needs no key.
@@ -137,7 +206,7 @@ impl Table {
             return Err(Error::new(ErrorKind::Unsupported, format!("`{id}` works here and sends nothing"))
                 .with_hint("a dry run shows what goes to a provider; name a model of one"));
         }
-        let Provider { row, config } = self.provider(id.provider())?;
+        let Provider { row, config, .. } = self.provider(id.provider())?;
         HttpModel::to_look_at(row, id.clone(), config, &self.clients)?.dry_run(request, delivery)
     }
 
@@ -155,12 +224,7 @@ impl Table {
 impl Models for Table {
     async fn model(&self, id: &ModelId) -> Result<Arc<dyn Model>> {
         self.made.get_or_make(id, || {
-            if let Some(built_in) = built_in::find(id.provider()) {
-                return (built_in.make)(id, &self.directory);
-            }
-            let Provider { row, config } = self.provider(id.provider())?;
-            let model = HttpModel::new(row, id.clone(), config, &self.clients)?;
-            Ok(Arc::new(model.with_price(self.price(id))) as Arc<dyn Model>)
+            Ok(Arc::new(self.layers.stack(id, Task::Chat, self.chat_keys(id)?)?) as Arc<dyn Model>)
         })
     }
 }
@@ -175,8 +239,8 @@ impl<T: ?Sized> Default for Made<T> {
 }
 
 impl<T: ?Sized> Made<T> {
-    fn set(&self, id: ModelId, one: Arc<T>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, one);
+    fn forget(&self, id: &ModelId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     fn get_or_make(&self, id: &ModelId, make: impl FnOnce() -> Result<Arc<T>>) -> Result<Arc<T>> {
@@ -219,7 +283,10 @@ mod tests {
                 overrides: overrides.collect(),
                 ..Sources::default()
             };
-            let table = Table::new(&Settings::load(&sources).unwrap(), Path::new(".")).unwrap();
+            let table = {
+                let store = LazyStore::new("memory:".to_owned(), ".".into());
+                Table::new(&Settings::load(&sources).unwrap(), Path::new("."), &store).unwrap()
+            };
             let info = table.providers().into_iter().find(|info| info.name == "ollama").unwrap();
             (info.dialect.unwrap(), info.base_url.unwrap())
         };

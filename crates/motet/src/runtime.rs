@@ -16,13 +16,14 @@ use motet_core::settings::{Loaded, Settings, Sources};
 use motet_core::store::SharedStore;
 use motet_core::{ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, ModelId, RunContext, StreamEvent};
 use motet_providers::driver::DryRun;
+use motet_providers::layers::{Layer, Place};
 use motet_providers::python::{PythonConfig, PythonExecute};
 use motet_workflows::methods::{self, Methods};
 use serde_json::Value;
-use tokio::sync::OnceCell;
 
 use crate::discover::{Discovered, discover};
 use crate::health::Health;
+use crate::lazy_store::LazyStore;
 use crate::models::Table;
 
 pub use crate::models::ProviderInfo;
@@ -40,7 +41,7 @@ struct Inner {
     loaded: Loaded,
     directory: PathBuf,
     models: Arc<Table>,
-    store: OnceCell<SharedStore>,
+    store: LazyStore,
 }
 
 impl Runtime {
@@ -69,8 +70,9 @@ impl Runtime {
     /// # Errors
     /// `Configuration` when a provider's settings do not fit.
     pub fn new(loaded: Loaded, directory: PathBuf) -> Result<Self> {
-        let models = Arc::new(Table::new(&loaded, &directory)?);
-        Ok(Self(Arc::new(Inner { loaded, directory, models, store: OnceCell::new() })))
+        let store = LazyStore::new(loaded.settings.store.clone(), directory.clone());
+        let models = Table::new(&loaded, &directory, &store)?;
+        Ok(Self(Arc::new(Inner { loaded, directory, models, store })))
     }
 
     /// Uses this store instead of the one that the settings name.
@@ -78,15 +80,20 @@ impl Runtime {
     /// # Errors
     /// `Conflict` when the store is open already.
     pub fn with_store(self, store: SharedStore) -> Result<Self> {
-        match self.0.store.set(store) {
-            Ok(()) => Ok(self),
-            Err(_) => Err(Error::new(ErrorKind::Conflict, "the store is open already")),
-        }
+        self.0.store.set(store)?;
+        Ok(self)
     }
 
     /// Adds a model under an id of its own; it wins over what the id would name otherwise.
     pub fn add_model(&self, id: ModelId, model: Arc<dyn Model>) {
         self.0.models.add(id, model);
+    }
+
+    /// Adds a layer of your own around every model; it must be added before the model is first called.
+    ///
+    /// Layers of one place stand in the order they were added, the first outermost.
+    pub fn add_layer(&self, place: Place, layer: Arc<dyn Layer>) {
+        self.0.models.layers.add(place, layer);
     }
 
     /// Gives the settings and where each came from.
@@ -132,16 +139,7 @@ impl Runtime {
     /// # Errors
     /// `Configuration` when the URL is wrong; `Store` when it cannot be opened.
     pub async fn store(&self) -> Result<SharedStore> {
-        let open = || async {
-            let url = self.settings().store.clone();
-            let directory = self.0.directory.clone();
-            let opened =
-                tokio::task::spawn_blocking(move || motet_persistence::open_in(&url, &directory)).await;
-            opened.map_err(|error| {
-                Error::new(ErrorKind::Internal, "opening the store broke off").with_source(error)
-            })?
-        };
-        self.0.store.get_or_try_init(open).await.cloned()
+        self.0.store.get().await
     }
 
     /// Gives every method that tasks can call.

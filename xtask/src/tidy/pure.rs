@@ -33,7 +33,8 @@ const IMPURE: &[(&str, &str)] = &[
 ];
 
 /// Names below an impure one that are plain data or flags.
-const HARMLESS: &[&str] = &["tokio_util::sync::CancellationToken", "std::process::id"];
+const HARMLESS: &[&str] =
+    &["tokio_util::sync::CancellationToken", "tokio::time::Instant", "std::process::id"];
 
 /// Finds names of impure things outside the tests of a pure file.
 pub(crate) fn check(source: &Source) -> Vec<Finding> {

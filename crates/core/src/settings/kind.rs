@@ -8,8 +8,10 @@ use std::time::Duration;
 use figment::value::{Num, Value};
 
 use super::{decimal, duration};
+use crate::error::ErrorKind;
 use crate::model_id::ModelId;
 use crate::secret::Secret;
+use crate::usage::Cost;
 
 /// The key under which the TOML reader hands over a date, which no option takes.
 pub(super) const DATE_KEY: &str = "$__toml_private_datetime";
@@ -293,6 +295,188 @@ impl Kind for Directories {
         serde_json::to_string(&names).unwrap_or_default()
     }
 }
+
+/// Yes or no.
+pub(super) struct Flag;
+
+impl Kind for Flag {
+    type Value = bool;
+    const NAME: &'static str = "truth value";
+    const EXPECTED: &'static str = "`true` or `false`";
+
+    fn from_text(text: &str) -> Value {
+        text.trim().parse::<bool>().map_or_else(|_| Value::from(text), Value::from)
+    }
+
+    fn read(value: &Value) -> Option<bool> {
+        value.to_bool()
+    }
+
+    fn show(value: &bool) -> String {
+        value.to_string()
+    }
+}
+
+/// A percentage from 1 to 100.
+pub(super) struct Percent;
+
+impl Kind for Percent {
+    type Value = u32;
+    const NAME: &'static str = "percentage";
+    const EXPECTED: &'static str = "a whole number of percent from 1 to 100";
+
+    fn from_text(text: &str) -> Value {
+        Whole::from_text(text)
+    }
+
+    fn read(value: &Value) -> Option<u32> {
+        whole(value).filter(|percent| (1..=100).contains(percent))
+    }
+
+    fn show(value: &u32) -> String {
+        value.to_string()
+    }
+}
+
+/// A number from 1 that something grows by.
+pub(super) struct Factor;
+
+impl Kind for Factor {
+    type Value = f64;
+    const NAME: &'static str = "factor";
+    const EXPECTED: &'static str = "a number from 1 to 100, such as `2` or `1.5`";
+
+    fn read(value: &Value) -> Option<f64> {
+        let text = value.to_num().map(number_text).or_else(|| text(value).map(str::to_owned))?;
+        text.parse().ok().filter(|factor| (1.0..=100.0).contains(factor))
+    }
+
+    fn show(value: &f64) -> String {
+        value.to_string()
+    }
+}
+
+/// An amount of money in dollars.
+pub(super) struct Money;
+
+impl Kind for Money {
+    type Value = Cost;
+    const NAME: &'static str = "dollars";
+    const EXPECTED: &'static str = "dollars with at most nine decimals, such as `0.25`";
+
+    fn read(value: &Value) -> Option<Cost> {
+        let text = value.to_num().map(number_text).or_else(|| text(value).map(str::to_owned))?;
+        u64::try_from(decimal::scaled(&text, 9)?).ok().map(Cost::from_nanos)
+    }
+
+    fn show(value: &Cost) -> String {
+        value.to_string().trim_start_matches('$').to_owned()
+    }
+}
+
+/// A list of things that are written as text.
+pub(super) trait Item {
+    type Value;
+    const NAME: &'static str;
+    const EXPECTED: &'static str;
+    /// Whether commas divide items in a variable or flag; else each is an item of a JSON list.
+    const COMMAS: bool = true;
+
+    fn read(text: &str) -> Option<Self::Value>;
+    fn show(value: &Self::Value) -> String;
+}
+
+/// Makes a list the kind of an option.
+pub(super) struct List<I>(std::marker::PhantomData<I>);
+
+impl<I: Item> Kind for List<I> {
+    type Value = Vec<I::Value>;
+    const NAME: &'static str = I::NAME;
+    const EXPECTED: &'static str = I::EXPECTED;
+
+    fn from_text(text: &str) -> Value {
+        match serde_json::from_str::<Vec<String>>(text) {
+            Ok(items) => Value::from(items),
+            Err(_) if !I::COMMAS => Value::from(vec![text]),
+            Err(_) if text.trim_start().starts_with('[') => Value::from(text),
+            Err(_) => {
+                let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+                Value::from(names.collect::<Vec<_>>())
+            }
+        }
+    }
+
+    fn read(value: &Value) -> Option<Vec<I::Value>> {
+        value.as_array()?.iter().map(|item| I::read(text(item)?)).collect()
+    }
+
+    fn show(value: &Vec<I::Value>) -> String {
+        let names: Vec<_> = value.iter().map(I::show).collect();
+        serde_json::to_string(&names).unwrap_or_default()
+    }
+}
+
+/// Kinds of errors.
+pub(super) struct ErrorKindItem;
+
+impl Item for ErrorKindItem {
+    type Value = ErrorKind;
+    const NAME: &'static str = "list of error kinds";
+    const EXPECTED: &'static str = "a list of error kinds, such as `[\"rate_limit\", \"timeout\"]`";
+
+    fn read(text: &str) -> Option<ErrorKind> {
+        ErrorKind::ALL.iter().copied().find(|kind| kind.as_str() == text)
+    }
+
+    fn show(value: &ErrorKind) -> String {
+        value.as_str().to_owned()
+    }
+}
+
+/// Kinds of errors.
+pub(super) type ErrorKinds = List<ErrorKindItem>;
+
+/// Models.
+pub(super) struct ModelItem;
+
+impl Item for ModelItem {
+    type Value = ModelId;
+    const NAME: &'static str = "list of model ids";
+    const EXPECTED: &'static str =
+        "a list of model ids, such as `[\"openai:gpt-4o-mini\", \"groq:llama-3.3-70b-versatile\"]`";
+
+    fn read(text: &str) -> Option<ModelId> {
+        text.parse().ok()
+    }
+
+    fn show(value: &ModelId) -> String {
+        value.to_string()
+    }
+}
+
+/// Models.
+pub(super) type ModelIds = List<ModelItem>;
+
+/// Texts, each taken as it is.
+pub(super) struct TextItem;
+
+impl Item for TextItem {
+    type Value = String;
+    const NAME: &'static str = "list of texts";
+    const EXPECTED: &'static str = "a list of texts that are not empty";
+    const COMMAS: bool = false;
+
+    fn read(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    fn show(value: &String) -> String {
+        value.clone()
+    }
+}
+
+/// Texts, each taken as it is.
+pub(super) type Texts = List<TextItem>;
 
 /// Dollars per million tokens, kept as micro-dollars.
 pub(super) struct Dollars;

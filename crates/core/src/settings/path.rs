@@ -65,6 +65,7 @@ pub(super) fn example(path: &'static str) -> Vec<String> {
         "<name>" => "local".to_owned(),
         "<model>" => "openai:gpt-4o-mini".to_owned(),
         "<header>" => "x-title".to_owned(),
+        "<key>" => "first".to_owned(),
         key => key.to_owned(),
     };
     segments(path).map(named).collect()
@@ -129,6 +130,10 @@ fn spelling(placeholder: Option<&str>, key: &str) -> Result<String, Problem> {
     match placeholder {
         Some("<name>") if ModelId::new(key, "any").is_err() => {
             Err(Problem::new(format!("`{key}` is not a provider's name"))
+                .with_hint("use lower-case letters, digits, `-`, and `_`"))
+        }
+        Some("<key>") if ModelId::new(key, "any").is_err() => {
+            Err(Problem::new(format!("`{key}` is not a name for a key"))
                 .with_hint("use lower-case letters, digits, `-`, and `_`"))
         }
         Some("<model>") => match key.parse::<ModelId>() {

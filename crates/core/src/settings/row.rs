@@ -36,7 +36,7 @@ type Values = Vec<(Vec<String>, String)>;
 impl OptionRow {
     /// Gives the name of its environment variable.
     ///
-    /// Names of models and headers cannot be spelled in one, so there the variable holds all of them as a JSON object.
+    /// Names of models, headers, and keys cannot be spelled in one, so there the variable holds all of them as a JSON object.
     #[must_use]
     pub fn environment(&self) -> String {
         format!("MOTET_{}", self.environment_keys().join("_").to_uppercase())
@@ -69,7 +69,9 @@ impl OptionRow {
 
     /// Gives the part of the path that the environment variable spells.
     pub(super) fn environment_keys(&self) -> Vec<&'static str> {
-        path::segments(self.path).take_while(|key| !matches!(*key, "<model>" | "<header>")).collect()
+        path::segments(self.path)
+            .take_while(|key| !matches!(*key, "<model>" | "<header>" | "<key>"))
+            .collect()
     }
 
     /// Refuses a value of another kind.
@@ -88,6 +90,7 @@ fn toml_text(value: &Value) -> String {
     match value {
         Value::Num(_, number) => number_text(*number),
         Value::Array(_, items) => format!("[{}]", items.iter().map(toml_text).collect::<Vec<_>>().join(", ")),
+        Value::Bool(_, truth) => truth.to_string(),
         other => serde_json::Value::from(other.as_str().unwrap_or_default()).to_string(),
     }
 }

@@ -9,13 +9,19 @@ use std::time::Duration;
 
 use figment::value::Value;
 
+use super::choice::{
+    BatchStrategies, BatchStrategy, CacheMode, CacheModes, CachePlace, CachePlaces, Learning, Learnings,
+    Outage, Outages, UnknownPrice, UnknownPrices,
+};
 use super::kind::{
-    Count, Directories, Dollars, Hidden, HttpUrl, Kind, Model, ProxyUrl, Span, StoreUrl, Text, Whole,
+    Count, Directories, Dollars, ErrorKinds, Factor, Flag, Hidden, HttpUrl, Kind, Model, ModelIds, Money,
+    Percent, ProxyUrl, Span, StoreUrl, Text, Texts, Whole,
 };
 use super::row::OptionRow;
+use crate::error::ErrorKind;
 use crate::model_id::ModelId;
 use crate::secret::Secret;
-use crate::usage::Price;
+use crate::usage::{Cost, Price};
 
 macro_rules! or_default {
     () => {
@@ -86,6 +92,29 @@ macro_rules! provider_row {
     };
 }
 
+/// Makes the row of an option that every key of a provider's pool has.
+macro_rules! key_row {
+    ($field:ident, $kind:ident, $example:literal, [$($doc:literal)+]) => {
+        row!(
+            concat!("providers.<name>.keys.<key>.", stringify!($field)), $kind, $example, [$($doc)+],
+            |settings, keys, value| {
+                let provider = settings.providers.entry(keys.get(1)?.clone()).or_default();
+                provider.keys.entry(keys.get(3)?.clone()).or_default().$field = <$kind as Kind>::read(value)?.into();
+                Some(())
+            },
+            |settings| {
+                let shown = settings.providers.iter().flat_map(|(name, provider)| {
+                    let one = |(key, entry): (&String, &ProviderKey)| {
+                        shown!($kind, &entry.$field).map(|text| (vec![name.clone(), key.clone()], text))
+                    };
+                    provider.keys.iter().filter_map(one).collect::<Vec<_>>()
+                });
+                shown.collect()
+            }
+        )
+    };
+}
+
 /// Makes the row of one part of every price.
 macro_rules! price_row {
     ($field:ident, $example:literal, $doc:literal) => {
@@ -132,6 +161,11 @@ macro_rules! options {
             headers {
                 $(#![doc = $hdoc:literal])+
                 example $hexample:literal;
+            }
+            keys {
+                $(#![doc = $kdoc:literal])+
+                $( $(#[doc = $kfdoc:literal])+
+                   $kfield:ident: $ktype:ty as $kkind:ident, example $kexample:literal; )*
             }
         }
         per_model {
@@ -182,6 +216,15 @@ macro_rules! options {
             $( $(#[doc = $pfdoc])+ pub $pfield: $ptype, )*
             $(#[doc = $hdoc])+
             pub headers: BTreeMap<String, Secret>,
+            $(#[doc = $kdoc])+
+            pub keys: BTreeMap<String, ProviderKey>,
+        }
+
+        /// One key of a provider's pool. `Debug` does not show it.
+        #[derive(Debug, Clone, PartialEq, Default)]
+        #[non_exhaustive]
+        pub struct ProviderKey {
+            $( $(#[doc = $kfdoc])+ pub $kfield: $ktype, )*
         }
 
         impl fmt::Debug for Provider {
@@ -189,6 +232,7 @@ macro_rules! options {
                 f.debug_struct("Provider")
                     $( .field(stringify!($pfield), &shown!($pkind, &self.$pfield)) )*
                     .field("headers", &self.headers)
+                    .field("keys", &self.keys)
                     .finish()
             }
         }
@@ -215,6 +259,7 @@ macro_rules! options {
                     shown.collect()
                 }
             ),
+            $( key_row!($kfield, $kkind, $kexample, [$($kfdoc)+]), )*
             $( price_row!($cfield, $cexample, $($cfdoc)+), )*
         ];
     };
@@ -248,6 +293,124 @@ options! {
             idle_timeout: Duration as Span = Duration::from_secs(60), example "90s";
             /// Longest time of one request as a whole.
             timeout: Duration as Span = Duration::from_secs(600), example "20m";
+        }
+
+        retry: RetrySettings {
+            //! Calls that failed and are tried again, wherever trying again is safe.
+            /// How many times the requests of one call may be sent in all, over every key, model, and repair.
+            max_attempts: u32 as Count = 3, example "5";
+            /// Longest wait before the first retry; the wait is drawn between zero and it.
+            min_delay: Duration as Span = Duration::from_millis(500), example "1s";
+            /// Longest wait that is drawn; a wait that the provider asks for may be longer.
+            max_delay: Duration as Span = Duration::from_secs(30), example "10s";
+            /// What the longest wait grows by from one retry to the next.
+            multiplier: f64 as Factor = 2.0, example "3";
+            /// Time after which no retry of one call begins.
+            max_time: Duration as Span = Duration::from_secs(300), example "1m";
+            /// Kinds of errors that are tried again; where it is not given, those that may pass.
+            on: Option<Vec<ErrorKind>> as ErrorKinds, example "rate_limit,timeout";
+            /// Tries again even after part of the answer was shown; what was shown is declared void.
+            recover_streams: bool as Flag = false, example "true";
+        }
+
+        fallback: Fallback {
+            //! Models that take over when one fails.
+            /// Models to ask in turn when the one asked for fails.
+            models: Vec<ModelId> as ModelIds, example "groq:llama-3.3-70b-versatile";
+            /// Kinds of errors after which the next model is asked.
+            on: Vec<ErrorKind> as ErrorKinds = vec![
+                ErrorKind::RateLimit, ErrorKind::QuotaExceeded, ErrorKind::TokenLimit, ErrorKind::Connection,
+                ErrorKind::Timeout, ErrorKind::Overloaded, ErrorKind::Truncated, ErrorKind::Authentication,
+                ErrorKind::Permission, ErrorKind::NotFound,
+            ], example "overloaded,timeout";
+            /// How long a model that failed is passed over while another can be asked.
+            remember: Duration as Span = Duration::from_secs(60), example "5m";
+        }
+
+        breaker: Breaker {
+            //! Circuit breakers: a model that mostly fails is left alone for a while.
+            /// Whether they are used.
+            enabled: bool as Flag = true, example "false";
+            /// Share of failed calls from which the circuit opens.
+            failure_rate: u32 as Percent = 50, example "80";
+            /// Calls that the window must hold before the share counts.
+            min_calls: u32 as Count = 20, example "5";
+            /// Time over which calls are counted.
+            window: Duration as Span = Duration::from_secs(60), example "30s";
+            /// Time for which an open circuit lets nothing through.
+            open_for: Duration as Span = Duration::from_secs(30), example "10s";
+            /// Calls that are let through to see whether the model answers again; all must end well.
+            probes: u32 as Count = 3, example "1";
+        }
+
+        rate_limit: RateLimit {
+            //! Where limits of requests and tokens are kept, and how; the limits themselves stand with the providers.
+            /// What keeps them: `memory:` for this process alone, or the URL of a Redis server for all that share it.
+            store: String as StoreUrl = "memory:".to_owned(), example "redis://localhost:6379";
+            /// What happens while that server is away.
+            on_outage: Outage as Outages = Outage::Local, example "fail";
+            /// What is learnt from the limits that providers tell in their headers.
+            learn: Learning as Learnings = Learning::Tighten, example "adopt";
+            /// Longest time that a call waits for its turn; it fails at once where it would be longer.
+            max_wait: Option<Duration> as Span, example "2m";
+        }
+
+        budget: Budget {
+            //! What may be spent; a call that could spend more is not made.
+            /// Money for one run.
+            run_cost: Option<Cost> as Money, example "0.50";
+            /// Tokens for one run.
+            run_tokens: Option<u32> as Count, example "200000";
+            /// Time for one run.
+            run_time: Option<Duration> as Span, example "10m";
+            /// On whose account the work is done; needed for a tenant's budget.
+            tenant: Option<String> as Text, example "acme";
+            /// Money for the tenant, in all.
+            tenant_cost: Option<Cost> as Money, example "100.00";
+            /// Tokens for the tenant, in all.
+            tenant_tokens: Option<u32> as Count, example "50000000";
+            /// Money for one day (UTC), over all runs of the store.
+            day_cost: Option<Cost> as Money, example "5.00";
+            /// Tokens for one day (UTC), over all runs of the store.
+            day_tokens: Option<u32> as Count, example "5000000";
+            /// What happens with models of unknown price where a budget in money holds.
+            unknown_price: UnknownPrice as UnknownPrices = UnknownPrice::Refuse, example "warn";
+        }
+
+        cache: Cache {
+            //! Answers that are kept and given again to the same request.
+            /// How the cache is used.
+            mode: CacheMode as CacheModes = CacheMode::Off, example "read_write";
+            /// Where answers are kept.
+            place: CachePlace as CachePlaces = CachePlace::Memory, example "store";
+            /// Memory for kept answers, in megabytes.
+            max_mb: u32 as Count = 64, example "256";
+            /// How long an answer is given again.
+            max_age: Duration as Span = Duration::from_secs(86_400), example "1h";
+        }
+
+        record: Record {
+            //! Runs that are kept in the store.
+            /// Whether single calls are kept too; workflows always are.
+            calls: bool as Flag = false, example "true";
+            /// Regular expressions; what they match is masked in everything that is exported.
+            redact: Vec<String> as Texts, example "[0-9]{16}";
+        }
+
+        replay: Replay {
+            //! Recorded calls that are answered without a network.
+            /// Whether a call that was not recorded fails; otherwise the next recorded answer is given with a warning.
+            strict: bool as Flag = true, example "false";
+        }
+
+        batch: Batch {
+            //! Many requests at once.
+            /// How many requests run at the same time.
+            max_concurrent: u32 as Count = 8, example "32";
+            /// What a failed request does to the others.
+            strategy: BatchStrategy as BatchStrategies = BatchStrategy::Continue, example "fail_fast";
+            /// How many times requests that failed in a way that may pass are tried again after all others.
+            retry_failed: u32 as Whole = 0, example "1";
         }
 
         python: Python {
@@ -296,9 +459,30 @@ options! {
         proxy: Option<String> as ProxyUrl, example "http://localhost:3128";
         /// Wire format that the provider speaks; needed for a new one.
         dialect: Option<String> as Text, example "openai-chat";
+        /// Requests a minute that may be sent; no limit is kept where it is not given.
+        requests_per_minute: Option<u32> as Count, example "500";
+        /// Tokens a minute, input and output together, that may be used; no limit is kept where it is not given.
+        tokens_per_minute: Option<u32> as Count, example "200000";
+        /// Requests that may be sent at once after a pause; a minute's worth where it is not given.
+        burst: Option<u32> as Count, example "20";
         headers {
             //! Headers that every request carries beside the usual ones, by lower-case name.
             example "Motet";
+        }
+        keys {
+            //! Several keys that share the work, by names of your own; they take the place of `api_key`.
+            /// The key itself.
+            api_key: Option<Secret> as Hidden, example "sk-0123456789abcdef";
+            /// Its share of the work beside the other keys; 1 where it is not given.
+            weight: Option<u32> as Count, example "2";
+            /// Name of the account or organisation whose limits the key shares with others of the same group.
+            group: Option<String> as Text, example "team-a";
+            /// Requests a minute that this key, or its group, may send.
+            requests_per_minute: Option<u32> as Count, example "500";
+            /// Tokens a minute, input and output together, that this key, or its group, may use.
+            tokens_per_minute: Option<u32> as Count, example "200000";
+            /// Requests that this key, or its group, may send at once after a pause; a minute's worth where not given.
+            burst: Option<u32> as Count, example "20";
         }
     }
     per_model {

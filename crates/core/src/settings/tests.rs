@@ -46,7 +46,9 @@ fn example_variable(option: &OptionRow) -> (String, String) {
     let value = if below.is_empty() {
         option.example.to_owned()
     } else {
-        below.iter().fold(format!("\"{}\"", option.example), |inner, key| format!("{{\"{key}\": {inner}}}"))
+        let whole = option.kind == "count";
+        let inner = if whole { option.example.to_owned() } else { format!("\"{}\"", option.example) };
+        below.iter().fold(inner, |inner, key| format!("{{\"{key}\": {inner}}}"))
     };
     (option.environment().replace("<NAME>", "LOCAL"), value)
 }
@@ -61,7 +63,12 @@ fn rest_of_price(option: &OptionRow) -> String {
 /// What `config show` must say of the example.
 fn example_shown(option: &OptionRow) -> String {
     match option.kind {
-        "list of directories" => r#"["data","/srv/shared"]"#.to_owned(),
+        kind if kind.starts_with("list of") => {
+            let commas = !kind.contains("texts");
+            let items: Vec<&str> =
+                if commas { option.example.split(',').collect() } else { vec![option.example] };
+            serde_json::to_string(&items).unwrap()
+        }
         _ if option.secret => Secret::new(option.example).masked(),
         _ => option.example.to_owned(),
     }

@@ -3,18 +3,64 @@
 //! Opens no connection.
 
 use motet_core::Secret;
-use motet_core::error::Result;
-use motet_core::settings::{Loaded, Provider as ProviderSettings};
+use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::settings::{Loaded, Provider as ProviderSettings, ProviderKey};
 use motet_providers::dialect::Profile;
 use motet_providers::provider::{Auth, AwsCredentials, ProviderConfig, ProviderRow, Proxy, Timeouts};
 use motet_providers::{dialects, driver, rows};
 
 use super::unknown_provider;
+use crate::layers::Key;
 
 /// A provider that can be asked.
 pub(super) struct Provider {
     pub(super) row: &'static ProviderRow,
+    /// How it is reached with its only key, or the first of several.
     pub(super) config: ProviderConfig,
+    /// Its keys, at least one, which is empty where it needs none.
+    pub(super) keys: Vec<(Key, Option<Secret>)>,
+}
+
+/// Name of a key that the settings give no name.
+const ONLY_KEY: &str = "default";
+
+fn keys(own: &ProviderSettings, only: Option<&Secret>) -> Vec<(Key, Option<Secret>)> {
+    let key = |name: &str, settings: &ProviderKey| Key {
+        name: name.to_owned(),
+        weight: settings.weight.unwrap_or(1),
+        group: settings.group.clone().unwrap_or_else(|| name.to_owned()),
+        requests_per_minute: settings.requests_per_minute.or(own.requests_per_minute),
+        tokens_per_minute: settings.tokens_per_minute.or(own.tokens_per_minute),
+        burst: settings.burst.or(own.burst),
+    };
+    if own.keys.is_empty() {
+        return vec![(key(ONLY_KEY, &ProviderKey::default()), only.cloned())];
+    }
+    own.keys.iter().map(|(name, settings)| (key(name, settings), settings.api_key.clone())).collect()
+}
+
+/// Puts a row, its settings, and its keys together.
+fn provider(row: &'static ProviderRow, own: ProviderSettings, loaded: &Loaded) -> Result<Provider> {
+    if let Some((name, _)) = own.keys.iter().find(|(_, key)| key.api_key.is_none()) {
+        let place = format!("providers.{}.keys.{name}.api_key", row.name);
+        return Err(Error::new(
+            ErrorKind::Configuration,
+            format!("the key `{name}` of `{}` is empty", row.name),
+        )
+        .with_hint(format!("set `{place}`, or remove the key")));
+    }
+    if !own.keys.is_empty() && own.api_key.is_some() {
+        return Err(Error::new(
+            ErrorKind::Configuration,
+            format!("`{}` has both `api_key` and `keys`", row.name),
+        )
+        .with_hint(format!("put the key under `providers.{}.keys` beside the others", row.name)));
+    }
+    let settings = own.clone();
+    let mut config = config(row, own, loaded);
+    let keys = keys(&settings, config.api_key.as_ref());
+    config.api_key = keys.first().and_then(|(_, secret)| secret.clone());
+    Ok(Provider { row, config, keys })
 }
 
 impl Provider {
@@ -47,11 +93,11 @@ pub(super) fn providers(loaded: &Loaded) -> Result<Vec<Provider>> {
         let own = settings.iter().find(|(name, _)| means(name, row)).map(|(_, own)| own.clone());
         let own = own.unwrap_or_default();
         let row = with_dialect(row, own.dialect.as_deref())?;
-        providers.push(Provider { row, config: config(row, own, loaded) });
+        providers.push(provider(row, own, loaded)?);
     }
     for (name, own) in settings.iter().filter(|(name, _)| !rows::ALL.iter().any(|row| means(name, row))) {
         let row = named_in_settings(name, own)?;
-        providers.push(Provider { row, config: config(row, own.clone(), loaded) });
+        providers.push(provider(row, own.clone(), loaded)?);
     }
     Ok(providers)
 }

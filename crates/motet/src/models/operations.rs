@@ -38,11 +38,7 @@ impl Table {
         context: &RunContext,
         request: &RerankRequest,
     ) -> Result<RerankResponse> {
-        let provider = request.model.provider();
-        if built_in::find(provider).is_some() {
-            return Err(unable(provider, "rerank"));
-        }
-        self.operations(provider)?.rerank(context, request).await
+        self.reranker(&request.model)?.rerank(context, request).await
     }
 
     /// Gives the names of the providers behind a network that are ready to be called.
@@ -67,7 +63,7 @@ impl Table {
         if built_in::find(provider).is_some() {
             return Ok(Health::works(provider, Duration::ZERO, None));
         }
-        let Provider { row, config } = self.provider(provider)?;
+        let Provider { row, config, .. } = self.provider(provider)?;
         if config.lacks_key(row) {
             let error = motet_providers::driver::check(row, config).err();
             return Ok(Health::fails(provider, HealthStatus::MissingKey, None, error.as_ref()));
@@ -89,7 +85,7 @@ impl Table {
     }
 
     fn operations(&self, provider: &str) -> Result<Operations> {
-        let Provider { row, config } = self.provider(provider)?;
+        let Provider { row, config, .. } = self.provider(provider)?;
         Operations::new(row, config, &self.clients)
     }
 }

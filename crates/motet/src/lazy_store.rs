@@ -1,0 +1,50 @@
+//! The store that the settings name, opened when somebody first needs it.
+//!
+//! Shared by the runtime and by those layers that keep books in the store.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::store::SharedStore;
+use tokio::sync::OnceCell;
+
+/// Opens the store once; cheap to clone.
+#[derive(Clone)]
+pub(crate) struct LazyStore(Arc<Inner>);
+
+struct Inner {
+    url: String,
+    directory: PathBuf,
+    cell: OnceCell<SharedStore>,
+}
+
+impl LazyStore {
+    pub(crate) fn new(url: String, directory: PathBuf) -> Self {
+        Self(Arc::new(Inner { url, directory, cell: OnceCell::new() }))
+    }
+
+    /// Uses this store instead of the one that the settings name.
+    ///
+    /// # Errors
+    /// `Conflict` when the store is open already.
+    pub(crate) fn set(&self, store: SharedStore) -> Result<()> {
+        self.0.cell.set(store).map_err(|_| Error::new(ErrorKind::Conflict, "the store is open already"))
+    }
+
+    /// Gives the store.
+    ///
+    /// # Errors
+    /// `Configuration` when the URL is wrong; `Store` when it cannot be opened.
+    pub(crate) async fn get(&self) -> Result<SharedStore> {
+        let open = || async {
+            let (url, directory) = (self.0.url.clone(), self.0.directory.clone());
+            let opened =
+                tokio::task::spawn_blocking(move || motet_persistence::open_in(&url, &directory)).await;
+            opened.map_err(|error| {
+                Error::new(ErrorKind::Internal, "opening the store broke off").with_source(error)
+            })?
+        };
+        self.0.cell.get_or_try_init(open).await.cloned()
+    }
+}
