@@ -18,6 +18,9 @@ pub mod trace;
 use async_trait::async_trait;
 use motet_core::Result;
 
+#[cfg(test)]
+mod tests;
+
 pub use call::{Answer, Ask, Bottom, Call, Chain, Next};
 pub use ending::{Ending, Endings, Outcome, Tally};
 pub use stack::{Place, Stack};
