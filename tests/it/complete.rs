@@ -299,3 +299,18 @@ fn a_provider_can_be_added_by_settings_alone() {
     assert_eq!(refused.code, Some(3));
     assert!(refused.stderr.contains("there is no provider `opnai`"), "{}", refused.stderr);
 }
+
+#[test]
+fn the_timeout_ends_the_whole_call_with_its_waits() {
+    let busy = Reply::json(429, &json!({"error": {"message": "slow down", "code": "rate_limit_exceeded"}}));
+    let begun = std::time::Instant::now();
+    let (done, requests) =
+        complete(busy.with_header("retry-after", "100"), &["--timeout", "300ms", "--output", "json"]);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "nobody waits in vain");
+    assert_eq!((done.code, requests.len()), (Some(1), 1), "{done:?}");
+    assert_eq!(
+        done.json().unwrap()["error"]["kind"],
+        "rate_limit",
+        "the provider's answer is the better news"
+    );
+}

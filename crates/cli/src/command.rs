@@ -11,7 +11,10 @@ mod provider;
 mod run;
 mod workflow;
 
+use std::time::Duration;
+
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use motet::core::settings::duration;
 use motet::{Error, ErrorKind, ModelId, Result};
 
 use crate::context::Context;
@@ -97,4 +100,9 @@ fn model_id(text: &str) -> Result<ModelId, String> {
         Some(hint) => format!("{error}: {hint}"),
         None => error.to_string(),
     })
+}
+
+/// Reads a length of time of the command line.
+fn length_of_time(text: &str) -> Result<Duration, String> {
+    duration::parse(text).map_err(|error| error.to_string())
 }

@@ -6,6 +6,7 @@ mod dry_run;
 use std::io::{IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{ArgMatches, Args};
 use futures::StreamExt as _;
@@ -20,7 +21,7 @@ use motet::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{Row, arguments, model_id};
+use super::{Row, arguments, length_of_time, model_id};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::printer::Printer;
@@ -61,6 +62,9 @@ struct Complete {
     /// Upper limit of output tokens
     #[arg(long, value_name = "TOKENS")]
     max_tokens: Option<u32>,
+    /// Longest time of the whole call, retries and waits included
+    #[arg(long, value_name = "DURATION", value_parser = length_of_time)]
+    timeout: Option<Duration>,
     /// Shows the request that would be sent, its secrets masked, and sends nothing; works without a key
     #[arg(long)]
     dry_run: bool,
@@ -95,7 +99,10 @@ fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
                 printer.note(&format!("warning: {message}"));
             }
         };
-        let run = RunContext::new().with_cancellation(cancellation).with_events(Arc::new(warn));
+        let mut run = RunContext::new().with_cancellation(cancellation).with_events(Arc::new(warn));
+        if let Some(timeout) = args.timeout {
+            run = run.with_timeout(timeout);
+        }
         let asked_for_json = matches!(request.output, Output::JsonSchema(_));
         if args.stream {
             let response = streamed(&runtime, &run, &request, printer).await?;

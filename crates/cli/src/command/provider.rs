@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Args, Subcommand};
 use futures::future::try_join_all;
-use motet::core::settings::duration;
 use motet::runtime::ProviderInfo;
 use motet::{Health, Result, RunContext};
 
-use super::{Row, arguments};
+use super::{Row, arguments, length_of_time};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::table::table;
@@ -38,13 +37,9 @@ enum Action {
         /// Names of providers; the command fails if one of them cannot be called
         names: Vec<String>,
         /// How long to wait for each
-        #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = patience)]
+        #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = length_of_time)]
         timeout: Duration,
     },
-}
-
-fn patience(text: &str) -> Result<Duration, String> {
-    duration::parse(text).map_err(|error| error.to_string())
 }
 
 fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
