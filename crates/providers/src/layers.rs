@@ -11,6 +11,7 @@ pub mod ending;
 pub mod fallback;
 pub mod key_pool;
 pub mod rate_limit;
+mod recovery;
 pub mod retry;
 pub mod stack;
 pub mod trace;
