@@ -15,6 +15,8 @@ mod recovery;
 pub mod retry;
 pub mod stack;
 pub mod trace;
+#[cfg(test)]
+mod trial;
 
 use async_trait::async_trait;
 use motet_core::Result;

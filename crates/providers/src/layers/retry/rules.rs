@@ -128,7 +128,7 @@ mod tests {
             assert!(drawn.iter().all(|wait| *wait <= most));
             for part in 0..8 {
                 let range = second * part..second * (part + 1);
-                let share = drawn.iter().filter(|wait| range.contains(wait)).count();
+                let share = drawn.iter().filter(|wait| range.contains(*wait)).count();
                 assert!((125..=400).contains(&share), "{share} of 2000 waits lie in second {part}");
             }
         }
