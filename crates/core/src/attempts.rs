@@ -65,7 +65,8 @@ impl Attempts {
     /// Tells whether a resend can be taken now.
     #[must_use]
     pub fn has_more(&self) -> bool {
-        self.left.load(Ordering::Relaxed) > self.kept.load(Ordering::Relaxed) && !self.is_over_after(Duration::ZERO)
+        self.left.load(Ordering::Relaxed) > self.kept.load(Ordering::Relaxed)
+            && !self.is_over_after(Duration::ZERO)
     }
 
     /// Keeps so many resends for models that have not been tried yet.

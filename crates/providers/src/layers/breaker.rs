@@ -106,7 +106,9 @@ fn verdict(ending: &Ending<'_>, context: &RunContext) -> Verdict {
     // Where the run itself was over, the model had no fair time to answer.
     let unfair = error.kind() == ErrorKind::Timeout && context.check().is_err();
     match error.kind() {
-        ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Overloaded | ErrorKind::Truncated if !unfair => {
+        ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Overloaded | ErrorKind::Truncated
+            if !unfair =>
+        {
             Verdict::Failed
         }
         _ => Verdict::Neither,
@@ -135,7 +137,8 @@ pub(super) fn is_open(error: &Error) -> bool {
 }
 
 fn refused(scope: &str, wait: Duration) -> Error {
-    let message = format!("`{scope}` mostly failed of late and is left alone for {:.1} s", wait.as_secs_f64());
+    let message =
+        format!("`{scope}` mostly failed of late and is left alone for {:.1} s", wait.as_secs_f64());
     Error::new(ErrorKind::Overloaded, message)
         .with_retry(Retry::After(wait))
         .with_hint(

@@ -118,7 +118,11 @@ struct Session<'a> {
 }
 
 impl<'a> Session<'a> {
-    fn new(parts: Arc<Parts>, (context, ask, attempts): (RunContext, Ask<'a>, Arc<Attempts>), first: Next) -> Self {
+    fn new(
+        parts: Arc<Parts>,
+        (context, ask, attempts): (RunContext, Ask<'a>, Arc<Attempts>),
+        first: Next,
+    ) -> Self {
         let mut session = Self { parts, context, ask, attempts, first, left: Vec::new(), asked: Vec::new() };
         let all = std::iter::once(None).chain((0..session.parts.others.len()).map(Some));
         let (failed, mut order): (Vec<_>, Vec<_>) =

@@ -130,7 +130,11 @@ impl Circuit {
     /// Makes a closed circuit whose time begins now.
     #[must_use]
     pub fn new(limits: Limits, now: Instant) -> Self {
-        let window = Window { start: now, part: (limits.window / PARTS).max(Duration::from_nanos(1)), counts: VecDeque::new() };
+        let window = Window {
+            start: now,
+            part: (limits.window / PARTS).max(Duration::from_nanos(1)),
+            counts: VecDeque::new(),
+        };
         Self { limits, inner: Mutex::new(Inner { era: 0, state: State::Closed, window }) }
     }
 
@@ -178,7 +182,8 @@ impl Circuit {
             (State::Closed, _) => {
                 inner.window.count(now, verdict == Verdict::Failed);
                 let (calls, failures) = inner.window.sums(now);
-                let many = u64::from(failures) * 100 >= u64::from(self.limits.failure_rate) * u64::from(calls);
+                let many =
+                    u64::from(failures) * 100 >= u64::from(self.limits.failure_rate) * u64::from(calls);
                 let opens = verdict == Verdict::Failed && many && calls >= self.limits.min_calls;
                 opens.then(|| inner.enter(open)).map(|()| CircuitState::Open)
             }

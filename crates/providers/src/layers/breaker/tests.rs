@@ -3,9 +3,9 @@ use motet_core::attempts::Attempts;
 use motet_core::{Delivery, Model as _};
 
 use super::*;
+use crate::layers::Stack;
 use crate::layers::retry::{Chance, RetryLayer, Rules};
 use crate::layers::trial::{Trial, ask, listening, request, with};
-use crate::layers::Stack;
 use crate::simulated::{self, Fault, Stage};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -38,7 +38,8 @@ fn busy() -> Fault {
 async fn failures_of_the_model_open_it_and_nothing_else_does() {
     for kind in ErrorKind::ALL {
         let opening =
-            [ErrorKind::Connection, ErrorKind::Timeout, ErrorKind::Overloaded, ErrorKind::Truncated].contains(kind);
+            [ErrorKind::Connection, ErrorKind::Timeout, ErrorKind::Overloaded, ErrorKind::Truncated]
+                .contains(kind);
         for stage in [Stage::InHeaders, Stage::MidStream] {
             let trial = broken(Fault::new(stage, *kind), 9);
             let (circuit, layer) = breaker(limits());
@@ -67,7 +68,10 @@ async fn an_open_circuit_says_when_to_come_again_and_counts_as_no_send() {
     attempts.first();
     let refused = ask(&stack, &with(&attempts), Delivery::Plain).await;
     let error = refused.error();
-    assert_eq!((error.kind(), error.retry_after(), trial.arrived()), (ErrorKind::Overloaded, Some(6 * SECOND), 2));
+    assert_eq!(
+        (error.kind(), error.retry_after(), trial.arrived()),
+        (ErrorKind::Overloaded, Some(6 * SECOND), 2)
+    );
     assert!(is_open(error) && error.hint().is_some_and(|hint| hint.contains("breaker.open_for")));
     assert!(error.message().contains("`simulated:a`") && error.message().contains("6.0 s"), "{error}");
     assert!(!is_open(&busy().error()));
@@ -84,7 +88,10 @@ async fn an_open_circuit_says_when_to_come_again_and_counts_as_no_send() {
             _ => None,
         })
         .collect();
-    assert_eq!(told, ["open", "half_open", "closed"].map(|state| ("simulated:a".to_owned(), state.to_owned())));
+    assert_eq!(
+        told,
+        ["open", "half_open", "closed"].map(|state| ("simulated:a".to_owned(), state.to_owned()))
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -89,7 +89,9 @@ async fn the_next_model_answers_and_is_named_in_the_answer() {
             .unwrap()
             .iter()
             .filter_map(|event| match event {
-                StreamEvent::FellBack { from, to, error } => Some((from.to_string(), to.to_string(), error.kind)),
+                StreamEvent::FellBack { from, to, error } => {
+                    Some((from.to_string(), to.to_string(), error.kind))
+                }
                 _ => None,
             })
             .collect();
@@ -149,14 +151,18 @@ async fn every_model_is_sent_to_once_and_all_resends_come_out_of_one_budget() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_is_asked_after_the_time_is_over() {
-    let late = Trial::new(simulated::Rules { latency: 101 * SECOND, always: busy(), ..simulated::Rules::new() });
+    let late =
+        Trial::new(simulated::Rules { latency: 101 * SECOND, always: busy(), ..simulated::Rules::new() });
     let mut bench = Bench::new([busy(), None, None]);
     bench.trials.insert("a", late);
     let came = bench.ask(Delivery::Plain).await;
     assert_eq!((came.error().kind(), bench.arrived()), (ErrorKind::Overloaded, [1, 0, 0]));
 
     let mut bench = Bench::new([busy(), None, None]);
-    bench.trials.insert("a", Trial::new(simulated::Rules { latency: 9 * SECOND, always: busy(), ..simulated::Rules::new() }));
+    bench.trials.insert(
+        "a",
+        Trial::new(simulated::Rules { latency: 9 * SECOND, always: busy(), ..simulated::Rules::new() }),
+    );
     let came = ask(&bench.stack(), &RunContext::new().with_timeout(8 * SECOND), Delivery::Plain).await;
     assert_eq!((came.error().kind(), bench.arrived()), (ErrorKind::Overloaded, [1, 0, 0]));
     assert!(bench.memory.why(&id("simulated:a")).is_none(), "the run's own end says nothing of the model");
@@ -213,7 +219,8 @@ async fn those_that_failed_are_asked_after_all_others() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_fits_no_model_makes_none_a_bad_one() {
-    let bench = Bench { max_attempts: 1, ..Bench::new([fault(Stage::InHeaders, ErrorKind::TokenLimit), None, None]) };
+    let bench =
+        Bench { max_attempts: 1, ..Bench::new([fault(Stage::InHeaders, ErrorKind::TokenLimit), None, None]) };
     for times in 1..=3 {
         bench.ask(Delivery::Plain).await;
         assert_eq!(bench.arrived(), [times, times, 0]);
@@ -225,7 +232,10 @@ async fn what_was_shown_is_declared_void_or_the_failure_is_final() {
     let broken = || fault(Stage::MidStream, ErrorKind::Overloaded);
     let bench = Bench { max_attempts: 1, ..Bench::new([broken(), None, None]) };
     let came = bench.ask(Delivery::Streamed).await;
-    assert_eq!((came.error().kind(), came.discarded(), bench.arrived()), (ErrorKind::Overloaded, 0, [1, 0, 0]));
+    assert_eq!(
+        (came.error().kind(), came.discarded(), bench.arrived()),
+        (ErrorKind::Overloaded, 0, [1, 0, 0])
+    );
     bench.ask(Delivery::Streamed).await;
     assert_eq!(bench.arrived(), [1, 1, 0], "it is kept in mind nevertheless");
 
@@ -249,10 +259,10 @@ async fn an_open_circuit_or_long_advice_is_not_waited_for_while_another_can_be_a
     (limits.min_calls, limits.open_for) = (1, 20 * SECOND);
     let circuit = Arc::new(Circuit::new(limits, Instant::now()));
     let mut bench = Bench { max_attempts: 9, ..Bench::new([None, None, None]) };
-    bench.trials.insert("a", Trial::new(simulated::Rules {
-        faults: [(0, busy().unwrap())].into(),
-        ..simulated::Rules::new()
-    }));
+    bench.trials.insert(
+        "a",
+        Trial::new(simulated::Rules { faults: [(0, busy().unwrap())].into(), ..simulated::Rules::new() }),
+    );
     bench.inside.insert("a", Arc::new(BreakerLayer::new(circuit, "simulated:a")));
     let start = Instant::now();
     let came = bench.ask(Delivery::Plain).await;
@@ -305,6 +315,7 @@ async fn what_is_no_chat_stays_with_its_model() {
     );
     let stack = Stack::new(Chain::new(vec![Arc::new(layer)], Bottom::None), 3, None);
     let request = motet_core::EmbedRequest::new(id("simulated:a"), vec!["text".to_owned()]);
-    let error = motet_core::embedding::Embedder::embed(&stack, &RunContext::new(), &request).await.unwrap_err();
+    let error =
+        motet_core::embedding::Embedder::embed(&stack, &RunContext::new(), &request).await.unwrap_err();
     assert_eq!((error.kind(), bench.arrived()), (ErrorKind::Internal, [0, 0, 0]));
 }

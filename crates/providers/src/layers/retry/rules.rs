@@ -132,7 +132,8 @@ mod tests {
                 assert!((125..=400).contains(&share), "{share} of 2000 waits lie in second {part}");
             }
         }
-        let seeded = || (0..9).scan(Chance::seeded(1), |chance, _| Some(chance.up_to(most))).collect::<Vec<_>>();
+        let seeded =
+            || (0..9).scan(Chance::seeded(1), |chance, _| Some(chance.up_to(most))).collect::<Vec<_>>();
         assert_eq!(seeded(), seeded());
         assert_eq!(Chance::default().up_to(Duration::ZERO), Duration::ZERO);
     }

@@ -83,14 +83,19 @@ async fn advice_that_does_not_fit_the_time_fails_at_once_and_is_handed_on() {
     let trial = Trial::new(rule());
     let start = Instant::now();
     let chain = trial.chain(vec![layer(rules())]);
-    let came =
-        ask(&Stack::new(chain, 3, Some(89 * SECOND)), &RunContext::new(), Delivery::Plain).await;
-    assert_eq!((came.error().retry_after(), start.elapsed(), trial.arrived()), (Some(advice), Duration::ZERO, 1));
+    let came = ask(&Stack::new(chain, 3, Some(89 * SECOND)), &RunContext::new(), Delivery::Plain).await;
+    assert_eq!(
+        (came.error().retry_after(), start.elapsed(), trial.arrived()),
+        (Some(advice), Duration::ZERO, 1)
+    );
 
     let trial = Trial::new(rule());
     let context = RunContext::new().with_timeout(60 * SECOND);
     let came = ask(&retried(&trial, rules(), 3), &context, Delivery::Plain).await;
-    assert_eq!((came.error().retry_after(), start.elapsed(), trial.arrived()), (Some(advice), Duration::ZERO, 1));
+    assert_eq!(
+        (came.error().retry_after(), start.elapsed(), trial.arrived()),
+        (Some(advice), Duration::ZERO, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -168,7 +173,11 @@ async fn what_was_shown_is_not_sent_again_unless_it_may_be_declared_void() {
 
     let trial = broken();
     let came = ask(&retried(&trial, rules(), 3), &RunContext::new(), Delivery::Plain).await;
-    assert_eq!((came.text(), trial.arrived(), came.discarded()), (text(), 2, 0), "a plain answer shows nothing");
+    assert_eq!(
+        (came.text(), trial.arrived(), came.discarded()),
+        (text(), 2, 0),
+        "a plain answer shows nothing"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,12 +237,7 @@ struct Silent;
 
 #[async_trait]
 impl motet_core::Model for Silent {
-    async fn open(
-        &self,
-        _: &RunContext,
-        _: &motet_core::ChatRequest,
-        _: Delivery,
-    ) -> Result<EventStream> {
+    async fn open(&self, _: &RunContext, _: &motet_core::ChatRequest, _: Delivery) -> Result<EventStream> {
         Ok(motet_core::event::ready_stream(vec![StreamEvent::TextDelta { part: 0, text: "half".into() }]))
     }
 }
@@ -268,7 +272,11 @@ impl RetryJudge for Words {
     }
 }
 
-async fn judged(judgements: Vec<Judgement>, faults: Vec<Fault>, max_attempts: u32) -> (Option<ErrorKind>, u64, Arc<Words>) {
+async fn judged(
+    judgements: Vec<Judgement>,
+    faults: Vec<Fault>,
+    max_attempts: u32,
+) -> (Option<ErrorKind>, u64, Arc<Words>) {
     let judge = Words::new(judgements);
     let trial = Trial::new(faulty(faults));
     let layer = RetryLayer::new(rules(), Chance::seeded(1), Some(Arc::clone(&judge) as Arc<dyn RetryJudge>));
@@ -283,7 +291,8 @@ async fn a_judge_decides_in_both_directions_and_within_the_attempts() {
     let wrong = || Fault::new(Stage::InHeaders, ErrorKind::InvalidRequest);
     let (outcome, arrived, _) = judged(vec![Judgement::Stop], vec![busy()], 3).await;
     assert_eq!((outcome, arrived), (Some(ErrorKind::Overloaded), 1));
-    let (outcome, arrived, judge) = judged(vec![Judgement::Again, Judgement::AsSet], vec![wrong(), busy()], 3).await;
+    let (outcome, arrived, judge) =
+        judged(vec![Judgement::Again, Judgement::AsSet], vec![wrong(), busy()], 3).await;
     assert_eq!((outcome, arrived), (None, 3));
     let heard = judge.heard.lock().unwrap().clone();
     assert_eq!(heard, [(1, ErrorKind::InvalidRequest, false), (2, ErrorKind::Overloaded, true)]);
@@ -330,7 +339,9 @@ impl Layer for Noting {
         let notes = Arc::clone(&self.0);
         call.on_end(move |ending| {
             notes.lock().unwrap().push(match ending.outcome {
-                Outcome::Done => format!("done with {:?}", ending.tally.usage.and_then(|usage| usage.output.into())),
+                Outcome::Done => {
+                    format!("done with {:?}", ending.tally.usage.and_then(|usage| usage.output.into()))
+                }
                 Outcome::Failed(error) => format!("failed with {}", error.kind()),
                 Outcome::Dropped => "dropped".to_owned(),
             });
