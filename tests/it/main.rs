@@ -13,6 +13,8 @@ mod engine;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod readme;

@@ -56,6 +56,7 @@ impl Accumulator {
                 self.request_id = request_id.or(self.request_id.take());
                 self.served_model = served_model.or(self.served_model.take());
             }
+            StreamEvent::AnsweredBy { model } => self.model = model,
             StreamEvent::TextDelta { part, text } => match self.part(part, || Part::text("")) {
                 Part::Text { text: whole, .. } => whole.push_str(&text),
                 other => return Err(misplaced("text", part, other)),
@@ -205,11 +206,14 @@ pub async fn fold(model: ModelId, mut events: EventStream) -> Result<ChatRespons
 /// Gives the events that fold into an answer again: how a recorded answer is shown as a stream.
 #[must_use]
 pub fn unfold(response: &ChatResponse) -> Vec<StreamEvent> {
-    let mut events = vec![StreamEvent::ResponseStarted {
-        response_id: response.response_id.clone(),
-        request_id: response.request_id.clone(),
-        served_model: response.served_model.clone(),
-    }];
+    let mut events = vec![
+        StreamEvent::AnsweredBy { model: response.model.clone() },
+        StreamEvent::ResponseStarted {
+            response_id: response.response_id.clone(),
+            request_id: response.request_id.clone(),
+            served_model: response.served_model.clone(),
+        },
+    ];
     for (place, part) in (0u32..).zip(&response.message.parts) {
         unfold_part(place, part, &mut events);
     }

@@ -50,7 +50,7 @@ impl Attempts {
     /// Takes a resend that was kept for a model that has not been tried, even when no other is left.
     #[must_use]
     pub fn kept(&self, delay: Duration) -> Option<u32> {
-        if self.remaining().is_some_and(|remaining| remaining < delay) {
+        if self.is_over_after(delay) {
             return None;
         }
         let lower = |count: u32| count.checked_sub(1);
@@ -62,13 +62,35 @@ impl Attempts {
         Some(self.first())
     }
 
+    /// Tells whether a resend can be taken now.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.left.load(Ordering::Relaxed) > self.kept.load(Ordering::Relaxed)
+            && !self.is_over_after(Duration::ZERO)
+    }
+
     /// Keeps so many resends for models that have not been tried yet.
     pub fn keep(&self, resends: u32) {
         self.kept.store(resends, Ordering::Relaxed);
     }
 
+    /// Tells whether another model is asked when this one fails.
+    #[must_use]
+    pub fn keeps_any(&self) -> bool {
+        self.kept.load(Ordering::Relaxed) > 0
+    }
+
+    /// Takes back a send that was counted and not made; the attempt stays used, so that nobody asks without end.
+    pub fn not_sent(&self) {
+        let _ = self.sent.try_update(Ordering::Relaxed, Ordering::Relaxed, |sent| sent.checked_sub(1));
+    }
+
+    fn is_over_after(&self, delay: Duration) -> bool {
+        self.remaining().is_some_and(|remaining| remaining.is_zero() || remaining < delay)
+    }
+
     fn take(&self, keep: u32, delay: Duration) -> Option<u32> {
-        if self.remaining().is_some_and(|remaining| remaining < delay) {
+        if self.is_over_after(delay) {
             return None;
         }
         let lower = |left: u32| if left > keep { left.checked_sub(1) } else { None };
@@ -113,5 +135,18 @@ mod tests {
         attempts.first();
         assert_eq!(attempts.again(Duration::from_secs(11)), None);
         assert_eq!(attempts.again(Duration::from_secs(9)), Some(2));
+        let over = Attempts::new(9, Some(Duration::ZERO));
+        over.keep(1);
+        assert_eq!(over.again(Duration::ZERO), None, "nothing fits into no time");
+        assert_eq!(over.kept(Duration::ZERO), None);
+    }
+
+    #[test]
+    fn a_send_that_was_not_made_is_not_counted_and_its_attempt_is_used() {
+        let attempts = Attempts::new(2, None);
+        attempts.first();
+        attempts.not_sent();
+        assert_eq!(attempts.again(Duration::ZERO), Some(1));
+        assert_eq!((attempts.again(Duration::ZERO), attempts.sent()), (None, 1));
     }
 }

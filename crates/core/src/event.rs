@@ -35,6 +35,11 @@ pub enum StreamEvent {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         served_model: Option<String>,
     },
+    /// Whose answer follows, where it may be another model than the one asked.
+    AnsweredBy {
+        /// The model.
+        model: ModelId,
+    },
     /// More visible text.
     TextDelta {
         /// Place in the message.

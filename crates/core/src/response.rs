@@ -21,7 +21,7 @@ pub struct ChatResponse {
     /// Tokens used; `None` where the provider did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
-    /// The model that was asked.
+    /// The model that answered: the one that was asked, or the one that took over.
     pub model: ModelId,
     /// The model that answered, in the provider's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use motet_core::ModelId;
 use motet_core::error::Result;
 use motet_core::settings::Loaded;
+use motet_providers::layers::breaker::CircuitSnapshot;
+use motet_providers::layers::retry::RetryJudge;
 use motet_providers::layers::trace::TraceLayer;
 use motet_providers::layers::{Bottom, Chain, Layer, Place, Stack};
 
@@ -23,7 +25,7 @@ use crate::lazy_store::LazyStore;
 use crate::models::Table;
 
 /// What is asked of the model that a stack is made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Task {
     Chat,
     Embed,
@@ -36,6 +38,7 @@ pub(crate) struct Layers {
     table: Weak<Table>,
     own: Mutex<Vec<(Place, Arc<dyn Layer>)>>,
     retry: retry::Parts,
+    fallback: fallback::Parts,
     breaker: breaker::Parts,
     keys: keys::Parts,
     budget: budget::Parts,
@@ -46,6 +49,7 @@ impl Layers {
     pub(crate) fn new(loaded: &Loaded, store: &LazyStore) -> Result<Self> {
         Ok(Self {
             retry: retry::Parts::new(loaded)?,
+            fallback: fallback::Parts::new(loaded),
             breaker: breaker::Parts::new(loaded)?,
             keys: keys::Parts::new(loaded)?,
             budget: budget::Parts::new(loaded, store)?,
@@ -66,6 +70,16 @@ impl Layers {
         self.own.lock().unwrap_or_else(PoisonError::into_inner).push((place, layer));
     }
 
+    /// Has a user's own judge decide what is tried again.
+    pub(crate) fn judge_retries(&self, judge: Arc<dyn RetryJudge>) {
+        self.retry.judge(judge);
+    }
+
+    /// Gives every circuit breaker as it stands, by what it stands before.
+    pub(crate) fn circuits(&self) -> Vec<(String, CircuitSnapshot)> {
+        self.breaker.snapshots()
+    }
+
     fn own(&self, place: Place) -> Vec<Arc<dyn Layer>> {
         let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
         own.iter().filter(|(at, _)| *at == place).map(|(_, layer)| Arc::clone(layer)).collect()
@@ -76,7 +90,7 @@ impl Layers {
         let mut layers = self.own(Place::Outermost);
         layers.extend(self.budget.layer(self, id)?);
         layers.extend(self.cache.layer(task));
-        layers.extend(fallback::layer(&self.loaded, &self.table, task)?);
+        layers.extend(self.fallback.layer(id, &self.table, task)?);
         let (more, bottom) = self.below(id, task, keys)?;
         layers.extend(more);
         let retry = &self.loaded.settings.retry;

@@ -77,8 +77,9 @@ impl Table {
     }
 
     pub(crate) fn add(&self, id: ModelId, model: Arc<dyn Model>) {
-        self.added.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), model);
-        self.made.forget(&id);
+        self.added.lock().unwrap_or_else(PoisonError::into_inner).insert(id, model);
+        // Others may fall back to it.
+        self.made.forget_all();
     }
 
     pub(crate) fn providers(&self) -> Vec<ProviderInfo> {
@@ -163,7 +164,6 @@ impl Table {
     ///
     /// # Errors
     /// `Configuration` when the provider is unknown or its key is missing.
-    #[expect(dead_code, reason = "the fallback layer asks for it")]
     pub(crate) fn model_chain(&self, id: &ModelId) -> Result<Chain> {
         self.layers.model_chain(id, Task::Chat, self.chat_keys(id)?)
     }
@@ -239,8 +239,8 @@ impl<T: ?Sized> Default for Made<T> {
 }
 
 impl<T: ?Sized> Made<T> {
-    fn forget(&self, id: &ModelId) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+    fn forget_all(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn get_or_make(&self, id: &ModelId, make: impl FnOnce() -> Result<Arc<T>>) -> Result<Arc<T>> {

@@ -16,6 +16,8 @@ use motet_core::settings::{Loaded, Settings, Sources};
 use motet_core::store::SharedStore;
 use motet_core::{ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, ModelId, RunContext, StreamEvent};
 use motet_providers::driver::DryRun;
+use motet_providers::layers::breaker::CircuitSnapshot;
+use motet_providers::layers::retry::RetryJudge;
 use motet_providers::layers::{Layer, Place};
 use motet_providers::python::{PythonConfig, PythonExecute};
 use motet_workflows::methods::{self, Methods};
@@ -94,6 +96,19 @@ impl Runtime {
     /// Layers of one place stand in the order they were added, the first outermost.
     pub fn add_layer(&self, place: Place, layer: Arc<dyn Layer>) {
         self.0.models.layers.add(place, layer);
+    }
+
+    /// Has your own judge decide which failures are tried again, in the place of `retry.on`; it must be set before the
+    /// model is first called.
+    pub fn judge_retries(&self, judge: Arc<dyn RetryJudge>) {
+        self.0.models.layers.judge_retries(judge);
+    }
+
+    /// Gives the circuit breaker of every model that was called, or that one called may fall back to, by the names that
+    /// [`StreamEvent::CircuitChanged`] uses.
+    #[must_use]
+    pub fn circuits(&self) -> Vec<(String, CircuitSnapshot)> {
+        self.0.models.layers.circuits()
     }
 
     /// Gives the settings and where each came from.

@@ -11,9 +11,12 @@ pub mod ending;
 pub mod fallback;
 pub mod key_pool;
 pub mod rate_limit;
+mod recovery;
 pub mod retry;
 pub mod stack;
 pub mod trace;
+#[cfg(test)]
+mod trial;
 
 use async_trait::async_trait;
 use motet_core::Result;

@@ -125,6 +125,21 @@ fn discarded_output_is_forgotten() {
 }
 
 #[test]
+fn the_answer_is_of_the_model_that_took_over_also_when_it_is_told_again() {
+    let other: ModelId = "other:model".parse().unwrap();
+    let mut accumulator = Accumulator::new(model());
+    accumulator.push(StreamEvent::AnsweredBy { model: other.clone() }).unwrap();
+    accumulator.push(StreamEvent::ReasoningDelta { part: 0, text: "hm".into() }).unwrap();
+    accumulator.push(StreamEvent::Finished { reason: FinishReason::Stop, raw: None }).unwrap();
+    let response = accumulator.finish().unwrap();
+    let Some(Part::Reasoning(Reasoning { opaque: Some(opaque), .. })) = response.message.parts.first() else {
+        panic!()
+    };
+    assert_eq!((&response.model, opaque.provider.as_str()), (&other, "other"));
+    assert_eq!(folded(unfold(&response)), response);
+}
+
+#[test]
 fn a_piece_at_a_foreign_place_is_a_defect() {
     let mut accumulator = Accumulator::new(model());
     accumulator.push(StreamEvent::TextDelta { part: 0, text: "a".into() }).unwrap();

@@ -104,13 +104,15 @@ pub struct Call<'a> {
     pub attempts: Arc<Attempts>,
     /// Those who want to know how it ends.
     pub endings: Endings,
+    /// True when a layer further out has counted the first send already, and said by which right it is made.
+    pub counted: bool,
 }
 
 impl<'a> Call<'a> {
     /// Begins a call.
     #[must_use]
     pub fn new(context: RunContext, ask: Ask<'a>, attempts: Arc<Attempts>) -> Self {
-        Self { context, ask, attempts, endings: Endings::default() }
+        Self { context, ask, attempts, endings: Endings::default(), counted: false }
     }
 
     /// Has an observer told once how the call ended, however it did: also when the answer is dropped.

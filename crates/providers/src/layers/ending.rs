@@ -89,3 +89,35 @@ impl Endings {
         }
     }
 }
+
+/// Those who want to know how a call ends, told exactly once: at the latest when this is dropped.
+pub(super) struct Observed {
+    /// What was counted so far.
+    pub(super) tally: Tally,
+    endings: Option<Endings>,
+}
+
+impl Observed {
+    pub(super) fn new(endings: Endings) -> Self {
+        Self { tally: Tally::default(), endings: Some(endings) }
+    }
+
+    /// Tells whether nobody is left to be told.
+    pub(super) fn is_idle(&self) -> bool {
+        self.endings.as_ref().is_none_or(Endings::is_empty)
+    }
+
+    /// Tells how the call ended, unless that was told before.
+    pub(super) fn end(&mut self, outcome: Outcome<'_>) {
+        if let Some(endings) = self.endings.take() {
+            endings.tell(&Ending { outcome, tally: &self.tally });
+        }
+    }
+}
+
+impl Drop for Observed {
+    fn drop(&mut self) {
+        let outcome = if self.tally.finished { Outcome::Done } else { Outcome::Dropped };
+        self.end(outcome);
+    }
+}

@@ -18,7 +18,7 @@ use motet_core::{
 };
 
 use super::call::{Answer, Ask, Call, Chain};
-use super::ending::{Ending, Endings, Outcome, Tally};
+use super::ending::{Endings, Observed, Outcome, Tally};
 
 /// Where a user's own layer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +56,8 @@ impl Stack {
     async fn call(&self, context: &RunContext, ask: Ask<'_>) -> Result<Answer> {
         let attempts = context.attempts_or(|| Attempts::new(self.max_attempts, self.max_time));
         let call = Call::new(context.clone(), ask, attempts);
-        let endings = call.endings.clone();
-        let answer = self.chain.start().call(call).await;
-        ended(answer, endings)
+        let observed = Observed::new(call.endings.clone());
+        observe(self.chain.start().call(call).await, observed)
     }
 
     /// Ranks documents.
@@ -74,45 +73,44 @@ impl Stack {
 }
 
 /// Tells the observers of a call how it ended: now, or when its stream does.
-pub(super) fn ended(answer: Result<Answer>, endings: Endings) -> Result<Answer> {
-    if endings.is_empty() {
+pub(super) fn observe(answer: Result<Answer>, mut observed: Observed) -> Result<Answer> {
+    if observed.is_idle() {
         return answer;
     }
-    let (outcome, tally) = match &answer {
-        Ok(Answer::Events(_)) => {
-            return answer.map(|answer| match answer {
-                Answer::Events(stream) => Answer::Events(watched(stream, endings)),
-                other => other,
-            });
+    match answer {
+        Ok(Answer::Events(stream)) => Ok(Answer::Events(Box::pin(Watched { stream, observed }))),
+        other => {
+            tell(&other, &mut observed);
+            other
         }
-        Ok(Answer::Vectors(response)) => (Outcome::Done, Tally::of_vectors(response)),
+    }
+}
+
+/// Tells the observers of a call that was answered otherwise than by a stream.
+pub(super) fn tell(answer: &Result<Answer>, observed: &mut Observed) {
+    match answer {
+        Ok(Answer::Vectors(response)) => {
+            observed.tally = Tally::of_vectors(response);
+            observed.end(Outcome::Done);
+        }
         Ok(Answer::Ranking(response)) => {
-            (Outcome::Done, Tally { usage: response.usage, finished: true, ..Tally::default() })
+            observed.tally = Tally { usage: response.usage, finished: true, ..Tally::default() };
+            observed.end(Outcome::Done);
         }
-        Err(error) => (Outcome::Failed(error), Tally::default()),
-    };
-    endings.tell(&Ending { outcome, tally: &tally });
-    answer
+        Ok(Answer::Events(_)) => {}
+        Err(error) => observed.end(Outcome::Failed(error)),
+    }
 }
 
 /// Tells observers how a stream ended.
 #[must_use]
 pub fn watched(stream: EventStream, endings: Endings) -> EventStream {
-    Box::pin(Watched { stream, tally: Tally::default(), endings: Some(endings) })
+    Box::pin(Watched { stream, observed: Observed::new(endings) })
 }
 
 struct Watched {
     stream: EventStream,
-    tally: Tally,
-    endings: Option<Endings>,
-}
-
-impl Watched {
-    fn end(&mut self, outcome: Outcome<'_>) {
-        if let Some(endings) = self.endings.take() {
-            endings.tell(&Ending { outcome, tally: &self.tally });
-        }
-    }
+    observed: Observed,
 }
 
 impl Stream for Watched {
@@ -121,22 +119,25 @@ impl Stream for Watched {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let item = std::task::ready!(self.stream.as_mut().poll_next(context));
         match &item {
-            Some(Ok(event)) => self.tally.note(event),
-            Some(Err(error)) => self.end(Outcome::Failed(error)),
-            None if self.tally.finished => self.end(Outcome::Done),
-            None => {
-                let cut = Error::new(ErrorKind::Truncated, "the answer ended before it was complete");
-                self.end(Outcome::Failed(&cut));
-            }
+            Some(Ok(event)) => self.observed.tally.note(event),
+            Some(Err(error)) => self.observed.end(Outcome::Failed(error)),
+            None if self.observed.tally.finished => self.observed.end(Outcome::Done),
+            None => self.observed.end(Outcome::Failed(&cut())),
         }
         Poll::Ready(item)
     }
 }
 
-impl Drop for Watched {
-    fn drop(&mut self) {
-        let outcome = if self.tally.finished { Outcome::Done } else { Outcome::Dropped };
-        self.end(outcome);
+/// Makes the error for an answer whose stream ended before it did.
+pub(super) fn cut() -> Error {
+    Error::new(ErrorKind::Truncated, "the answer ended before it was complete")
+}
+
+/// Gives the events of a chat's answer.
+pub(super) fn events(answer: Answer) -> Result<EventStream> {
+    match answer {
+        Answer::Events(stream) => Ok(stream),
+        _ => Err(wrong_answer()),
     }
 }
 
@@ -153,10 +154,7 @@ impl Model for Stack {
         delivery: Delivery,
     ) -> Result<EventStream> {
         let ask = Ask::Chat { request: Cow::Borrowed(request), delivery };
-        match self.call(context, ask).await? {
-            Answer::Events(stream) => Ok(stream),
-            _ => Err(wrong_answer()),
-        }
+        events(self.call(context, ask).await?)
     }
 }
 

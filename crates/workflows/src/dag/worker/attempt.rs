@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use motet_core::attempts::Attempts;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::StreamEvent;
 use motet_core::id::content_hash;
@@ -255,6 +256,10 @@ async fn call(
     }
     if let Some(timeout) = spec.timeout {
         context = context.with_timeout(timeout);
+    }
+    if spec.retry.max_attempts > 1 {
+        // The task tries again itself; calls that did so too would multiply its attempts.
+        context = context.with_attempts(Arc::new(Attempts::new(1, None)));
     }
     let models = [&definition.settings.model, &definition.spec.model, &shared.config.default_model];
     let call = MethodCall {
