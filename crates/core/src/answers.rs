@@ -18,7 +18,7 @@ pub trait AnswerStore: Send + Sync {
     /// `Store` when it cannot be read.
     async fn find(&self, keys: &[String]) -> Result<Vec<Option<KeptAnswer>>>;
 
-    /// Keeps answers, and removes the oldest ones until no more bytes are kept than allowed.
+    /// Keeps answers, ends the leases on them, and removes the oldest ones until no more bytes are kept than allowed.
     ///
     /// # Errors
     /// `Store` when it cannot be written.

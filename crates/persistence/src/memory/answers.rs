@@ -59,6 +59,7 @@ impl State {
             return;
         }
         self.remove(&answer.key, &mut Removed::default());
+        self.leases.remove(&answer.key);
         self.newest += 1;
         self.bytes += bytes;
         let kept =

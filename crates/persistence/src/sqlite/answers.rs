@@ -112,6 +112,7 @@ fn keep(session: &Session<'_>, answers: Vec<NewAnswer>, rules: KeepRules) -> Res
         if bytes > signed(rules.most_bytes) || (!rules.replace && holds()?) {
             continue;
         }
+        execute(connection, "DELETE FROM answer_lease WHERE key = ?1", [&answer.key])?;
         sum += bytes - remove(connection, &answer.key)?;
         let until = now.after(answer.max_age);
         execute(connection, INSERT, params![answer.key, now.0, until.0, bytes, answer.body])?;
