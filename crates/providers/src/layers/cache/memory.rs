@@ -55,6 +55,8 @@ impl Memory {
             .unwrap_or_else(|| Instant::now() + Duration::from_hours(24 * 365));
         let bytes = u32::try_from(bytes + OVERHEAD).unwrap_or(u32::MAX);
         self.cache.insert(key, Entry { kept, until, bytes });
+        // Otherwise what is over the bound stays until later, and answers are large.
+        self.cache.run_pending_tasks();
     }
 
     /// Gives the bytes kept, once everything due is removed.

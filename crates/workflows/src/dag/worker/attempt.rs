@@ -256,6 +256,9 @@ async fn call(
     if let Some(timeout) = spec.timeout {
         context = context.with_timeout(timeout);
     }
+    if let Some(mode) = spec.cache {
+        context = context.with_cache(mode);
+    }
     let models = [&definition.settings.model, &definition.spec.model, &shared.config.default_model];
     let call = MethodCall {
         params,
