@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod arrows;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod complete;
 #[cfg(test)]
 mod corpus;

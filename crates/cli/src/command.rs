@@ -1,5 +1,6 @@
 //! Every command, as rows: one file below this one and one row in [`ROWS`].
 
+mod cache;
 mod check;
 mod complete;
 mod completions;
@@ -38,6 +39,7 @@ const ROWS: &[Row] = &[
     check::ROW,
     workflow::ROW,
     log::ROW,
+    cache::ROW,
     provider::ROW,
     model::ROW,
     config::ROW,

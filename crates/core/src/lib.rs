@@ -3,6 +3,7 @@
 //! Does no I/O: it opens no file, no socket, and no database, and imports no async runtime.
 
 pub mod accumulate;
+pub mod answers;
 pub mod attempts;
 pub mod budget;
 pub mod context;

@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::answers::AnswerStore;
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::{Millis, RunId, WorkerId};
 use crate::run_log::Record;
@@ -82,6 +83,11 @@ pub trait Store: Send + Sync {
 
     /// Tells what this store can do.
     fn capabilities(&self) -> Capabilities;
+
+    /// Gives where answers are kept; `None` where this store keeps none.
+    fn answers(&self) -> Option<&dyn AnswerStore> {
+        None
+    }
 }
 
 /// A shared store.

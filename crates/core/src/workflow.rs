@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Retry, duration_ms};
 use crate::model_id::ModelId;
+use crate::settings::CacheMode;
 
 /// A graph of tasks. Stored with every run that it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -76,6 +77,9 @@ pub struct TaskSpec {
     /// What its failure means for the rest.
     #[serde(default, skip_serializing_if = "OnFailure::is_fail")]
     pub on_failure: OnFailure,
+    /// How the cache of model answers is used; the setting's value where `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<CacheMode>,
     /// Free facts, kept with the task.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,

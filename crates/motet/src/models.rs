@@ -215,6 +215,11 @@ impl Table {
         found.ok_or_else(|| unknown_provider(name))
     }
 
+    /// Gives what tells a model's server from the one that its provider's name usually means; `None` where nothing does.
+    pub(crate) fn server(&self, id: &ModelId) -> Option<String> {
+        self.provider(id.provider()).ok()?.server()
+    }
+
     fn price(&self, id: &ModelId) -> Option<Price> {
         self.prices.get(id).copied().or_else(|| prices::listed(id))
     }

@@ -10,6 +10,7 @@ use motet_core::run_log::{Entry, StepKind};
 use motet_core::store::{Run, RunState, SharedStore, Task, TaskState};
 use motet_core::usage::{Cost, Usage};
 use motet_core::workflow::WorkflowSpec;
+use motet_providers::layers::cache::CACHED;
 use motet_workflows::dag::reference::substitute;
 use motet_workflows::dag::scope::{RunScope, TaskResult};
 use serde::{Serialize, Serializer};
@@ -34,7 +35,9 @@ pub struct RunReport {
     pub tasks: Vec<TaskReport>,
     /// Model calls that were recorded.
     pub model_calls: u32,
-    /// Tokens of all model calls.
+    /// Model calls that were answered from the cache.
+    pub cached_calls: u32,
+    /// Tokens of all model calls that were not.
     pub usage: Usage,
     /// What all model calls cost, written as US dollars; null when a price is unknown.
     #[serde(serialize_with = "dollars")]
@@ -89,6 +92,7 @@ pub(crate) async fn report(store: &SharedStore, id: &RunId) -> Result<RunReport>
     Ok(RunReport {
         outputs,
         model_calls: ledger.calls,
+        cached_calls: ledger.cached,
         usage: ledger.usage,
         cost: ledger.cost,
         seconds: summary.ended_at.unwrap_or_else(Millis::now).since(summary.created_at).as_secs_f64(),
@@ -156,13 +160,14 @@ fn task_result(task: &Task, result: Option<Value>) -> TaskResult {
 /// What the journal says was used and paid.
 struct Ledger {
     calls: u32,
+    cached: u32,
     usage: Usage,
     cost: Option<Cost>,
 }
 
 impl Ledger {
     async fn read(store: &SharedStore, run: &RunId) -> Result<Self> {
-        let mut ledger = Self { calls: 0, usage: Usage::default(), cost: Some(Cost::ZERO) };
+        let mut ledger = Self { calls: 0, cached: 0, usage: Usage::default(), cost: Some(Cost::ZERO) };
         let mut kinds: HashMap<(u32, Arc<str>), StepKind> = HashMap::new();
         let mut after = 0;
         loop {
@@ -189,7 +194,11 @@ impl Ledger {
             Error::new(ErrorKind::Store, "a recorded answer cannot be read").with_source(error)
         })?;
         self.calls += 1;
-        self.usage += response.usage.unwrap_or_default();
+        if response.metadata.contains_key(CACHED) {
+            self.cached += 1;
+        } else {
+            self.usage += response.usage.unwrap_or_default();
+        }
         self.cost = self.cost.zip(response.cost).map(|(sum, cost)| sum + cost);
         Ok(())
     }

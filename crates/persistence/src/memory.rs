@@ -2,11 +2,14 @@
 //!
 //! Holds nothing but maps behind one lock that is never held across an await.
 
+mod answers;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use motet_core::answers::AnswerStore;
 use motet_core::error::{ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
 use motet_core::run_log::Record;
@@ -24,6 +27,7 @@ use crate::wake::Wake;
 pub struct MemoryStore {
     state: Mutex<State>,
     wake: Wake,
+    answers: answers::Answers,
 }
 
 #[derive(Debug, Default)]
@@ -390,6 +394,10 @@ impl Store for MemoryStore {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities { name: "memory", durability: Durability::None, multi_process: false }
+    }
+
+    fn answers(&self) -> Option<&dyn AnswerStore> {
+        Some(&self.answers)
     }
 }
 

@@ -3,6 +3,7 @@
 //! Several processes may open the same file. Which task becomes ready when is not decided here but in
 //! `motet_core::schedule`.
 
+mod answers;
 mod clock;
 mod columns;
 mod commands;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use motet_core::answers::AnswerStore;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::id::RunId;
 use motet_core::run_log::Record;
@@ -230,6 +232,10 @@ impl Store for SqliteStore {
             Synchronous::Normal => Durability::Process,
         };
         Capabilities { name: "sqlite", durability, multi_process: true }
+    }
+
+    fn answers(&self) -> Option<&dyn AnswerStore> {
+        Some(self)
     }
 }
 

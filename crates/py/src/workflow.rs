@@ -223,6 +223,8 @@ pub(crate) struct Report {
     tasks: Vec<Py<TaskResult>>,
     /// Recorded model calls.
     model_calls: u32,
+    /// Those of them that were answered from the cache.
+    cached_calls: u32,
     /// Tokens of all model calls.
     usage: Py<Usage>,
     /// US dollars of all model calls.
@@ -243,6 +245,7 @@ impl Report {
             outputs: to_python(py, &Value::Object(report.outputs))?.unbind(),
             tasks: results.iter().map(task).collect::<PyResult<_>>()?,
             model_calls: report.model_calls,
+            cached_calls: report.cached_calls,
             usage: Py::new(py, Usage(report.usage))?,
             cost: report.cost.map(Cost::dollars),
             cost_nanos: report.cost.map(Cost::nanos),

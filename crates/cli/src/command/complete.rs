@@ -14,6 +14,7 @@ use motet::agents::structured;
 use motet::core::accumulate::Accumulator;
 use motet::core::request::{Output, ReasoningEffort};
 use motet::core::response::FinishReason;
+use motet::core::settings::CacheMode;
 use motet::written;
 use motet::{
     ChatRequest, ChatResponse, Delivery, Error, ErrorKind, Message, ModelId, Part, Result, RunContext,
@@ -68,6 +69,9 @@ struct Complete {
     /// Shows the request that would be sent, its secrets masked, and sends nothing; works without a key
     #[arg(long)]
     dry_run: bool,
+    /// How kept answers are used: off, read, write, read_write, or refresh; the setting `cache.mode` where it is left out
+    #[arg(long, value_name = "MODE", value_parser = cache_mode)]
+    cache: Option<CacheMode>,
     /// How hard a reasoning model should think: none, minimal, low, medium, high, or xhigh
     #[arg(long, value_parser = effort)]
     reasoning_effort: Option<ReasoningEffort>,
@@ -78,6 +82,10 @@ fn effort(text: &str) -> Result<ReasoningEffort, String> {
         .map_err(|_| "use none, minimal, low, medium, high, or xhigh".to_owned())
 }
 
+fn cache_mode(text: &str) -> Result<CacheMode, String> {
+    CacheMode::find(text).ok_or_else(|| "use off, read, write, read_write, or refresh".to_owned())
+}
+
 fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
     let args: Complete = arguments(matches)?;
     if let (Some(url), Some(model)) = (&args.base_url, &args.model) {
@@ -85,6 +93,9 @@ fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
     } else if args.base_url.is_some() {
         return Err(Error::new(ErrorKind::Configuration, "`--base-url` needs `--model`")
             .with_hint("name the provider whose address it is, for example `--model custom:my-model`"));
+    }
+    if let Some(mode) = args.cache {
+        context.set("cache.mode", mode.as_str(), "flag --cache");
     }
     let runtime = context.runtime()?;
     let request = request(&args, &runtime)?;

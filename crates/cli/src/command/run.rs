@@ -122,8 +122,12 @@ fn outputs(outputs: &Map<String, Value>) -> String {
 fn summary(report: &RunReport) -> String {
     let count = |state| report.tasks.iter().filter(|task| task.state == state).count();
     let cost = report.cost.map_or("cost unknown".to_owned(), |cost| cost.to_string());
+    let cached = match report.cached_calls {
+        0 => String::new(),
+        calls => format!(" ({calls} from the cache)"),
+    };
     let mut line = format!(
-        "run {} {} in {:.1} s: {} of {} tasks done, {} model calls, {} tokens, {cost}",
+        "run {} {} in {:.1} s: {} of {} tasks done, {} model calls{cached}, {} tokens, {cost}",
         report.id,
         report.state,
         report.seconds,

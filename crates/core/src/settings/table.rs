@@ -385,6 +385,8 @@ options! {
             place: CachePlace as CachePlaces = CachePlace::Memory, example "store";
             /// Memory for kept answers, in megabytes.
             max_mb: u32 as Count = 64, example "256";
+            /// Space for kept answers in the store, in megabytes.
+            store_mb: u32 as Count = 1024, example "100";
             /// How long an answer is given again.
             max_age: Duration as Span = Duration::from_secs(86_400), example "1h";
         }

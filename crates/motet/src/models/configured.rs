@@ -69,6 +69,17 @@ impl Provider {
         driver::check(self.row, &self.config).is_ok()
     }
 
+    /// Gives what tells its answers from those that the provider's name usually means: another address, wire format, or
+    /// part of the address, and headers, which may switch something on. `None` where nothing does.
+    pub(super) fn server(&self) -> Option<String> {
+        let ProviderConfig { base_url, variables, headers, .. } = &self.config;
+        let usual = rows::ALL.iter().find(|row| row.name == self.row.name);
+        let dialect =
+            Some(self.row.dialect).filter(|dialect| usual.is_none_or(|row| row.dialect != *dialect));
+        let is_usual = base_url.is_none() && dialect.is_none() && variables.is_empty() && headers.is_empty();
+        (!is_usual).then(|| serde_json::json!([base_url, dialect, variables, headers]).to_string())
+    }
+
     /// Gives what can be asked of it, in the order shown to users.
     pub(super) fn abilities(&self) -> Vec<&'static str> {
         let row = self.row;

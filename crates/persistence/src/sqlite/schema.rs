@@ -15,7 +15,10 @@ use super::{Options, Synchronous};
 const APPLICATION_ID: i64 = 0x4d6f_7465;
 
 /// Version of the tables. A file of a later one is refused, one of an earlier one is brought up to date.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 1 + UPDATES.len() as i64;
+
+/// What each version after the first added, in order; what stands here is never changed.
+const UPDATES: &[&str] = &[super::answers::TABLES];
 
 /// Statements that are kept prepared on each connection; more than there are.
 const PREPARED: usize = 128;
@@ -85,8 +88,10 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
              PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;"
         ))
         .or_store()?;
-    if found == Found::Empty {
-        create(&mut connection)?;
+    match found {
+        Found::Empty => create(&mut connection)?,
+        Found::Store(version) if version < VERSION => update(&mut connection)?,
+        Found::Store(_) => {}
     }
     Ok(connection)
 }
@@ -139,7 +144,7 @@ enum Found {
     /// A new file, or one without tables.
     Empty,
     /// A store of a version that we read.
-    Store,
+    Store(i64),
 }
 
 /// Tells what a file is without changing it.
@@ -157,7 +162,7 @@ fn check(connection: &Connection) -> Result<Found> {
             Err(Error::new(ErrorKind::Store, message)
                 .with_hint("use the newer Motet that wrote it, or another file"))
         }
-        (APPLICATION_ID, 1..) => Ok(Found::Store),
+        (APPLICATION_ID, 1..) => Ok(Found::Store(version)),
         (0 | APPLICATION_ID, 0) => Ok(Found::Empty),
         _ => Err(Error::new(ErrorKind::Store, "the database belongs to another program")
             .with_hint("give the path of a store, or of a file that does not exist yet")),
@@ -170,7 +175,24 @@ fn create(connection: &mut Connection) -> Result<()> {
     if check(&transaction)? == Found::Empty {
         transaction.execute_batch(TABLES).or_store()?;
         transaction.execute_batch(&views()).or_store()?;
+        for tables in UPDATES {
+            transaction.execute_batch(tables).or_store()?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).or_store()?;
+        transaction.pragma_update(None, "user_version", VERSION).or_store()?;
+    }
+    transaction.commit().or_store()
+}
+
+/// Brings a store of an earlier version up to date.
+fn update(connection: &mut Connection) -> Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).or_store()?;
+    // Another process may have been faster.
+    if let Found::Store(version) = check(&transaction)? {
+        let known = usize::try_from(version - 1).unwrap_or(0);
+        for tables in UPDATES.iter().skip(known) {
+            transaction.execute_batch(tables).or_store()?;
+        }
         transaction.pragma_update(None, "user_version", VERSION).or_store()?;
     }
     transaction.commit().or_store()

@@ -209,7 +209,7 @@ async fn the_file_is_set_up_for_durability_and_shrinking() {
     let _store = open(&path);
     let connection = Connection::open(&path).unwrap();
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!((number("auto_vacuum"), number("user_version")), (2, 1));
+    assert_eq!((number("auto_vacuum"), number("user_version")), (2, 2));
     assert_eq!(&u32::try_from(number("application_id")).unwrap().to_be_bytes(), b"Mote");
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
     assert_eq!(mode, "wal");
@@ -233,12 +233,27 @@ fn a_database_of_another_program_is_refused_and_not_changed() {
 }
 
 #[tokio::test]
+async fn a_file_of_an_earlier_version_is_brought_up_to_date_and_keeps_its_runs() {
+    let (_directory, path) = directory();
+    let store = open(&path);
+    let run = submit(&store, vec![task("a", &[])]).await;
+    drop(store);
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("DROP TABLE answer; DROP TABLE answer_lease; PRAGMA user_version = 1").unwrap();
+    let store = open(&path);
+    assert_eq!(states(&store, &run).await, "a:ready");
+    assert_eq!(store.answers().unwrap().counts().await.unwrap().answers, 0);
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 2);
+}
+
+#[tokio::test]
 async fn a_file_of_a_newer_version_is_refused() {
     let (_directory, path) = directory();
     drop(open(&path));
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
     let error = refused(&path);
-    assert_eq!(error.message(), "the store has version 2; this Motet reads up to 1");
+    assert_eq!(error.message(), "the store has version 3; this Motet reads up to 2");
     assert_eq!(error.hint(), Some("use the newer Motet that wrote it, or another file"));
 }
 

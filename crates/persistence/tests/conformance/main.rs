@@ -3,6 +3,8 @@
 //! A case that is not listed here is dead code, which the lints refuse.
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod claim;
 #[cfg(test)]
 mod complete;
@@ -172,6 +174,17 @@ conformance! {
             a_change_that_was_not_seen_is_told_at_once,
             waiting_ends_without_a_change,
             numbers_are_given_back_exactly,
+        }
+        answers {
+            what_was_kept_is_given_back_until_its_time_is_over,
+            the_oldest_are_removed_when_there_are_too_many_bytes,
+            a_newer_answer_takes_the_place_only_where_that_is_asked,
+            an_answer_larger_than_all_that_may_be_kept_is_not_kept,
+            one_of_many_is_given_the_duty_to_ask,
+            a_lease_that_is_over_goes_to_the_next,
+            a_lease_is_given_back_by_its_holder_only,
+            pruning_removes_what_is_over_its_time_and_clearing_everything,
+            thousands_of_keys_are_looked_up_at_once,
         }
         workers {
             many_workers_run_every_task_once_and_in_order,

@@ -40,6 +40,8 @@ pub struct Tally {
     pub visible: bool,
     /// The answer is complete.
     pub finished: bool,
+    /// The answer was kept from another call: it used and cost nothing, whatever its events tell of that call.
+    pub cached: bool,
 }
 
 impl Tally {
@@ -47,6 +49,8 @@ impl Tally {
     pub fn note(&mut self, event: &StreamEvent) {
         match event {
             StreamEvent::TextDelta { .. } => self.visible = true,
+            StreamEvent::CacheHit { .. } => self.cached = true,
+            StreamEvent::Usage { .. } if self.cached => self.usage = Some(Usage::default()),
             StreamEvent::Usage { usage } => self.usage = Some(*usage),
             StreamEvent::Cost { cost } => self.cost = *cost,
             StreamEvent::Limits { limits } => self.limits = Some(*limits),
@@ -59,7 +63,7 @@ impl Tally {
     /// Counts vectors that came whole.
     #[must_use]
     pub fn of_vectors(response: &EmbedResponse) -> Self {
-        Self { usage: response.usage, cost: response.cost, limits: None, visible: true, finished: true }
+        Self { usage: response.usage, cost: response.cost, visible: true, finished: true, ..Self::default() }
     }
 }
 

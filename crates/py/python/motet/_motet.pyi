@@ -255,6 +255,10 @@ class Report:
         """Recorded model calls."""
 
     @property
+    def cached_calls(self) -> int:
+        """Those of them that were answered from the cache."""
+
+    @property
     def usage(self) -> Usage:
         """Tokens of all model calls."""
 

@@ -29,6 +29,9 @@ class WorkflowRun(dict[str, "TaskResult"]):
     model_calls: int
     """Recorded model calls."""
 
+    cached_calls: int
+    """Those of them that were answered from the cache."""
+
     usage: Usage
     """Tokens of all model calls."""
 
@@ -48,6 +51,7 @@ class WorkflowRun(dict[str, "TaskResult"]):
         self.state = report.state
         self.outputs = report.outputs
         self.model_calls = report.model_calls
+        self.cached_calls = report.cached_calls
         self.usage = report.usage
         self.cost = report.cost
         self.cost_nanos = report.cost_nanos

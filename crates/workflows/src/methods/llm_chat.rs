@@ -16,6 +16,7 @@ use motet_core::response::ChatResponse;
 use motet_core::tool::Effect;
 use motet_core::{ModelId, RunContext};
 use motet_providers::files;
+use motet_providers::layers::cache::CACHED;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -108,7 +109,7 @@ impl Method for LlmChat {
     }
 
     fn result(&self) -> &str {
-        "`content` and `response` hold the text, `json` the checked value when there is a `schema`, `files` the files read; beside them `role`, `model`, `provider`, `finish_reason`, `reasoning`, `usage`, `tokens_used`, and `cost` in dollars, `null` when unknown."
+        "`content` and `response` hold the text, `json` the checked value when there is a `schema`, `files` the files read; beside them `role`, `model`, `provider`, `finish_reason`, `reasoning`, `usage`, `tokens_used`, and `cost` in dollars, `null` when unknown; `cached` is true where a kept answer was given, which cost nothing."
     }
 
     fn effect(&self) -> Effect {
@@ -216,6 +217,9 @@ fn result(response: &ChatResponse, files: &[String], value: Option<Value>) -> Va
         let reasoning = response.message.reasoning_text();
         if !reasoning.is_empty() {
             fields.insert("reasoning".to_owned(), json!(reasoning));
+        }
+        if let Some(cached) = response.metadata.get(CACHED) {
+            fields.insert(CACHED.to_owned(), cached.clone());
         }
         if let Some(value) = value {
             fields.insert("json".to_owned(), value);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use motet_core::method::Parameter;
+use motet_core::settings::CacheMode;
 use motet_core::workflow::{Backoff, OnFailure, Priority, RetryPolicy};
 
 use super::describe::{found, shown};
@@ -138,6 +140,28 @@ pub(super) fn on_failure(field: &Field, report: &mut Report<'_>) -> Option<OnFai
         ("skip_dependents", OnFailure::SkipDependents),
     ];
     choice(field, &words, report)
+}
+
+/// Reads how the cache is used: a word, `true` for `read_write`, or `false` for `off`. Only a method that asks a model has
+/// anything to keep.
+pub(super) fn cache(
+    field: &Field,
+    (method, table): (&str, Option<&[Parameter]>),
+    report: &mut Report<'_>,
+) -> Option<CacheMode> {
+    let asks = table.is_none_or(|table| table.iter().any(|parameter| parameter.name == "model"));
+    if !asks {
+        let message = format!("`{method}` asks no model, so there is no answer to keep");
+        report.hint(field.place, message, "remove `cache`");
+    }
+    match &field.node.content {
+        Content::Bool(true) => Some(CacheMode::ReadWrite),
+        Content::Bool(false) => Some(CacheMode::Off),
+        _ => {
+            let words: Vec<_> = CacheMode::ALL.iter().map(|mode| (mode.as_str(), *mode)).collect();
+            choice(field, &words, report)
+        }
+    }
 }
 
 /// Reads one of a few words, in any case.

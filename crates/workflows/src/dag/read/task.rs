@@ -11,7 +11,7 @@ use crate::dag::reference::{RESERVED, RESERVED_CHARACTERS};
 use crate::dag::yaml::{Content, Field, Node, Place};
 
 /// Every key that a task may have.
-pub(super) const KEYS: [&str; 17] = [
+pub(super) const KEYS: [&str; 18] = [
     "id",
     "name",
     "description",
@@ -27,6 +27,7 @@ pub(super) const KEYS: [&str; 17] = [
     "timeout",
     "priority",
     "on_failure",
+    "cache",
     "tags",
     "metadata",
 ];
@@ -75,6 +76,9 @@ pub(super) fn read(node: &Node, rules: &Rules<'_>, report: &mut Report<'_>) -> O
         spec.params = object(field, report);
     }
     read_policies(&mut spec, fields, report);
+    if let Some(field) = fields.get("cache") {
+        spec.cache = policy::cache(field, (&spec.method, table), report);
+    }
     spec.metadata = metadata(fields, &["description", "tags"], report);
     if let Some(field) = fields.get("description") {
         string(field, report);
@@ -103,6 +107,7 @@ fn empty(id: String) -> TaskSpec {
         timeout: None,
         priority: Priority::default(),
         on_failure: OnFailure::default(),
+        cache: None,
         metadata: Map::new(),
     }
 }

@@ -261,6 +261,9 @@ async fn call(
         // The task tries again itself; calls that did so too would multiply its attempts.
         context = context.with_attempts(Arc::new(Attempts::new(1, None)));
     }
+    if let Some(mode) = spec.cache {
+        context = context.with_cache(mode);
+    }
     let models = [&definition.settings.model, &definition.spec.model, &shared.config.default_model];
     let call = MethodCall {
         params,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use motet_core::method::{Method, MethodCall};
+use motet_core::settings::CacheMode;
 use motet_core::tool::Effect;
 use motet_core::workflow::{Backoff, ForEach, OnFailure, Priority, RetryPolicy, TaskSpec};
 use motet_core::{Result, RunContext};
@@ -41,6 +42,7 @@ tasks:
     timeout: 1.5
     priority: URGENT
     on_failure: continue
+    cache: refresh
     metadata: {a: 1}
   - id: write
     method: file/write
@@ -69,6 +71,7 @@ fn every_key_ends_in_the_specification() {
                 "retry": {"max_attempts": 4, "backoff": "linear", "base_delay": 500, "max_delay": 60000, "jitter": false},
                 "timeout": 1500,
                 "priority": "urgent",
+                "cache": "refresh",
                 "on_failure": "continue",
                 "metadata": {"a": 1, "description": "Looks things up", "tags": ["slow"]},
             },
@@ -172,6 +175,18 @@ fn priorities_and_policies_are_words_or_the_numbers_one_to_three() {
     ] {
         assert_eq!(task(&format!("priority: {written}")).priority, expected, "{written}");
     }
+    for (written, expected) in [
+        ("true", CacheMode::ReadWrite),
+        ("false", CacheMode::Off),
+        ("off", CacheMode::Off),
+        ("read", CacheMode::Read),
+        ("Write", CacheMode::Write),
+        ("read_write", CacheMode::ReadWrite),
+        ("refresh", CacheMode::Refresh),
+    ] {
+        assert_eq!(task(&format!("cache: {written}")).cache, Some(expected), "{written}");
+    }
+    assert_eq!(task("cache: ~").cache, None);
     assert_eq!(task("on_failure: skip_dependents").on_failure, OnFailure::SkipDependents);
 }
 

@@ -295,8 +295,16 @@ fn policies_that_mean_nothing_are_refused() {
             "`description` must be a string, but is the number `3` | put it in quotes: `\"3\"`",
         ),
         (
-            "cache: true",
-            "unknown key `cache` | known are `id`, `name`, `description`, `protocol`, `method`, `params`, `parameters`, `dependencies`, `depends_on`, `when`, `for_each`, `retry`, and 5 more",
+            "cache: reed",
+            "`cache` must be one of `off`, `read`, `write`, `read_write`, `refresh`, but is the string `reed` | did you mean `read`?",
+        ),
+        (
+            "cache: 3",
+            "`cache` must be one of `off`, `read`, `write`, `read_write`, `refresh`, but is the number `3` | -",
+        ),
+        (
+            "colour: red",
+            "unknown key `colour` | known are `id`, `name`, `description`, `protocol`, `method`, `params`, `parameters`, `dependencies`, `depends_on`, `when`, `for_each`, `retry`, and 6 more",
         ),
     ] {
         let text = format!("tasks:\n- id: t\n  method: llm/chat\n  {key}\n");
@@ -304,6 +312,15 @@ fn policies_that_mean_nothing_are_refused() {
         let message = found[0].split_once(": ").map(|(_, message)| message);
         assert_eq!(message, Some(expected), "{key}");
     }
+}
+
+#[test]
+fn only_tasks_that_ask_a_model_have_answers_to_keep() {
+    let text = "tasks:\n- id: t\n  method: python/execute\n  cache: true\n  params: {code: x}\n";
+    assert_eq!(
+        problems(text),
+        ["4:3: `python/execute` asks no model, so there is no answer to keep | remove `cache`"]
+    );
 }
 
 #[test]
