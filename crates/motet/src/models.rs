@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use motet_core::embedding::Embedder;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::model::{Delivery, Model, Models};
+use motet_core::price::PriceChange;
 use motet_core::settings::Loaded;
 use motet_core::usage::Price;
 use motet_core::{ChatRequest, ModelId, Secret};
@@ -50,7 +51,7 @@ pub(crate) struct Table {
     pub(crate) layers: Layers,
     /// Those with a row in their order, then those that only the settings name.
     providers: Vec<Provider>,
-    prices: HashMap<ModelId, Price>,
+    prices: HashMap<ModelId, PriceChange>,
     clients: Clients,
     directory: PathBuf,
     added: Mutex<HashMap<ModelId, Arc<dyn Model>>>,
@@ -153,7 +154,8 @@ impl Table {
                 return Err(operations::unable(id.provider(), "rerank"));
             }
             let keys = self.each_key(id, |row, config| {
-                Ok(Bottom::Reranker(Arc::new(Operations::new(row, config, &self.clients)?)))
+                let operations = Operations::new(row, config, &self.clients)?;
+                Ok(Bottom::Reranker(Arc::new(operations.with_price(self.price(id)))))
             })?;
             Ok(Arc::new(self.layers.stack(id, Task::Rerank, keys)?))
         })
@@ -215,8 +217,10 @@ impl Table {
         found.ok_or_else(|| unknown_provider(name))
     }
 
-    fn price(&self, id: &ModelId) -> Option<Price> {
-        self.prices.get(id).copied().or_else(|| prices::listed(id))
+    /// Gives what a model charges, by the settings and the list; `None` where that is unknown.
+    pub(crate) fn price(&self, id: &ModelId) -> Option<Price> {
+        let listed = prices::listed(id);
+        self.prices.get(id).map_or(listed, |change| change.over(listed))
     }
 }
 
