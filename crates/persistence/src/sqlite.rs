@@ -3,6 +3,7 @@
 //! Several processes may open the same file. Which task becomes ready when is not decided here but in
 //! `motet_core::schedule`.
 
+mod books;
 mod clock;
 mod columns;
 mod commands;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use motet_core::budget::{Amount, Book, StoreReservation};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::id::RunId;
 use motet_core::run_log::Record;
@@ -222,6 +224,20 @@ impl Store for SqliteStore {
                 return newest;
             }
         }
+    }
+
+    async fn reserve(&self, reservation: &StoreReservation) -> Result<()> {
+        let reservation = reservation.clone();
+        self.writer.run(move |session| books::reserve(session, &reservation)).await
+    }
+
+    async fn settle(&self, reservation: &str, spent: Option<Amount>) -> Result<()> {
+        let reservation = reservation.to_owned();
+        self.writer.run(move |session| books::settle(session, &reservation, spent)).await
+    }
+
+    async fn books(&self) -> Result<Vec<(String, Book)>> {
+        self.writer.run(books::list).await
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use motet_core::budget::{Amount, BookLimit, Limits, StoreReservation};
 use motet_core::error::{Error, ErrorKind};
 use motet_core::id::{RunId, WorkerId};
 use motet_core::run_log::{Entry, Record};
 use motet_core::store::{ClaimRequest, Control, LeaseState, NewTask, SharedStore};
+use motet_core::usage::Cost;
 use motet_persistence::sqlite::{Options, SqliteStore};
 use rusqlite::Connection;
 use serde_json::json;
@@ -209,7 +211,7 @@ async fn the_file_is_set_up_for_durability_and_shrinking() {
     let _store = open(&path);
     let connection = Connection::open(&path).unwrap();
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!((number("auto_vacuum"), number("user_version")), (2, 1));
+    assert_eq!((number("auto_vacuum"), number("user_version")), (2, 2));
     assert_eq!(&u32::try_from(number("application_id")).unwrap().to_be_bytes(), b"Mote");
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
     assert_eq!(mode, "wal");
@@ -233,12 +235,37 @@ fn a_database_of_another_program_is_refused_and_not_changed() {
 }
 
 #[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up_to_date_and_keeps_its_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let run = {
+        let store: SharedStore = Arc::new(SqliteStore::open(&path, &Options::default()).unwrap());
+        submit(&store, vec![task("a", &[])]).await
+    };
+    let old = "DROP VIEW books; DROP TABLE held; DROP TABLE book; PRAGMA user_version = 1;";
+    Connection::open(&path).unwrap().execute_batch(old).unwrap();
+    let store: SharedStore = Arc::new(SqliteStore::open(&path, &Options::default()).unwrap());
+    assert!(store.run(&run).await.unwrap().is_some());
+    let limits = Limits { cost: None, tokens: Some(10) };
+    let amount = Amount { cost: Cost::from_nanos(1_500_000_000), tokens: 4 };
+    let books = vec![BookLimit { book: "day 2026-05-03".to_owned(), limits }];
+    let reservation = StoreReservation { id: "r".to_owned(), books, amount, lease: HOUR };
+    store.reserve(&reservation).await.unwrap();
+    let row = Connection::open(&path).unwrap().query_row(
+        "SELECT name, reserved, reserved_tokens FROM books",
+        (),
+        |row| Ok((row.get::<_, String>(0)?, row.get::<_, f64>(1)?, row.get::<_, i64>(2)?)),
+    );
+    assert_eq!(row.unwrap(), ("day 2026-05-03".to_owned(), 1.5, 4));
+}
+
+#[tokio::test]
 async fn a_file_of_a_newer_version_is_refused() {
     let (_directory, path) = directory();
     drop(open(&path));
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let error = refused(&path);
-    assert_eq!(error.message(), "the store has version 2; this Motet reads up to 1");
+    assert_eq!(error.message(), "the store has version 9; this Motet reads up to 2");
     assert_eq!(error.hint(), Some("use the newer Motet that wrote it, or another file"));
 }
 

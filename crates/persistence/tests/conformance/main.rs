@@ -3,6 +3,8 @@
 //! A case that is not listed here is dead code, which the lints refuse.
 
 #[cfg(test)]
+mod books;
+#[cfg(test)]
 mod claim;
 #[cfg(test)]
 mod complete;
@@ -172,6 +174,13 @@ conformance! {
             a_change_that_was_not_seen_is_told_at_once,
             waiting_ends_without_a_change,
             numbers_are_given_back_exactly,
+        }
+        books {
+            what_is_reserved_is_settled_by_what_was_spent,
+            a_refusal_reserves_nothing_in_any_book,
+            settling_twice_changes_nothing,
+            what_nobody_settles_counts_in_whole_until_it_is_known,
+            many_at_once_never_reserve_more_than_there_is,
         }
         workers {
             many_workers_run_every_task_once_and_in_order,

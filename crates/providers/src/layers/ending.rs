@@ -40,6 +40,8 @@ pub struct Tally {
     pub visible: bool,
     /// The answer is complete.
     pub finished: bool,
+    /// The answer was kept from an earlier call, and costs nothing.
+    pub cached: bool,
 }
 
 impl Tally {
@@ -51,6 +53,7 @@ impl Tally {
             StreamEvent::Cost { cost } => self.cost = *cost,
             StreamEvent::Limits { limits } => self.limits = Some(*limits),
             StreamEvent::Finished { .. } => self.finished = true,
+            StreamEvent::CacheHit { .. } => self.cached = true,
             StreamEvent::OutputDiscarded { .. } => *self = Self { limits: self.limits, ..Self::default() },
             other => self.visible |= other.is_visible(),
         }
@@ -59,7 +62,8 @@ impl Tally {
     /// Counts vectors that came whole.
     #[must_use]
     pub fn of_vectors(response: &EmbedResponse) -> Self {
-        Self { usage: response.usage, cost: response.cost, limits: None, visible: true, finished: true }
+        let (usage, cost) = (response.usage, response.cost);
+        Self { usage, cost, visible: true, finished: true, ..Self::default() }
     }
 }
 

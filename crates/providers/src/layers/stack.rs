@@ -86,9 +86,10 @@ pub(super) fn ended(answer: Result<Answer>, endings: Endings) -> Result<Answer> 
             });
         }
         Ok(Answer::Vectors(response)) => (Outcome::Done, Tally::of_vectors(response)),
-        Ok(Answer::Ranking(response)) => {
-            (Outcome::Done, Tally { usage: response.usage, finished: true, ..Tally::default() })
-        }
+        Ok(Answer::Ranking(response)) => (
+            Outcome::Done,
+            Tally { usage: response.usage, cost: response.cost, finished: true, ..Tally::default() },
+        ),
         Err(error) => (Outcome::Failed(error), Tally::default()),
     };
     endings.tell(&Ending { outcome, tally: &tally });
