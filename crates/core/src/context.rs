@@ -8,8 +8,8 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -47,16 +47,20 @@ struct Shared {
 }
 
 /// To whom the work of a run is ascribed: what its costs are later added up by.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Attribution {
     /// On whose account the work is done, where one program serves several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     /// The agent that works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// The tool that the work is done for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
     /// Names and values of the caller's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
 }
 
@@ -300,7 +304,7 @@ impl RunContext {
     /// run twice; `Store` when the log cannot be written; `Cancelled` and `Timeout` as [`check`](Self::check).
     pub async fn begin(&self, step: Step<'_>) -> Result<Begun> {
         self.check()?;
-        begin(&self.shared.log, self.key(step.name), &step).await
+        begin(self, self.key(step.name), &step).await
     }
 
     /// Performs an effect once in the life of the run: a recorded result is given back instead.

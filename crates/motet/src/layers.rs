@@ -74,7 +74,7 @@ impl Layers {
     /// Makes a model callable with all its layers.
     pub(crate) fn stack(&self, id: &ModelId, task: Task, keys: Vec<(Key, Bottom)>) -> Result<Stack> {
         let mut layers = self.own(Place::Outermost);
-        layers.extend(self.budget.layer(self, id)?);
+        layers.push(self.budget.layer(self, id, task));
         layers.extend(self.cache.layer(task));
         layers.extend(fallback::layer(&self.loaded, &self.table, task)?);
         let (more, bottom) = self.below(id, task, keys)?;

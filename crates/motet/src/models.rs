@@ -16,7 +16,9 @@ use motet_core::price::PriceChange;
 use motet_core::settings::Loaded;
 use motet_core::usage::Price;
 use motet_core::{ChatRequest, ModelId, Secret};
+use motet_providers::dialect::Origin;
 use motet_providers::driver::{Clients, DryRun, HttpEmbedder, HttpModel, Operations};
+use motet_providers::layers::budget::bound::Candidate;
 use motet_providers::layers::{Bottom, Chain, Stack};
 use motet_providers::provider::{ProviderConfig, ProviderRow};
 use motet_providers::rows;
@@ -45,6 +47,9 @@ pub struct ProviderInfo {
     /// Whether a call can be made with the settings as they are.
     pub ready: bool,
 }
+
+/// The format whose requests always carry a limit of the output.
+const LIMITED_DIALECT: &str = "anthropic-messages";
 
 /// Every model that was asked for, by id.
 pub(crate) struct Table {
@@ -215,6 +220,18 @@ impl Table {
     fn provider(&self, name: &str) -> Result<&Provider> {
         let found = self.providers.iter().find(|provider| provider.row.name == name);
         found.ok_or_else(|| unknown_provider(name))
+    }
+
+    /// Gives what bounds the cost of a call to a model, as far as that is known.
+    pub(crate) fn candidate(&self, id: &ModelId) -> Candidate {
+        let listed = prices::find(id);
+        let provider = self.provider(id.provider()).ok();
+        // Some formats demand a limit of the output, so that there always is one.
+        let always = provider.filter(|provider| provider.row.dialect == LIMITED_DIALECT);
+        let always = always.map(|provider| Origin::new(provider.row, id.clone()).profile.max_output);
+        let max_output = always.or(listed.as_ref().and_then(|listed| listed.max_output));
+        let context = listed.as_ref().and_then(|listed| listed.context);
+        Candidate::new(id.clone(), self.price(id)).with_limits(max_output, context)
     }
 
     /// Gives what a model charges, by the settings and the list; `None` where that is unknown.

@@ -122,7 +122,7 @@ fn limit_time(context: &mut RunContext, most: Duration) -> Result<()> {
             .with_context("budget", "run_time")
             .with_unsent());
     }
-    *context = std::mem::take(context).with_time_budget(left);
+    *context = context.clone().with_time_budget(left);
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
+use futures::future::join_all;
 use motet_core::budget::{Estimate, ResendGate, Reservation, SharedBudget, Spent, may_be_billed};
 use motet_core::{Error, Result, RunContext, StreamEvent};
 
@@ -99,12 +100,10 @@ async fn reserve(
 
 /// Settles reservations; books that cannot be written keep the whole estimate, which is safe, and a warning tells.
 async fn settle(context: &RunContext, held: Vec<Box<dyn Reservation>>, spent: Spent) {
-    for reservation in held {
-        if let Err(error) = reservation.settle(spent).await {
-            let message =
-                format!("what a call cost could not be written into the books of a budget: {error}");
-            context.emit(&StreamEvent::Warning { message });
-        }
+    let settled = join_all(held.into_iter().map(|reservation| reservation.settle(spent))).await;
+    for error in settled.into_iter().filter_map(Result::err) {
+        let message = format!("what a call cost could not be written into the books of a budget: {error}");
+        context.emit(&StreamEvent::Warning { message });
     }
 }
 
