@@ -30,6 +30,7 @@ pub async fn run(
     model: Arc<dyn Model>,
     prompt: impl Into<Prompt>,
 ) -> AgentResult {
+    let context = &ascribed(context, agent);
     let driver = Driver { context, agent, model: &*model, delivery: Delivery::Plain, feed: None };
     driver.drive(prompt.into()).await
 }
@@ -43,7 +44,7 @@ pub fn stream(
     model: Arc<dyn Model>,
     prompt: impl Into<Prompt>,
 ) -> AgentStream {
-    let (context, agent, prompt) = (context.clone(), agent.clone(), prompt.into());
+    let (context, agent, prompt) = (ascribed(context, agent), agent.clone(), prompt.into());
     let work = Narrated::new(|feed| async move {
         let driver = Driver {
             context: &context,
@@ -55,6 +56,11 @@ pub fn stream(
         driver.drive(prompt).await
     });
     AgentStream { work, ended: false }
+}
+
+/// Ascribes the work of a run to its agent; what a tool does that is an agent itself, to that one.
+fn ascribed(context: &RunContext, agent: &Agent) -> RunContext {
+    context.clone().with_attribution(|attribution| attribution.agent = Some(agent.name().to_owned()))
 }
 
 /// The events of a running agent, and its result at the end.

@@ -8,13 +8,13 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::attempts::Attempts;
-use crate::budget::Budget;
+use crate::budget::{Budget, Ledger, ResendGate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventSink, StreamEvent};
 use crate::id::RunId;
@@ -39,21 +39,28 @@ struct Shared {
     log: Arc<dyn RunLog>,
     attempts: Option<Arc<OnceLock<Arc<Attempts>>>>,
     budgets: Vec<Arc<dyn Budget>>,
+    ledger: Arc<Ledger>,
+    resend: Option<Arc<dyn ResendGate>>,
+    spends_time: bool,
     cache: Option<CacheMode>,
     attribution: Attribution,
 }
 
 /// To whom the work of a run is ascribed: what its costs are later added up by.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Attribution {
     /// On whose account the work is done, where one program serves several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     /// The agent that works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
     /// The tool that the work is done for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<String>,
     /// Names and values of the caller's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
 }
 
@@ -76,6 +83,9 @@ impl RunContext {
             log,
             attempts: None,
             budgets: Vec::new(),
+            ledger: Arc::default(),
+            resend: None,
+            spends_time: false,
             cache: None,
             attribution: Attribution::default(),
         };
@@ -137,6 +147,26 @@ impl RunContext {
     #[must_use]
     pub fn with_budget(self, budget: Arc<dyn Budget>) -> Self {
         self.with(|shared| shared.budgets.push(budget))
+    }
+
+    /// Lets several contexts of one run share the book of what it spent.
+    #[must_use]
+    pub fn with_ledger(self, ledger: Arc<Ledger>) -> Self {
+        self.with(|shared| shared.ledger = ledger)
+    }
+
+    /// Asks before a request of this call is sent once more; takes the place of who was asked so far.
+    #[must_use]
+    pub fn with_resend_gate(self, gate: Arc<dyn ResendGate>) -> Self {
+        self.with(|shared| shared.resend = Some(gate))
+    }
+
+    /// Ends the work when the run's budget of time is used up; errors say that it was that.
+    #[must_use]
+    pub fn with_time_budget(self, left: Duration) -> Self {
+        let sooner = self.remaining().is_none_or(|remaining| left < remaining);
+        let context = self.with_timeout(left);
+        if sooner { context.with(|shared| shared.spends_time = true) } else { context }
     }
 
     /// Sets how the cache is used, in place of what the settings say.
@@ -207,6 +237,23 @@ impl RunContext {
         &self.shared.budgets
     }
 
+    /// Gives the book of what the run spent.
+    #[must_use]
+    pub fn ledger(&self) -> &Arc<Ledger> {
+        &self.shared.ledger
+    }
+
+    /// Must be awaited by whatever sends a request of this call once more, before it does so.
+    ///
+    /// # Errors
+    /// `BudgetExceeded` when one more send does not fit into a budget; `Store` when the books cannot be written.
+    pub async fn before_resend(&self, failed: &Error) -> Result<()> {
+        match &self.shared.resend {
+            Some(gate) => gate.before_resend(failed).await,
+            None => Ok(()),
+        }
+    }
+
     /// Gives how the cache is used; `None` where the settings say.
     #[must_use]
     pub fn cache(&self) -> Option<CacheMode> {
@@ -226,16 +273,26 @@ impl RunContext {
         }
     }
 
+    /// Tells which deadline [`remaining`](Self::remaining) counts to, for errors about it.
+    #[must_use]
+    pub fn deadline_message(&self) -> &'static str {
+        if self.shared.spends_time {
+            "the run used up its budget of time"
+        } else {
+            "the run's deadline passed"
+        }
+    }
+
     /// Stops work that must not go on.
     ///
     /// # Errors
     /// `Cancelled` or `Timeout`.
     pub fn check(&self) -> Result<()> {
         if self.shared.cancellation.is_cancelled() {
-            return Err(Error::new(ErrorKind::Cancelled, "the run was cancelled"));
+            return Err(Error::new(ErrorKind::Cancelled, "the run was cancelled").with_unsent());
         }
         if self.remaining() == Some(Duration::ZERO) {
-            return Err(Error::new(ErrorKind::Timeout, "the run's deadline passed"));
+            return Err(Error::new(ErrorKind::Timeout, self.deadline_message()).with_unsent());
         }
         Ok(())
     }
@@ -247,7 +304,7 @@ impl RunContext {
     /// run twice; `Store` when the log cannot be written; `Cancelled` and `Timeout` as [`check`](Self::check).
     pub async fn begin(&self, step: Step<'_>) -> Result<Begun> {
         self.check()?;
-        begin(&self.shared.log, self.key(step.name), &step).await
+        begin(self, self.key(step.name), &step).await
     }
 
     /// Performs an effect once in the life of the run: a recorded result is given back instead.

@@ -143,6 +143,7 @@ struct Details {
     request_id: Option<String>,
     context: Vec<(Cow<'static, str>, String)>,
     limits: Option<Box<RateLimits>>,
+    unsent: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -170,6 +171,7 @@ impl Error {
             request_id: None,
             context: Vec::new(),
             limits: None,
+            unsent: false,
             source: None,
         }))
     }
@@ -237,11 +239,24 @@ impl Error {
         self
     }
 
+    /// Tells that the request never left, so that nobody can have billed it.
+    #[must_use]
+    pub fn with_unsent(mut self) -> Self {
+        self.0.unsent = true;
+        self
+    }
+
     /// Keeps the error underneath.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// Tells whether it is known that the request never left.
+    #[must_use]
+    pub fn is_unsent(&self) -> bool {
+        self.0.unsent
     }
 
     /// Gives the kind.

@@ -100,6 +100,14 @@ impl Millis {
         Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 
+    /// Gives the beginning of a day in UTC, written as `2026-05-03`; `None` when there is no such day.
+    #[must_use]
+    pub fn of_day(text: &str) -> Option<Self> {
+        let day: jiff::civil::Date = text.parse().ok()?;
+        let start = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+        Some(Self(start.timestamp().as_millisecond()))
+    }
+
     /// Gives the time this long after.
     #[must_use]
     pub fn after(self, duration: std::time::Duration) -> Self {
@@ -175,6 +183,17 @@ mod tests {
         let three: serde_json::Value = serde_json::from_str(r#"{"b":[2,1],"a":1}"#).unwrap();
         assert_eq!(content_hash(&one).unwrap(), content_hash(&two).unwrap());
         assert_ne!(content_hash(&one).unwrap(), content_hash(&three).unwrap());
+    }
+
+    #[test]
+    fn days_begin_at_midnight() {
+        for (day, begins) in [
+            ("1970-01-01", Some("1970-01-01T00:00:00.000Z")),
+            ("2024-02-29", Some("2024-02-29T00:00:00.000Z")),
+        ] {
+            assert_eq!(Millis::of_day(day).map(|start| start.to_string()).as_deref(), begins);
+        }
+        assert!(Millis::of_day("2026-02-30").is_none() && Millis::of_day("7d").is_none());
     }
 
     #[test]

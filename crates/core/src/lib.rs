@@ -17,6 +17,7 @@ pub mod method;
 pub mod model;
 pub mod model_id;
 pub mod model_list;
+pub mod price;
 pub mod request;
 pub mod rerank;
 pub mod response;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::model_id::ModelId;
-use crate::usage::Usage;
+use crate::usage::{Cost, Usage};
 
 /// A request to order documents.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +35,9 @@ pub struct RerankResponse {
     /// Tokens read; `None` where the provider did not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<Usage>,
+    /// What the call cost; `None` where the price is unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<Cost>,
     /// The model that was asked.
     pub model: ModelId,
     /// The model that answered, in the provider's words.
@@ -46,7 +49,7 @@ impl RerankResponse {
     /// Makes an answer of results, with nothing known beside.
     #[must_use]
     pub fn new(model: ModelId, results: Vec<Ranked>) -> Self {
-        Self { results, usage: None, model, served_model: None }
+        Self { results, usage: None, cost: None, model, served_model: None }
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! It is checkpoint, ledger, and history at once. Stored records carry a version; [`RunLog`] hides where they are kept.
 
+mod costs;
 mod stored;
 
 use std::collections::HashMap;
@@ -11,8 +12,10 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use costs::{Costs, Paid, Total};
 pub use stored::StoredLog;
 
+use crate::context::{Attribution, RunContext};
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::Millis;
 use crate::tool::Effect;
@@ -31,7 +34,23 @@ impl Record {
     /// Makes an entry of the newest version, stamped with the time.
     #[must_use]
     pub fn new(step: impl Into<String>, entry: Entry) -> Self {
-        Record::V1(RecordV1 { step: step.into(), at: Millis::now(), entry })
+        Record::V1(RecordV1 { step: step.into(), at: Millis::now(), attribution: None, entry })
+    }
+
+    /// Tells to whom the step is ascribed, unless it is to nobody.
+    #[must_use]
+    pub fn with_attribution(self, attribution: &Attribution) -> Self {
+        let Record::V1(mut record) = self;
+        let told = *attribution != Attribution::default();
+        record.attribution = told.then(|| Box::new(attribution.clone()));
+        Record::V1(record)
+    }
+
+    /// Gives to whom the step is ascribed, as its first entry tells.
+    #[must_use]
+    pub fn attribution(&self) -> Option<&Attribution> {
+        let Record::V1(record) = self;
+        record.attribution.as_deref()
     }
 
     /// Gives the step's full name.
@@ -63,6 +82,9 @@ pub struct RecordV1 {
     pub step: String,
     /// When it was written.
     pub at: Millis,
+    /// To whom the step is ascribed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attribution: Option<Box<Attribution>>,
     /// What happened.
     #[serde(flatten)]
     pub entry: Entry,
@@ -273,7 +295,8 @@ impl Pending {
     }
 }
 
-pub(crate) async fn begin(log: &Arc<dyn RunLog>, key: String, step: &Step<'_>) -> Result<Begun> {
+pub(crate) async fn begin(context: &RunContext, key: String, step: &Step<'_>) -> Result<Begun> {
+    let log = context.log();
     if let Some(state) = log.lookup(&key) {
         if state.request_hash != step.request_hash && (state.result.is_some() || !state.failed) {
             return Err(Error::new(
@@ -297,7 +320,8 @@ pub(crate) async fn begin(log: &Arc<dyn RunLog>, key: String, step: &Step<'_>) -
         effect: step.effect,
         label: step.label.to_owned(),
     };
-    log.append(vec![Record::new(key.clone(), entry)]).await?;
+    let record = Record::new(key.clone(), entry).with_attribution(context.attribution());
+    log.append(vec![record]).await?;
     Ok(Begun::Fresh(Pending { log: Arc::clone(log), step: key }))
 }
 
@@ -306,7 +330,6 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     use super::*;
-    use crate::context::RunContext;
 
     fn step<'a>(name: &'a str, hash: &'a str, effect: Effect) -> Step<'a> {
         Step { name, kind: StepKind::Tool, request_hash: hash, effect, label: "test" }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::answers::AnswerStore;
+use crate::budget::{Amount, Book, StoreReservation};
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::{Millis, RunId, WorkerId};
 use crate::run_log::Record;
@@ -81,6 +82,26 @@ pub trait Store: Send + Sync {
     /// Only a wake-up: it may come early, late, or for another run.
     async fn changed(&self, seen: u64, at_most: Duration) -> u64;
 
+    /// Reserves an amount in books of budgets: in all that are named, or in none.
+    ///
+    /// # Errors
+    /// `BudgetExceeded` when one of them has too little left; `Unsupported` when this store keeps no books.
+    async fn reserve(&self, _reservation: &StoreReservation) -> Result<()> {
+        Err(no_books())
+    }
+
+    /// Puts what was spent in the place of what was reserved; all of it where `None`. Repeating it changes nothing.
+    ///
+    /// A reservation whose time was over counts as spent in whole until it is settled after all.
+    async fn settle(&self, _reservation: &str, _spent: Option<Amount>) -> Result<()> {
+        Err(no_books())
+    }
+
+    /// Gives the books of budgets by name.
+    async fn books(&self) -> Result<Vec<(String, Book)>> {
+        Err(no_books())
+    }
+
     /// Tells what this store can do.
     fn capabilities(&self) -> Capabilities;
 
@@ -88,6 +109,11 @@ pub trait Store: Send + Sync {
     fn answers(&self) -> Option<&dyn AnswerStore> {
         None
     }
+}
+
+fn no_books() -> Error {
+    Error::new(ErrorKind::Unsupported, "this store keeps no books of budgets")
+        .with_hint("budgets of tenants and days need `sqlite:PATH`, or `memory:` for one process")
 }
 
 /// A shared store.

@@ -8,6 +8,8 @@ use std::ops::{Add, AddAssign};
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::price::Price;
+
 /// Tokens of one model call, or the sum over several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -22,6 +24,9 @@ pub struct Usage {
     /// Part of `input` that was written to the provider's prompt cache.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cache_write: u64,
+    /// Part of `cache_write` that stays in the cache for an hour instead of minutes.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_write_1h: u64,
     /// Part of `output` spent on reasoning.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub reasoning: u64,
@@ -31,6 +36,9 @@ pub struct Usage {
     /// Audio tokens written, part of `output`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub audio_output: u64,
+    /// Searches that are billed one by one beside tokens: of the web by a model, or of documents by a reranker.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub searches: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it by reference")]
@@ -67,9 +75,11 @@ impl Add for Usage {
             output: self.output.saturating_add(other.output),
             cached_input: self.cached_input.saturating_add(other.cached_input),
             cache_write: self.cache_write.saturating_add(other.cache_write),
+            cache_write_1h: self.cache_write_1h.saturating_add(other.cache_write_1h),
             reasoning: self.reasoning.saturating_add(other.reasoning),
             audio_input: self.audio_input.saturating_add(other.audio_input),
             audio_output: self.audio_output.saturating_add(other.audio_output),
+            searches: self.searches.saturating_add(other.searches),
         }
     }
 }
@@ -107,6 +117,32 @@ impl Cost {
         self.0
     }
 
+    /// Reads dollars written as a decimal, also with an exponent such as `4.88e-05`; what is finer than a nano-dollar is
+    /// rounded up. `None` when the text is no decimal from zero up.
+    #[must_use]
+    pub fn from_dollars(text: &str) -> Option<Self> {
+        let (mantissa, exponent) = match text.trim().split_once(['e', 'E']) {
+            Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+            None => (text.trim(), 0),
+        };
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let digits = format!("{whole}{fraction}");
+        if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let value: u128 = digits.parse().ok()?;
+        let places = exponent.checked_add(9)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+        let power = 10_u128.checked_pow(places.unsigned_abs());
+        let nanos = match power {
+            Some(power) if places >= 0 => value.checked_mul(power)?,
+            Some(power) => value.div_ceil(power),
+            None if value == 0 => 0,
+            None if places < 0 => 1,
+            None => return None,
+        };
+        u64::try_from(nanos).ok().map(Self)
+    }
+
     /// Gives US dollars, for showing only: sums are made in nano-dollars.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
@@ -139,43 +175,6 @@ impl fmt::Display for Cost {
     }
 }
 
-/// Prices of one model in micro-dollars per million tokens, so `0.15` dollars a million is `150_000`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Price {
-    /// Fresh input tokens.
-    pub input: u64,
-    /// Output tokens, reasoning included.
-    pub output: u64,
-    /// Input tokens read from the cache; the input price where it is not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cached_input: Option<u64>,
-    /// Input tokens written to the cache; the input price where it is not given.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write: Option<u64>,
-}
-
-impl Price {
-    /// A model that costs nothing.
-    pub const FREE: Price = Price { input: 0, output: 0, cached_input: None, cache_write: None };
-
-    /// Gives what a usage costs: every token is priced once, and the sum is rounded up to a whole nano-dollar.
-    #[must_use]
-    pub fn cost(&self, usage: &Usage) -> Cost {
-        let cached = usage.cached_input.min(usage.input);
-        let written = usage.cache_write.min(usage.input - cached);
-        let parts = [
-            (usage.input - cached - written, self.input),
-            (cached, self.cached_input.unwrap_or(self.input)),
-            (written, self.cache_write.unwrap_or(self.input)),
-            (usage.output, self.output),
-        ];
-        let pico: u128 =
-            parts.into_iter().map(|(tokens, price)| u128::from(tokens) * u128::from(price)).sum();
-        Cost(u64::try_from(pico.div_ceil(1_000)).unwrap_or(u64::MAX))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,17 +193,26 @@ mod tests {
     }
 
     #[test]
-    fn cached_tokens_are_priced_once() {
-        let price =
-            Price { input: 2_500_000, output: 10_000_000, cached_input: Some(1_250_000), cache_write: None };
-        let usage = Usage { cached_input: 400, ..Usage::new(1_000, 10) };
-        assert_eq!(price.cost(&usage).nanos(), 600 * 2_500 + 400 * 1_250 + 10 * 10_000);
-    }
-
-    #[test]
-    fn a_cache_count_above_the_input_never_underflows() {
-        let price = Price { input: 1_000, output: 1_000, cached_input: None, cache_write: None };
-        let usage = Usage { cached_input: 50, cache_write: 50, ..Usage::new(10, 0) };
-        assert_eq!(price.cost(&usage).nanos(), 10);
+    fn dollars_are_read_exactly_and_rounded_up() {
+        for (text, nanos) in [
+            ("4.88e-05", Some(48_800)),
+            ("0.00501", Some(5_010_000)),
+            ("1E2", Some(100_000_000_000)),
+            ("0", Some(0)),
+            ("0e99", Some(0)),
+            ("1e-10", Some(1)),
+            ("1e-60", Some(1)),
+            ("1.0000000001", Some(1_000_000_001)),
+            (".5", Some(500_000_000)),
+            ("-1", None),
+            ("", None),
+            (".", None),
+            ("1e99", None),
+            ("1e", None),
+            ("NaN", None),
+            ("0x10", None),
+        ] {
+            assert_eq!(Cost::from_dollars(text).map(Cost::nanos), nanos, "{text}");
+        }
     }
 }

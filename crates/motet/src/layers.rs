@@ -88,7 +88,7 @@ impl Layers {
     /// Makes a model callable with all its layers.
     pub(crate) fn stack(&self, id: &ModelId, task: Task, keys: Vec<(Key, Bottom)>) -> Result<Stack> {
         let mut layers = self.own(Place::Outermost);
-        layers.extend(self.budget.layer(self, id)?);
+        layers.push(self.budget.layer(self, id, task));
         layers.push(self.cache.layer(self, id));
         layers.extend(self.fallback.layer(id, &self.table, task)?);
         let (more, bottom) = self.below(id, task, keys)?;

@@ -2,6 +2,7 @@
 //!
 //! Shared by the runtime and by those layers that keep books in the store.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,6 +18,13 @@ struct Inner {
     url: String,
     directory: PathBuf,
     cell: OnceCell<SharedStore>,
+}
+
+impl fmt::Debug for LazyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A store's URL may hold a password.
+        f.debug_struct("LazyStore").finish_non_exhaustive()
+    }
 }
 
 impl LazyStore {

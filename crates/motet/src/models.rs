@@ -12,10 +12,13 @@ use async_trait::async_trait;
 use motet_core::embedding::Embedder;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::model::{Delivery, Model, Models};
+use motet_core::price::PriceChange;
 use motet_core::settings::Loaded;
 use motet_core::usage::Price;
 use motet_core::{ChatRequest, ModelId, Secret};
+use motet_providers::dialect::Origin;
 use motet_providers::driver::{Clients, DryRun, HttpEmbedder, HttpModel, Operations};
+use motet_providers::layers::budget::bound::Candidate;
 use motet_providers::layers::{Bottom, Chain, Stack};
 use motet_providers::provider::{ProviderConfig, ProviderRow};
 use motet_providers::rows;
@@ -45,12 +48,15 @@ pub struct ProviderInfo {
     pub ready: bool,
 }
 
+/// The format whose requests always carry a limit of the output.
+const LIMITED_DIALECT: &str = "anthropic-messages";
+
 /// Every model that was asked for, by id.
 pub(crate) struct Table {
     pub(crate) layers: Layers,
     /// Those with a row in their order, then those that only the settings name.
     providers: Vec<Provider>,
-    prices: HashMap<ModelId, Price>,
+    prices: HashMap<ModelId, PriceChange>,
     clients: Clients,
     directory: PathBuf,
     added: Mutex<HashMap<ModelId, Arc<dyn Model>>>,
@@ -154,7 +160,8 @@ impl Table {
                 return Err(operations::unable(id.provider(), "rerank"));
             }
             let keys = self.each_key(id, |row, config| {
-                Ok(Bottom::Reranker(Arc::new(Operations::new(row, config, &self.clients)?)))
+                let operations = Operations::new(row, config, &self.clients)?;
+                Ok(Bottom::Reranker(Arc::new(operations.with_price(self.price(id)))))
             })?;
             Ok(Arc::new(self.layers.stack(id, Task::Rerank, keys)?))
         })
@@ -220,8 +227,22 @@ impl Table {
         self.provider(id.provider()).ok()?.server()
     }
 
-    fn price(&self, id: &ModelId) -> Option<Price> {
-        self.prices.get(id).copied().or_else(|| prices::listed(id))
+    /// Gives what bounds the cost of a call to a model, as far as that is known.
+    pub(crate) fn candidate(&self, id: &ModelId) -> Candidate {
+        let listed = prices::find(id);
+        let provider = self.provider(id.provider()).ok();
+        // Some formats demand a limit of the output, so that there always is one.
+        let always = provider.filter(|provider| provider.row.dialect == LIMITED_DIALECT);
+        let always = always.map(|provider| Origin::new(provider.row, id.clone()).profile.max_output);
+        let max_output = always.or(listed.as_ref().and_then(|listed| listed.max_output));
+        let context = listed.as_ref().and_then(|listed| listed.context);
+        Candidate::new(id.clone(), self.price(id)).with_limits(max_output, context)
+    }
+
+    /// Gives what a model charges, by the settings and the list; `None` where that is unknown.
+    pub(crate) fn price(&self, id: &ModelId) -> Option<Price> {
+        let listed = prices::listed(id);
+        self.prices.get(id).map_or(listed, |change| change.over(listed))
     }
 }
 

@@ -1,16 +1,13 @@
 //! What a run came to: state, outputs, tasks, tokens, and money.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 
-use motet_core::ChatResponse;
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
-use motet_core::run_log::{Entry, StepKind};
+use motet_core::run_log::{Costs, Total};
 use motet_core::store::{Run, RunState, SharedStore, Task, TaskState};
 use motet_core::usage::{Cost, Usage};
 use motet_core::workflow::WorkflowSpec;
-use motet_providers::layers::cache::CACHED;
 use motet_workflows::dag::reference::substitute;
 use motet_workflows::dag::scope::{RunScope, TaskResult};
 use serde::{Serialize, Serializer};
@@ -87,14 +84,14 @@ pub(crate) async fn report(store: &SharedStore, id: &RunId) -> Result<RunReport>
     } else {
         Map::new()
     };
-    let ledger = Ledger::read(store, id).await?;
+    let paid = paid(store, id).await?;
     let summary = run.summary;
     Ok(RunReport {
         outputs,
-        model_calls: ledger.calls,
-        cached_calls: ledger.cached,
-        usage: ledger.usage,
-        cost: ledger.cost,
+        model_calls: u32::try_from(paid.calls).unwrap_or(u32::MAX),
+        cached_calls: u32::try_from(paid.cached).unwrap_or(u32::MAX),
+        usage: paid.usage,
+        cost: (paid.unknown == 0).then_some(paid.cost),
         seconds: summary.ended_at.unwrap_or_else(Millis::now).since(summary.created_at).as_secs_f64(),
         tasks: tasks
             .into_iter()
@@ -157,49 +154,16 @@ fn task_result(task: &Task, result: Option<Value>) -> TaskResult {
     }
 }
 
-/// What the journal says was used and paid.
-struct Ledger {
-    calls: u32,
-    cached: u32,
-    usage: Usage,
-    cost: Option<Cost>,
-}
-
-impl Ledger {
-    async fn read(store: &SharedStore, run: &RunId) -> Result<Self> {
-        let mut ledger = Self { calls: 0, cached: 0, usage: Usage::default(), cost: Some(Cost::ZERO) };
-        let mut kinds: HashMap<(u32, Arc<str>), StepKind> = HashMap::new();
-        let mut after = 0;
-        loop {
-            let page = store.records(run, after, PAGE).await?;
-            let Some(last) = page.last() else { return Ok(ledger) };
-            after = last.seq;
-            for entry in page {
-                let step = (entry.task, Arc::from(entry.record.step()));
-                match entry.record.entry() {
-                    Entry::Started { kind, .. } => {
-                        kinds.insert(step, *kind);
-                    }
-                    Entry::Finished { result } if kinds.get(&step) == Some(&StepKind::Model) => {
-                        ledger.add(result)?
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    fn add(&mut self, result: &Value) -> Result<()> {
-        let response: ChatResponse = serde_json::from_value(result.clone()).map_err(|error| {
-            Error::new(ErrorKind::Store, "a recorded answer cannot be read").with_source(error)
-        })?;
-        self.calls += 1;
-        if response.metadata.contains_key(CACHED) {
-            self.cached += 1;
-        } else {
-            self.usage += response.usage.unwrap_or_default();
-        }
-        self.cost = self.cost.zip(response.cost).map(|(sum, cost)| sum + cost);
-        Ok(())
+/// Adds up what the journal says was used and paid.
+async fn paid(store: &SharedStore, run: &RunId) -> Result<Total> {
+    let mut costs = Costs::default();
+    let mut after = 0;
+    loop {
+        let page = store.records(run, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(costs.total()) };
+        after = last.seq;
+        page.iter().for_each(|entry| {
+            costs.add(entry);
+        });
     }
 }

@@ -179,6 +179,9 @@ impl Runtime {
         config.allowed_directories =
             settings.files.allow.iter().map(|path| self.directory().join(path)).collect();
         config.default_model.clone_from(&settings.model);
+        config.run_time = settings.budget.run_time;
+        config.counts_spending = settings.budget.run_cost.is_some() || settings.budget.run_tokens.is_some();
+        config.tenant.clone_from(&settings.budget.tenant);
         let runtime = self.clone();
         config.environment =
             Arc::new(move |name| runtime.loaded().variable(name).map(|value| value.expose().to_owned()));

@@ -3,6 +3,7 @@
 //! Knows nothing of models, workflows, or what the payloads mean.
 
 pub mod backends;
+mod books;
 pub mod memory;
 pub mod sqlite;
 mod wake;

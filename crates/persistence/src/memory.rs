@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use motet_core::answers::AnswerStore;
+use motet_core::budget::{Amount, Book, StoreReservation};
 use motet_core::error::{ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
 use motet_core::run_log::Record;
@@ -20,12 +21,14 @@ use motet_core::store::{
 };
 use serde_json::Value;
 
+use crate::books::Books;
 use crate::wake::Wake;
 
 /// Keeps runs in memory.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     state: Mutex<State>,
+    books: Mutex<Books>,
     wake: Wake,
     answers: answers::Answers,
 }
@@ -70,6 +73,10 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -390,6 +397,19 @@ impl Store for MemoryStore {
 
     async fn changed(&self, seen: u64, at_most: Duration) -> u64 {
         self.wake.changed(seen, at_most).await
+    }
+
+    async fn reserve(&self, reservation: &StoreReservation) -> Result<()> {
+        self.books().reserve(reservation, Millis::now())
+    }
+
+    async fn settle(&self, reservation: &str, spent: Option<Amount>) -> Result<()> {
+        self.books().settle(reservation, spent);
+        Ok(())
+    }
+
+    async fn books(&self) -> Result<Vec<(String, Book)>> {
+        Ok(MemoryStore::books(self).list(Millis::now()))
     }
 
     fn capabilities(&self) -> Capabilities {

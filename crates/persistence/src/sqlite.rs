@@ -4,6 +4,7 @@
 //! `motet_core::schedule`.
 
 mod answers;
+mod books;
 mod clock;
 mod columns;
 mod commands;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use motet_core::answers::AnswerStore;
+use motet_core::budget::{Amount, Book, StoreReservation};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::id::RunId;
 use motet_core::run_log::Record;
@@ -224,6 +226,20 @@ impl Store for SqliteStore {
                 return newest;
             }
         }
+    }
+
+    async fn reserve(&self, reservation: &StoreReservation) -> Result<()> {
+        let reservation = reservation.clone();
+        self.writer.run(move |session| books::reserve(session, &reservation)).await
+    }
+
+    async fn settle(&self, reservation: &str, spent: Option<Amount>) -> Result<()> {
+        let reservation = reservation.to_owned();
+        self.writer.run(move |session| books::settle(session, &reservation, spent)).await
+    }
+
+    async fn books(&self) -> Result<Vec<(String, Book)>> {
+        self.writer.run(books::list).await
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -2,6 +2,7 @@
 //!
 //! Does no I/O and knows no provider by name: what differs between the speakers of one format is data in a [`Profile`].
 
+pub(crate) mod billing;
 pub(crate) mod call_ids;
 mod classify;
 pub mod content;

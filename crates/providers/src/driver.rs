@@ -2,6 +2,7 @@
 //!
 //! Knows no wire format: a dialect writes requests and reads answers. Retries nothing; that is a layer's work.
 
+mod bill;
 mod clients;
 mod clock;
 mod connection;
@@ -48,7 +49,7 @@ const CHAT: &str = "chat";
 pub struct HttpModel {
     connection: Connection,
     origin: Arc<Origin>,
-    price: Option<Price>,
+    price: Option<Arc<Price>>,
 }
 
 impl HttpModel {
@@ -83,7 +84,7 @@ impl HttpModel {
     /// Sets the price by which answers tell their cost.
     #[must_use]
     pub fn with_price(mut self, price: Option<Price>) -> Self {
-        self.price = price;
+        self.price = price.map(Arc::new);
         self
     }
 
@@ -175,7 +176,8 @@ impl HttpModel {
             operation: CHAT,
         };
         if delivery == Delivery::Streamed {
-            let decoding = live::Decoding::new(self.connection.dialect, &self.origin, restoring, self.price);
+            let decoding =
+                live::Decoding::new(self.connection.dialect, &self.origin, restoring, self.price.clone());
             let body = response.bytes_stream().map(|piece| piece.map_err(failure::of_body));
             return Ok(live::events(body, decoding, clock, events, answered));
         }
@@ -184,7 +186,7 @@ impl HttpModel {
         let known = events.len();
         events.extend(decoded);
         restoring.apply(&mut events, known);
-        live::add_cost(&mut events, self.price);
+        live::add_cost(&mut events, self.price.as_deref());
         Ok(ready_stream(events))
     }
 }

@@ -225,7 +225,7 @@ async fn wait(context: &RunContext, delay: Duration) -> Result<()> {
     tokio::select! {
         () = context.cancellation().cancelled() => context.check(),
         () = tokio::time::sleep(shorter.unwrap_or(delay)) => match shorter {
-            Some(_) => Err(Error::new(ErrorKind::Timeout, "the run's deadline passed")),
+            Some(_) => Err(Error::new(ErrorKind::Timeout, context.deadline_message())),
             None => Ok(()),
         },
     }

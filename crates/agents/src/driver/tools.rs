@@ -82,6 +82,7 @@ impl Driver<'_> {
     /// results too, so that a resumed run shows the model the same. An error ends the run.
     async fn answer(&self, tool: &dyn Tool, call: ToolRun, step: &str) -> Result<ToolOutput> {
         let run = self.context.child(step);
+        let run = run.with_attribution(|attribution| attribution.tool = Some(call.name.clone()));
         let idempotency_key = format!("{}/{}", run.run_id(), run.step_name());
         let context = ToolContext { run: &run, call_id: &call.call_id, idempotency_key: &idempotency_key };
         let limit = tool.timeout().unwrap_or(self.agent.limits().tool_timeout);

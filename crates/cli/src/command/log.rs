@@ -2,6 +2,7 @@
 //!
 //! One file below this one for each action.
 
+mod cost;
 mod show;
 
 use clap::{ArgMatches, Args, Subcommand};
@@ -24,10 +25,13 @@ struct Log {
 enum Action {
     /// Shows the steps of a run in the order they were recorded
     Show(show::Show),
+    /// Adds up what the model calls of runs cost
+    Cost(cost::Cost),
 }
 
 fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
     match arguments::<Log>(matches)?.action {
         Action::Show(show) => show::run(context, show),
+        Action::Cost(cost) => cost::run(context, cost),
     }
 }

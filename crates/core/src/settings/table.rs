@@ -20,8 +20,9 @@ use super::kind::{
 use super::row::OptionRow;
 use crate::error::ErrorKind;
 use crate::model_id::ModelId;
+use crate::price::PriceChange;
 use crate::secret::Secret;
-use crate::usage::{Cost, Price};
+use crate::usage::Cost;
 
 macro_rules! or_default {
     () => {
@@ -117,20 +118,21 @@ macro_rules! key_row {
 
 /// Makes the row of one part of every price.
 macro_rules! price_row {
-    ($field:ident, $example:literal, $doc:literal) => {
+    ($field:ident, $kind:ident, $example:literal, [$($doc:literal)+]) => {
         row!(
             concat!("prices.<model>.", stringify!($field)),
-            Dollars,
+            $kind,
             $example,
-            [$doc],
+            [$($doc)+],
             |settings, keys, value| {
                 let model: ModelId = keys.get(1)?.parse().ok()?;
-                settings.prices.entry(model).or_insert(Price::FREE).$field = Dollars::read(value)?.into();
+                settings.prices.entry(model).or_default().$field = Some($kind::read(value)?.into());
                 Some(())
             },
             |settings| {
                 let shown = settings.prices.iter().filter_map(|(model, price)| {
-                    shown!(Dollars, &price.$field).map(|text| (vec![model.to_string()], text))
+                    let value = price.$field.and_then(|value| value.try_into().ok());
+                    shown!($kind, &value).map(|text| (vec![model.to_string()], text))
                 });
                 shown.collect()
             }
@@ -170,7 +172,7 @@ macro_rules! options {
         }
         per_model {
             $(#![doc = $cdoc:literal])+
-            $( $(#[doc = $cfdoc:literal])+ $cfield:ident, example $cexample:literal; )*
+            $( $(#[doc = $cfdoc:literal])+ $cfield:ident as $ckind:ident, example $cexample:literal; )*
         }
     ) => {
         /// Everything that can be set, merged from all sources. `Debug` shows neither keys nor passwords.
@@ -182,7 +184,7 @@ macro_rules! options {
             $(#[doc = $pdoc])+
             pub providers: BTreeMap<String, Provider>,
             $(#[doc = $cdoc])+
-            pub prices: BTreeMap<ModelId, Price>,
+            pub prices: BTreeMap<ModelId, PriceChange>,
         }
 
         impl Default for Settings {
@@ -260,7 +262,7 @@ macro_rules! options {
                 }
             ),
             $( key_row!($kfield, $kkind, $kexample, [$($kfdoc)+]), )*
-            $( price_row!($cfield, $cexample, $($cfdoc)+), )*
+            $( price_row!($cfield, $ckind, $cexample, [$($cfdoc)+]), )*
         ];
     };
 }
@@ -488,15 +490,46 @@ options! {
         }
     }
     per_model {
-        //! Prices of models, in place of the known ones.
+        //! Prices of models, part by part in place of the known ones; a model without a known one needs `input` and
+        //! `output`.
         /// Price of fresh input tokens.
-        input, example "0.15";
+        input as Dollars, example "0.15";
         /// Price of output tokens, reasoning included.
-        output, example "0.6";
+        output as Dollars, example "0.6";
         /// Price of input tokens read from the cache; the input price where it is not given.
-        cached_input, example "0.0375";
+        cached_input as Dollars, example "0.0375";
         /// Price of input tokens written to the cache; the input price where it is not given.
-        cache_write, example "0.075";
+        cache_write as Dollars, example "0.075";
+        /// Price of input tokens written to the cache for an hour; that of other cache writes where it is not given.
+        cache_write_1h as Dollars, example "0.3";
+        /// Price of output tokens spent on reasoning; the output price where it is not given.
+        reasoning as Dollars, example "0.4";
+        /// Price of audio tokens read; the input price where it is not given.
+        audio_input as Dollars, example "10";
+        /// Price of audio tokens written; the output price where it is not given.
+        audio_output as Dollars, example "20";
+        /// Price of a million searches that are billed one by one, by a reranker or of the web.
+        search as Dollars, example "2000";
+        /// Input tokens above which a request costs the `long` prices as a whole.
+        long_above as Count, example "200000";
+        /// Price of fresh input tokens of long requests; the other parts follow by its ratio to the input price.
+        long_input as Dollars, example "0.3";
+        /// Price of output tokens of long requests.
+        long_output as Dollars, example "0.9";
+        /// Price of input tokens of long requests that were read from the cache.
+        long_cached_input as Dollars, example "0.075";
+        /// Price of fresh input tokens in batches; the other parts follow by its ratio to the input price.
+        batch_input as Dollars, example "0.075";
+        /// Price of output tokens in batches.
+        batch_output as Dollars, example "0.3";
+        /// Price of fresh input tokens in the slower service tier.
+        flex_input as Dollars, example "0.075";
+        /// Price of output tokens in the slower service tier.
+        flex_output as Dollars, example "0.3";
+        /// Price of fresh input tokens in the faster service tier.
+        priority_input as Dollars, example "0.25";
+        /// Price of output tokens in the faster service tier.
+        priority_output as Dollars, example "1";
     }
 }
 

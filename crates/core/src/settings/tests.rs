@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ModelId;
-use crate::usage::Price;
+use crate::price::PriceChange;
 
 const KEY: &str = "sk-a-very-secret-key-9876";
 
@@ -485,8 +485,14 @@ fn a_provider_is_merged_from_several_sources_part_by_part() {
 
 #[test]
 fn prices_become_micro_dollars_exactly() {
-    let whole = Price { input: 75_000, output: 37_500, cached_input: Some(2_500_000), cache_write: Some(1) };
-    let plain = Price { input: 15_000_000, output: 0, cached_input: None, cache_write: None };
+    let whole = PriceChange {
+        input: Some(75_000),
+        output: Some(37_500),
+        cached_input: Some(2_500_000),
+        cache_write: Some(1),
+        ..PriceChange::default()
+    };
+    let plain = PriceChange { input: Some(15_000_000), output: Some(0), ..PriceChange::default() };
     for (sources, model, expected) in [
         (
             toml(
@@ -522,7 +528,7 @@ fn a_price_may_be_changed_in_part_and_must_be_whole_in_the_end() {
     let mut sources = toml("prices.'a:b.c' = { input = 1, output = 2 }");
     sources.overrides = flag("prices.\"a:b.c\".output", "3").overrides;
     let price = load(&sources).settings.prices[&"a:b.c".parse().unwrap()];
-    assert_eq!((price.input, price.output), (1_000_000, 3_000_000));
+    assert_eq!((price.input, price.output), (Some(1_000_000), Some(3_000_000)));
     sources.motet_toml = None;
     assert_eq!(
         refusal(&sources),

@@ -15,10 +15,7 @@ use super::{Options, Synchronous};
 const APPLICATION_ID: i64 = 0x4d6f_7465;
 
 /// Version of the tables. A file of a later one is refused, one of an earlier one is brought up to date.
-pub(super) const VERSION: i64 = 1 + UPDATES.len() as i64;
-
-/// What each version after the first added, in order; what stands here is never changed.
-const UPDATES: &[&str] = &[super::answers::TABLES];
+pub(super) const VERSION: i64 = 1 + MIGRATIONS.len() as i64;
 
 /// Statements that are kept prepared on each connection; more than there are.
 const PREPARED: usize = 128;
@@ -68,6 +65,26 @@ CREATE TABLE journal (
 CREATE INDEX journal_by_task ON journal (run, task, seq);
 ";
 
+/// What each version adds to the one before it, from version 2 on; a new file gets them all.
+const MIGRATIONS: &[&str] = &[BOOKS, super::answers::TABLES];
+
+/// The books of budgets, since version 2: money in nano-dollars. `held` is a reservation; a `lost` one counts as spent,
+/// because nobody settled it in time.
+const BOOKS: &str = "
+CREATE TABLE book (
+    name TEXT NOT NULL PRIMARY KEY, spent_cost INTEGER NOT NULL, spent_tokens INTEGER NOT NULL,
+    unknown_cost INTEGER NOT NULL, unknown_tokens INTEGER NOT NULL, reserved_cost INTEGER NOT NULL,
+    reserved_tokens INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE held (
+    id TEXT NOT NULL, book TEXT NOT NULL, cost INTEGER NOT NULL, tokens INTEGER NOT NULL, until INTEGER NOT NULL,
+    lost INTEGER NOT NULL, PRIMARY KEY (id, book)
+) WITHOUT ROWID;
+CREATE INDEX held_until ON held (until) WHERE lost = 0;
+CREATE VIEW books AS SELECT name, spent_cost / 1e9 AS spent, unknown_cost / 1e9 AS unknown,
+    reserved_cost / 1e9 AS reserved, spent_tokens, unknown_tokens, reserved_tokens FROM book;
+";
+
 /// Opens the connection that writes; makes the file and its tables where they are missing.
 pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
@@ -88,11 +105,10 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
              PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;"
         ))
         .or_store()?;
-    match found {
-        Found::Empty => create(&mut connection)?,
-        Found::Store(version) if version < VERSION => update(&mut connection)?,
-        Found::Store(_) => {}
+    if found == Found::Empty {
+        create(&mut connection)?;
     }
+    migrate(&mut connection)?;
     Ok(connection)
 }
 
@@ -175,26 +191,27 @@ fn create(connection: &mut Connection) -> Result<()> {
     if check(&transaction)? == Found::Empty {
         transaction.execute_batch(TABLES).or_store()?;
         transaction.execute_batch(&views()).or_store()?;
-        for tables in UPDATES {
-            transaction.execute_batch(tables).or_store()?;
-        }
         transaction.pragma_update(None, "application_id", APPLICATION_ID).or_store()?;
-        transaction.pragma_update(None, "user_version", VERSION).or_store()?;
+        transaction.pragma_update(None, "user_version", 1).or_store()?;
     }
     transaction.commit().or_store()
 }
 
-/// Brings a store of an earlier version up to date.
-fn update(connection: &mut Connection) -> Result<()> {
+/// Brings the tables of an earlier version up to date.
+fn migrate(connection: &mut Connection) -> Result<()> {
+    let version = |connection: &Connection| {
+        connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).or_store()
+    };
+    if version(connection)? == VERSION {
+        return Ok(());
+    }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).or_store()?;
     // Another process may have been faster.
-    if let Found::Store(version) = check(&transaction)? {
-        let known = usize::try_from(version - 1).unwrap_or(0);
-        for tables in UPDATES.iter().skip(known) {
-            transaction.execute_batch(tables).or_store()?;
-        }
-        transaction.pragma_update(None, "user_version", VERSION).or_store()?;
+    let known = usize::try_from(version(&transaction)?).unwrap_or(1).saturating_sub(1);
+    for migration in MIGRATIONS.iter().skip(known) {
+        transaction.execute_batch(migration).or_store()?;
     }
+    transaction.pragma_update(None, "user_version", VERSION).or_store()?;
     transaction.commit().or_store()
 }
 

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use motet_core::budget::{Amount, BookLimit, Limits, StoreReservation};
 use motet_core::error::{Error, ErrorKind};
 use motet_core::id::{RunId, WorkerId};
 use motet_core::run_log::{Entry, Record};
 use motet_core::store::{ClaimRequest, Control, LeaseState, NewTask, SharedStore};
+use motet_core::usage::Cost;
 use motet_persistence::sqlite::{Options, SqliteStore};
 use rusqlite::Connection;
 use serde_json::json;
@@ -233,27 +235,39 @@ fn a_database_of_another_program_is_refused_and_not_changed() {
 }
 
 #[tokio::test]
-async fn a_file_of_an_earlier_version_is_brought_up_to_date_and_keeps_its_runs() {
-    let (_directory, path) = directory();
-    let store = open(&path);
-    let run = submit(&store, vec![task("a", &[])]).await;
-    drop(store);
-    let connection = Connection::open(&path).unwrap();
-    connection.execute_batch("DROP TABLE answer; DROP TABLE answer_lease; PRAGMA user_version = 1").unwrap();
-    let store = open(&path);
-    assert_eq!(states(&store, &run).await, "a:ready");
+async fn a_file_of_the_first_version_is_brought_up_to_date_and_keeps_its_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let run = {
+        let store: SharedStore = Arc::new(SqliteStore::open(&path, &Options::default()).unwrap());
+        submit(&store, vec![task("a", &[])]).await
+    };
+    let old = "DROP VIEW books; DROP TABLE held; DROP TABLE book; DROP TABLE answer; DROP TABLE answer_lease;
+               PRAGMA user_version = 1;";
+    Connection::open(&path).unwrap().execute_batch(old).unwrap();
+    let store: SharedStore = Arc::new(SqliteStore::open(&path, &Options::default()).unwrap());
+    assert!(store.run(&run).await.unwrap().is_some());
     assert_eq!(store.answers().unwrap().counts().await.unwrap().answers, 0);
-    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, 2);
+    let limits = Limits { cost: None, tokens: Some(10) };
+    let amount = Amount { cost: Cost::from_nanos(1_500_000_000), tokens: 4 };
+    let books = vec![BookLimit { book: "day 2026-05-03".to_owned(), limits }];
+    let reservation = StoreReservation { id: "r".to_owned(), books, amount, lease: HOUR };
+    store.reserve(&reservation).await.unwrap();
+    let row = Connection::open(&path).unwrap().query_row(
+        "SELECT name, reserved, reserved_tokens FROM books",
+        (),
+        |row| Ok((row.get::<_, String>(0)?, row.get::<_, f64>(1)?, row.get::<_, i64>(2)?)),
+    );
+    assert_eq!(row.unwrap(), ("day 2026-05-03".to_owned(), 1.5, 4));
 }
 
 #[tokio::test]
 async fn a_file_of_a_newer_version_is_refused() {
     let (_directory, path) = directory();
     drop(open(&path));
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let error = refused(&path);
-    assert_eq!(error.message(), "the store has version 3; this Motet reads up to 2");
+    assert_eq!(error.message(), "the store has version 9; this Motet reads up to 3");
     assert_eq!(error.hint(), Some("use the newer Motet that wrote it, or another file"));
 }
 

@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod answers;
+mod books;
 #[cfg(test)]
 mod claim;
 #[cfg(test)]
@@ -185,6 +186,12 @@ conformance! {
             a_lease_is_given_back_by_its_holder_only,
             pruning_removes_what_is_over_its_time_and_clearing_everything,
             thousands_of_keys_are_looked_up_at_once,
+        books {
+            what_is_reserved_is_settled_by_what_was_spent,
+            a_refusal_reserves_nothing_in_any_book,
+            settling_twice_changes_nothing,
+            what_nobody_settles_counts_in_whole_until_it_is_known,
+            many_at_once_never_reserve_more_than_there_is,
         }
         workers {
             many_workers_run_every_task_once_and_in_order,

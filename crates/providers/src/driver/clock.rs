@@ -35,7 +35,7 @@ pub(super) struct Clock {
 impl Clock {
     /// Starts the clock of a call.
     pub(super) fn new(context: &RunContext, timeouts: Timeouts) -> Self {
-        let run = context.remaining().map(|left| (left, "the run's deadline passed".to_owned()));
+        let run = context.remaining().map(|left| (left, context.deadline_message().to_owned()));
         let call = timeouts.total.map(|limit| (limit, format!("the whole call took longer than {limit:?}")));
         let first = run.into_iter().chain(call).min_by_key(|(left, _)| *left);
         let end = first.and_then(|(left, why)| Some((Instant::now().checked_add(left)?, why)));

@@ -7,12 +7,12 @@ use std::borrow::Cow;
 use async_trait::async_trait;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use motet_core::embedding::Embedder;
-use motet_core::usage::Price;
-use motet_core::{EmbedRequest, EmbedResponse, Error, ErrorKind, ModelId, Result, RunContext, Usage};
+use motet_core::price::{Price, Tier};
+use motet_core::{Cost, EmbedRequest, EmbedResponse, Error, ErrorKind, ModelId, Result, RunContext, Usage};
 use serde_json::Value;
 
 use super::operations::{Asking, unsupported};
-use super::{Clients, Connection, failure, same_model};
+use super::{Clients, Connection, bill, failure, same_model};
 use crate::dialect::Origin;
 use crate::dialect::operations::Embedding;
 use crate::embeddings;
@@ -100,7 +100,11 @@ impl HttpEmbedder {
         }
         let batches: Vec<Batch> = stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
         let mut response = joined(request, batches);
-        response.cost = response.usage.and_then(|usage| Some(self.price?.cost(&usage)));
+        let listed = response.usage.and_then(|usage| self.price?.cost_at(&usage, Tier::Standard));
+        bill::settle(response.cost, listed, |name, value| {
+            response.metadata.insert(name.to_owned(), value);
+        });
+        response.cost = response.cost.or(listed);
         Ok(response)
     }
 }
@@ -123,6 +127,7 @@ struct Batch {
 /// Puts the answers together in the order of the texts; usage is known only where every answer tells it.
 fn joined(request: &EmbedRequest, batches: Vec<Batch>) -> EmbedResponse {
     let mut whole = EmbedResponse::new(request.model.clone(), Vec::with_capacity(request.inputs.len()));
+    whole.cost = batches.iter().map(|batch| batch.response.cost).sum::<Option<Cost>>();
     whole.usage = batches.iter().map(|batch| batch.response.usage).sum::<Option<Usage>>();
     let mut warnings: Vec<String> = Vec::new();
     for Batch { response, request_id, warnings: more } in batches {

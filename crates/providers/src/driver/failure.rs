@@ -19,8 +19,10 @@ pub(super) fn of_sending(error: reqwest::Error, row: &ProviderRow, base: &Url, t
         let limit = timeouts.connect.map_or_else(String::new, |limit| format!(" within {limit:?}"));
         return Error::new(ErrorKind::Timeout, format!("no connection to `{host}` could be made{limit}"))
             .with_hint(unreachable_hint(row))
+            .with_unsent()
             .with_source(error);
     }
+    let unsent = error.is_connect();
     let (message, hint, retry) = match cause(&error) {
         Cause::Refused => (format!("`{host}` refused the connection"), unreachable_hint(row), Retry::Backoff),
         Cause::UnknownHost => (
@@ -48,7 +50,9 @@ pub(super) fn of_sending(error: reqwest::Error, row: &ProviderRow, base: &Url, t
             Retry::Backoff,
         ),
     };
-    Error::new(ErrorKind::Connection, message).with_hint(hint).with_retry(retry).with_source(error)
+    let failed = Error::new(ErrorKind::Connection, message).with_hint(hint).with_retry(retry);
+    let error = failed.with_source(error);
+    if unsent { error.with_unsent() } else { error }
 }
 
 /// Tells why an answer broke off.
@@ -210,6 +214,9 @@ fn without(error: &Error, key: &Secret) -> Error {
     }
     if let Some(status) = error.status() {
         clean = clean.with_status(status);
+    }
+    if error.is_unsent() {
+        clean = clean.with_unsent();
     }
     if let Some(id) = error.request_id() {
         clean = clean.with_request_id(key.redact(id));

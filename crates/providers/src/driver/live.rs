@@ -9,8 +9,9 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{Stream, StreamExt as _};
 use motet_core::usage::Price;
-use motet_core::{Error, ErrorKind, EventStream, Result, StreamEvent, Usage};
+use motet_core::{Error, ErrorKind, EventStream, Result, StreamEvent};
 
+use super::bill::Bill;
 use super::clock::{Clock, Watch};
 use super::failure::Answered;
 use super::reading::{self, StreamReader};
@@ -31,8 +32,8 @@ pub(super) struct Decoding {
     origin: Arc<Origin>,
     form: Form,
     restoring: Restoring,
-    price: Option<Price>,
-    usage: Option<Usage>,
+    price: Option<Arc<Price>>,
+    bill: Bill,
 }
 
 enum Form {
@@ -49,9 +50,10 @@ impl Decoding {
         dialect: &'static dyn Dialect,
         origin: &Arc<Origin>,
         restoring: Restoring,
-        price: Option<Price>,
+        price: Option<Arc<Price>>,
     ) -> Self {
-        Self { dialect, origin: Arc::clone(origin), form: Form::Unknown, restoring, price, usage: None }
+        let (form, bill) = (Form::Unknown, Bill::default());
+        Self { dialect, origin: Arc::clone(origin), form, restoring, price, bill }
     }
 
     fn feed(&mut self, piece: &[u8], out: &mut Vec<StreamEvent>) -> Result<()> {
@@ -74,7 +76,7 @@ impl Decoding {
                 if result.is_err() {
                     self.restoring.end(out);
                 }
-                self.note_usage(out.get(known..).unwrap_or_default());
+                self.bill.note(out.get(known..).unwrap_or_default());
                 result
             }
             Form::Whole(body) if body.len() + piece.len() > WHOLE_LIMIT => Err(Error::new(
@@ -107,34 +109,16 @@ impl Decoding {
         };
         self.restoring.apply(out, known);
         self.restoring.end(out);
-        self.note_usage(out.get(known..).unwrap_or_default());
+        self.bill.note(out.get(known..).unwrap_or_default());
         result
-    }
-
-    fn note_usage(&mut self, events: &[StreamEvent]) {
-        self.usage = last_usage(events).or(self.usage);
-    }
-
-    /// Gives the cost once nothing more can come.
-    fn cost(&self) -> Option<StreamEvent> {
-        cost(self.usage, self.price)
     }
 }
 
 /// Adds the cost to the events of a whole answer.
-pub(super) fn add_cost(events: &mut Vec<StreamEvent>, price: Option<Price>) {
-    events.extend(cost(last_usage(events), price));
-}
-
-fn cost(usage: Option<Usage>, price: Option<Price>) -> Option<StreamEvent> {
-    let (usage, price) = (usage?, price?);
-    Some(StreamEvent::Cost { cost: Some(price.cost(&usage)) })
-}
-
-fn last_usage(events: &[StreamEvent]) -> Option<Usage> {
-    let usage =
-        |event: &StreamEvent| if let StreamEvent::Usage { usage } = event { Some(*usage) } else { None };
-    events.iter().rev().find_map(usage)
+pub(super) fn add_cost(events: &mut Vec<StreamEvent>, price: Option<&Price>) {
+    let mut bill = Bill::default();
+    bill.note(events);
+    bill.close(price, events);
 }
 
 /// Gives the events of an answer after those known already.
@@ -214,7 +198,7 @@ impl<S: Stream<Item = Result<Bytes>> + Send + 'static> Live<S> {
             Err(stopped) => Err(stopped),
         };
         if !matches!(outcome, Ok(false)) {
-            self.ready.extend(self.decoding.cost());
+            self.decoding.bill.close(self.decoding.price.as_deref(), &mut self.ready);
             let rest = self.body.take().filter(|_| outcome.is_ok());
             self.rest = rest.map(|body| Box::pin(drain(body)) as BoxFuture<'static, ()>);
         }

@@ -6,8 +6,9 @@
 mod asking;
 mod listing;
 
+use motet_core::price::{Price, Tier};
 use motet_core::rerank::{RerankRequest, RerankResponse};
-use motet_core::{ChatRequest, Delivery, Error, ErrorKind, ModelId, Result, RunContext};
+use motet_core::{ChatRequest, Delivery, Error, ErrorKind, ModelId, Result, RunContext, Usage};
 
 pub(super) use asking::Asking;
 
@@ -23,6 +24,7 @@ const RERANK: &str = "rerank";
 /// The operations of one provider.
 pub struct Operations {
     connection: Connection,
+    price: Option<Price>,
 }
 
 impl Operations {
@@ -31,7 +33,14 @@ impl Operations {
     /// # Errors
     /// `Configuration` when the key or base URL is missing, or when the base URL, a header, or the proxy is malformed.
     pub fn new(row: &'static ProviderRow, config: &ProviderConfig, clients: &Clients) -> Result<Self> {
-        Ok(Self { connection: Connection::new(row, config, clients)? })
+        Ok(Self { connection: Connection::new(row, config, clients)?, price: None })
+    }
+
+    /// Sets the price by which rankings tell their cost.
+    #[must_use]
+    pub fn with_price(mut self, price: Option<Price>) -> Self {
+        self.price = price;
+        self
     }
 
     /// Asks the provider how many tokens of input a request has.
@@ -90,7 +99,9 @@ impl Operations {
         }
         let wire = reranker.encode(request, &origin.profile)?;
         let asking = Asking::new(&self.connection, origin, RERANK, context);
-        let response = asking.ask(&wire, |answer| reranker.decode(answer, origin)).await?.read;
+        let mut response = asking.ask(&wire, |answer| reranker.decode(answer, origin)).await?.read;
+        let listed = |usage: Usage| self.price?.cost_at(&usage, Tier::Standard);
+        response.cost = response.cost.or(response.usage.and_then(listed));
         let given = request.documents.len();
         match response.results.iter().find(|ranked| ranked.index >= given) {
             Some(stray) => Err(Error::new(

@@ -81,7 +81,7 @@ fn hello() -> serde_json::Value {
 #[tokio::test]
 async fn a_plain_call_sends_one_request_and_gives_the_whole_answer() {
     let server = Server::start(vec![Reply::close(json_answer(200, "x-request-id: q1\r\n", &hello()))]).await;
-    let price = Price { input: 1_000_000, output: 2_000_000, cached_input: None, cache_write: None };
+    let price = Price::new(1_000_000, 2_000_000);
     let model = model(&config(&server.address)).with_price(Some(price));
     let events = model.open(&RunContext::new(), &request(), Delivery::Plain).await.unwrap();
     let answer = fold(id(), events).await.unwrap();
@@ -106,7 +106,10 @@ async fn a_streamed_call_gives_events_as_they_come_and_ends_with_its_cost() {
     let events: Vec<StreamEvent> = events.map(Result::unwrap).collect().await;
     let names: Vec<String> =
         events.iter().map(|event| serde_json::to_value(event).unwrap()["event"].to_string()).collect();
-    assert_eq!(names.join(" "), r#""response_started" "text_delta" "text_delta" "usage" "finished" "cost""#);
+    assert_eq!(
+        names.join(" "),
+        r#""response_started" "text_delta" "text_delta" "usage" "finished" "metadata" "cost""#
+    );
     assert!(server.requests()[0].contains(r#""stream":true,"stream_options":{"include_usage":true}"#));
 }
 

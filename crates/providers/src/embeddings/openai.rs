@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 use crate::dialect::fields::{self, Fields};
 use crate::dialect::json::{Count, Text, parse};
 use crate::dialect::operations::Embedding;
-use crate::dialect::{Answer, HttpRequest, Method, Origin, Profile, refusal};
+use crate::dialect::{Answer, HttpRequest, Method, Origin, Profile, billing, refusal};
 
 /// Texts that OpenAI takes in one request.
 const BATCH: usize = 2_048;
@@ -79,6 +79,7 @@ impl Embedding for OpenAi {
         let mut response = EmbedResponse::new(origin.model.clone(), vectors?);
         response.served_model = read.model.and_then(|model| model.filled()).map(Cow::into_owned);
         response.usage = read.usage.and_then(usage);
+        response.cost = read.usage.and_then(billing::reported);
         Ok(response)
     }
 }

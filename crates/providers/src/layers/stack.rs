@@ -94,7 +94,8 @@ pub(super) fn tell(answer: &Result<Answer>, observed: &mut Observed) {
             observed.end(Outcome::Done);
         }
         Ok(Answer::Ranking(response)) => {
-            observed.tally = Tally { usage: response.usage, finished: true, ..Tally::default() };
+            let (usage, cost) = (response.usage, response.cost);
+            observed.tally = Tally { usage, cost, finished: true, ..Tally::default() };
             observed.end(Outcome::Done);
         }
         Ok(Answer::Events(_)) => {}

@@ -55,7 +55,12 @@ impl Reranking for Cohere {
         let mut response = RerankResponse::new(origin.model.clone(), results);
         let counts = ["/usage/prompt_tokens", "/usage/total_tokens", "/meta/tokens/input_tokens"];
         let input = counts.into_iter().find_map(|place| body.pointer(place)?.as_u64());
-        response.usage = input.map(|input| Usage::new(input, 0));
+        let searches = body.pointer("/meta/billed_units/search_units").and_then(Value::as_u64);
+        if input.or(searches).is_some() {
+            let mut usage = Usage::new(input.unwrap_or(0), 0);
+            usage.searches = searches.unwrap_or(0);
+            response.usage = Some(usage);
+        }
         response.served_model = body.get("model").and_then(Value::as_str).map(str::to_owned);
         Ok(response)
     }
@@ -136,7 +141,10 @@ mod tests {
             "results": [{"index": 0, "relevance_score": 0.1}],
             "meta": {"billed_units": {"search_units": 1}, "tokens": {"input_tokens": 30}},
         }));
-        assert_eq!(found.unwrap().usage, Some(Usage::new(30, 0)));
+        let usage = found.unwrap().usage.unwrap();
+        assert_eq!((usage.input, usage.output, usage.searches), (30, 0, 1));
+        let billed = json!({"results": [], "meta": {"billed_units": {"search_units": 2}}});
+        assert_eq!(read(&billed).unwrap().usage.unwrap().searches, 2);
         assert_eq!(read(&json!({})).unwrap_err().kind(), ErrorKind::InvalidOutput);
     }
 }

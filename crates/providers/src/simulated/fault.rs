@@ -87,6 +87,7 @@ impl Fault {
             Some(after) => error.with_retry(Retry::After(after)),
             None => error,
         };
+        let error = if self.stage == Stage::BeforeConnect { error.with_unsent() } else { error };
         match self.status {
             Some(status) => error.with_status(status),
             None => error,

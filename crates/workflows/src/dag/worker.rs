@@ -44,6 +44,12 @@ pub struct WorkerConfig {
     pub default_model: Option<motet_core::ModelId>,
     /// Where environment variables that workflows list are looked up.
     pub environment: Environment,
+    /// Time that one process may work on a run, as far as calls of models and methods mind it.
+    pub run_time: Option<Duration>,
+    /// Whether a run that goes on begins with what its log says was spent, which a budget of the run needs.
+    pub counts_spending: bool,
+    /// On whose account the work is done.
+    pub tenant: Option<String>,
 }
 
 impl Default for WorkerConfig {
@@ -55,6 +61,9 @@ impl Default for WorkerConfig {
             allowed_directories: Vec::new(),
             default_model: None,
             environment: Arc::new(|_| None),
+            run_time: None,
+            counts_spending: false,
+            tenant: None,
         }
     }
 }

@@ -16,6 +16,22 @@ pub(super) struct Counts {
     cache_read_input_tokens: Count,
     cache_creation_input_tokens: Count,
     output_tokens_details: Option<Details>,
+    cache_creation: Option<Creation>,
+    server_tool_use: Option<Searches>,
+}
+
+/// Tokens written to the cache, by how long they stay.
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(default)]
+struct Creation {
+    ephemeral_1h_input_tokens: Count,
+}
+
+/// What the provider's own tools did that is billed one by one.
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(default)]
+struct Searches {
+    web_search_requests: Count,
 }
 
 #[derive(Deserialize, Default, Clone, Copy)]
@@ -28,6 +44,8 @@ impl Counts {
     /// Takes a usage object; anything else changes nothing.
     pub(super) fn add(&mut self, raw: &RawValue) {
         let Ok(new) = serde_json::from_str::<Counts>(raw.get()) else { return };
+        let hour = |counts: &Counts| counts.cache_creation.unwrap_or_default().ephemeral_1h_input_tokens;
+        let searches = |counts: &Counts| counts.server_tool_use.unwrap_or_default().web_search_requests;
         let thinking = |counts: &Counts| counts.output_tokens_details.unwrap_or_default().thinking_tokens;
         *self = Counts {
             input_tokens: newer(self.input_tokens, new.input_tokens),
@@ -38,6 +56,8 @@ impl Counts {
                 new.cache_creation_input_tokens,
             ),
             output_tokens_details: Some(Details { thinking_tokens: newer(thinking(self), thinking(&new)) }),
+            cache_creation: Some(Creation { ephemeral_1h_input_tokens: newer(hour(self), hour(&new)) }),
+            server_tool_use: Some(Searches { web_search_requests: newer(searches(self), searches(&new)) }),
         };
     }
 
@@ -51,6 +71,9 @@ impl Counts {
         usage.cached_input = cached.value();
         usage.cache_write = written.value();
         usage.reasoning = thinking.value();
+        let hour = self.cache_creation.unwrap_or_default().ephemeral_1h_input_tokens.value();
+        usage.cache_write_1h = hour.min(written.value());
+        usage.searches = self.server_tool_use.unwrap_or_default().web_search_requests.value();
         Some(usage)
     }
 }

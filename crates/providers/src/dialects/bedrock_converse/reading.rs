@@ -206,5 +206,7 @@ fn usage(counts: Counts) -> Option<Usage> {
     let input = counts.input_tokens.value().saturating_add(cached).saturating_add(written);
     let mut usage = Usage::new(input, counts.output_tokens.value());
     (usage.cached_input, usage.cache_write) = (cached, written);
+    let details = counts.cache_details.iter().flatten().filter(|detail| detail.ttl == "1h");
+    usage.cache_write_1h = details.map(|detail| detail.input_tokens.value()).sum();
     Some(usage)
 }

@@ -44,7 +44,7 @@ pub(super) struct Message<'a> {
 }
 
 /// Token counts; some models repeat those of the cache under a second name.
-#[derive(Deserialize, Default, Clone, Copy)]
+#[derive(Deserialize, Default, Clone)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Counts {
     pub(super) input_tokens: Count,
@@ -54,6 +54,15 @@ pub(super) struct Counts {
     pub(super) cache_read_input_token_count: Count,
     pub(super) cache_write_input_tokens: Count,
     pub(super) cache_write_input_token_count: Count,
+    pub(super) cache_details: Option<Vec<CacheDetail>>,
+}
+
+/// Tokens written to the cache for a time.
+#[derive(Deserialize, Default, Clone)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct CacheDetail {
+    pub(super) input_tokens: Count,
+    pub(super) ttl: String,
 }
 
 /// A block of a plain answer, exactly one field being there.

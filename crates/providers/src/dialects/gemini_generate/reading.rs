@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::usage::Counts;
 use super::wire::{Answer, Candidate};
 use crate::dialect::json::parse;
-use crate::dialect::{Decoder, Origin, refusal};
+use crate::dialect::{Decoder, Origin, billing, refusal};
 use crate::framing::Frame;
 
 /// Reads a plain answer, or a stream that came as one list of its pieces.
@@ -169,6 +169,7 @@ impl Reading {
         let raw = self.finish_reason.take();
         let reason = self.reason(raw.as_deref());
         self.facts.close(reason == FinishReason::ContentFilter, out);
+        out.extend(self.counts.tier().and_then(billing::tier_fact));
         self.report_usage(out);
         out.push(StreamEvent::Finished { reason, raw });
     }

@@ -4,10 +4,11 @@ use motet_core::Usage;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::dialect::billing;
 use crate::dialect::json::{Count, Text};
 
 /// The counts told so far; each later piece restates them, but leaves out what is zero and at times what is known.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Counts {
     prompt: Count,
     tool_use: Count,
@@ -17,6 +18,8 @@ pub(super) struct Counts {
     total: Count,
     audio_input: Count,
     audio_output: Count,
+    /// Word for the tier, where it is not the usual one.
+    tier: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -32,6 +35,10 @@ struct UsageMetadata<'a> {
     prompt_tokens_details: Option<Vec<Modality<'a>>>,
     #[serde(borrow)]
     candidates_tokens_details: Option<Vec<Modality<'a>>>,
+    #[serde(borrow)]
+    service_tier: Option<Text<'a>>,
+    #[serde(borrow)]
+    traffic_type: Option<Text<'a>>,
 }
 
 #[derive(Deserialize)]
@@ -47,7 +54,11 @@ impl Counts {
     /// Takes the counts of a piece.
     pub(super) fn add(&mut self, raw: &RawValue) {
         let Ok(new) = serde_json::from_str::<UsageMetadata<'_>>(raw.get()) else { return };
+        let told = [&new.service_tier, &new.traffic_type];
+        let tier = told.into_iter().flatten().find_map(|word| billing::unusual_tier(&word.0));
+        let tier = tier.map(str::to_owned).or(self.tier.take());
         *self = Counts {
+            tier,
             prompt: new.prompt_token_count.or(self.prompt),
             tool_use: new.tool_use_prompt_token_count.or(self.tool_use),
             cached: new.cached_content_token_count.or(self.cached),
@@ -57,6 +68,11 @@ impl Counts {
             audio_input: audio(new.prompt_tokens_details.as_deref()).or(self.audio_input),
             audio_output: audio(new.candidates_tokens_details.as_deref()).or(self.audio_output),
         };
+    }
+
+    /// Gives the word for the tier, where it is not the usual one.
+    pub(super) fn tier(&self) -> Option<&str> {
+        self.tier.as_deref()
     }
 
     /// Gives the usage; `None` when no count was told.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::steps::Steps;
 use super::{taken, text};
 use crate::dialect::json::parse;
-use crate::dialect::{Decoder, Origin, refusal};
+use crate::dialect::{Decoder, Origin, billing, refusal};
 use crate::framing::Frame;
 
 /// Reads a plain answer.
@@ -97,6 +97,7 @@ struct Reading {
     steps: Steps,
     status: Option<String>,
     usage: Option<Usage>,
+    tier: Option<String>,
 }
 
 impl Reading {
@@ -114,6 +115,7 @@ impl Reading {
             out.push(StreamEvent::ResponseStarted { response_id, request_id: None, served_model });
         }
         self.status = text("status").or(self.status.take());
+        self.tier = text("service_tier").or(self.tier.take());
         self.usage = interaction.get("usage").and_then(Value::as_object).and_then(usage).or(self.usage);
     }
 
@@ -126,6 +128,7 @@ impl Reading {
         if let Some(value) = self.steps.take_annotations() {
             out.push(StreamEvent::Metadata { name: "annotations".to_owned(), value });
         }
+        out.extend(self.tier.as_deref().and_then(billing::tier_fact));
         self.report_usage(out);
         let raw = self.status.take();
         let reason = match raw.as_deref() {

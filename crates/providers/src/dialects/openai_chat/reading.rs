@@ -7,7 +7,7 @@ mod reasoning;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use motet_core::{Error, ErrorKind, FinishReason, Result, StreamEvent, Usage};
+use motet_core::{Cost, Error, ErrorKind, FinishReason, Result, StreamEvent, Usage};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use super::usage;
 use super::wire::{Answer, Call, Choice, Content, ContentPart, Message, text_part};
 use crate::dialect::json::{Text, parse};
 use crate::dialect::{Decoder, Origin};
-use crate::dialect::{call_ids, refusal};
+use crate::dialect::{billing, call_ids, refusal};
 use crate::framing::Frame;
 
 /// Place of the reasoning in the message.
@@ -157,6 +157,8 @@ struct Reading {
     media: media::Made,
     facts: Vec<(&'static str, Value)>,
     usage: Option<Usage>,
+    /// What the answer cost, as the provider tells.
+    reported: Option<Cost>,
     finish_reason: Option<String>,
 }
 
@@ -169,6 +171,11 @@ impl Reading {
         let beside = answer.x_groq.as_ref().and_then(|extension| extension.usage);
         if let Some(raw) = answer.usage.or(beside) {
             self.usage = usage::read(raw, &origin.profile).or(self.usage);
+            self.reported = billing::reported(raw).or(self.reported);
+        }
+        let tier = answer.service_tier.as_ref().and_then(|tier| billing::unusual_tier(&tier.0));
+        if let Some(tier) = tier {
+            self.set_fact("service_tier", Value::from(tier), Joining::Replace);
         }
         for (name, raw) in [("citations", answer.citations), ("search_results", answer.search_results)] {
             if let Some(raw) = raw {
@@ -334,6 +341,7 @@ impl Reading {
 
     fn report_usage(&self, out: &mut Vec<StreamEvent>) {
         out.extend(self.usage.map(|usage| StreamEvent::Usage { usage }));
+        out.extend(self.reported.map(|cost| StreamEvent::Cost { cost: Some(cost) }));
     }
 
     /// Gives what was held back until the end.

@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use super::usage;
 use super::wire::{Event, Response};
 use crate::dialect::json::{Text, parse};
-use crate::dialect::{Complaint, Decoder, Origin, call_ids, error_from, refusal};
+use crate::dialect::{Complaint, Decoder, Origin, billing, call_ids, error_from, refusal};
 use crate::framing::Frame;
 use items::{Items, Place};
 
@@ -165,6 +165,9 @@ impl Reading {
         }
         let usage = response.usage.and_then(|raw| usage::read(raw, &origin.profile));
         out.extend(usage.map(|usage| StreamEvent::Usage { usage }));
+        let cost = response.usage.and_then(billing::reported);
+        out.extend(cost.map(|cost| StreamEvent::Cost { cost: Some(cost) }));
+        out.extend(response.service_tier.as_ref().and_then(|tier| billing::tier_fact(&tier.0)));
         match failed {
             Some(error) => Err(error),
             None => {

@@ -47,4 +47,6 @@ pub(super) struct Response<'a> {
     pub(super) incomplete_details: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) service_tier: Option<Text<'a>>,
 }

@@ -79,7 +79,7 @@ async fn embed(server: &MockServer, texts: &[&str], dimensions: Option<u32>) -> 
         &Clients::default(),
     )?;
     embedder.format = &Lengths;
-    let price = Price { input: 1_000_000, output: 0, cached_input: None, cache_write: None };
+    let price = Price::new(1_000_000, 0);
     let texts = texts.iter().map(|text| (*text).to_owned()).collect();
     let request = EmbedRequest { dimensions, ..EmbedRequest::new(id, texts) };
     embedder.with_price(Some(price)).embed(&RunContext::new(), &request).await

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use motet_core::attempts::Attempts;
+use motet_core::budget::{Amount, Ledger};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::StreamEvent;
 use motet_core::id::content_hash;
 use motet_core::method::{FileScope, MethodCall};
-use motet_core::run_log::StoredLog;
+use motet_core::run_log::{Costs, StoredLog};
 use motet_core::store::{Claim, Outcome, Task, TaskState};
 use motet_core::tool::Effect;
 use motet_core::workflow::{TaskSpec, WorkflowSpec};
@@ -32,6 +33,8 @@ pub(super) struct Definition {
     settings: RunSettings,
     inputs: Map<String, Value>,
     environment: BTreeMap<String, String>,
+    /// What all tasks of the run spent, those before this process took it up included.
+    ledger: Arc<Ledger>,
     /// Specification and number of each task of the workflow, by id.
     tasks: HashMap<String, (TaskSpec, u32)>,
 }
@@ -55,6 +58,7 @@ impl Definition {
         let environment =
             spec.env.iter().filter_map(|name| Some((name.clone(), (shared.config.environment)(name)?)));
         Ok(Self {
+            ledger: Arc::new(Ledger::new(spent(shared, run).await?)),
             run: run.clone(),
             tasks: tasks.collect(),
             environment: environment.collect(),
@@ -74,6 +78,28 @@ impl Definition {
             .map(|(spec, _)| spec)
             .ok_or_else(|| Error::new(ErrorKind::Store, format!("the stored definition has no task `{id}`")))
     }
+}
+
+/// Journal entries that are read at a time.
+const PAGE: u32 = 1_000;
+
+/// Adds up what the run log says was spent so far.
+async fn spent(shared: &Shared, run: &RunId) -> Result<Amount> {
+    let mut sum = Costs::default();
+    if !shared.config.counts_spending {
+        return Ok(Amount::default());
+    }
+    let mut after = 0;
+    loop {
+        let page = shared.store.records(run, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        page.iter().for_each(|entry| {
+            sum.add(entry);
+        });
+    }
+    let total = sum.total();
+    Ok(Amount { cost: total.cost, tokens: total.usage.total() })
 }
 
 fn from_json<T: serde::de::DeserializeOwned>(value: Value, what: &str) -> Result<T> {
@@ -250,7 +276,14 @@ async fn call(
     let log = StoredLog::open(Arc::clone(&shared.store), claim.token.clone(), task.journal).await?;
     let mut context = RunContext::with_log(definition.run.clone(), Arc::new(log))
         .with_cancellation(cancellation.clone())
+        .with_ledger(Arc::clone(&definition.ledger))
         .child(&task.name);
+    if let Some(tenant) = &shared.config.tenant {
+        context = context.with_attribution(|attribution| attribution.tenant = Some(tenant.clone()));
+    }
+    if let Some(most) = shared.config.run_time {
+        context = context.with_time_budget(most.saturating_sub(definition.ledger.opened().elapsed()));
+    }
     if let Some(events) = &shared.events {
         context = context.with_events(Arc::clone(events));
     }

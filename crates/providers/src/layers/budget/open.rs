@@ -1,0 +1,123 @@
+//! What one call has reserved, from its first send to its end, however it ends.
+//!
+//! Settling may have to wait for a store; nobody who made the call waits for that.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::FutureExt as _;
+use futures::future::join_all;
+use motet_core::budget::{Estimate, ResendGate, Reservation, SharedBudget, Spent, may_be_billed};
+use motet_core::{Error, Result, RunContext, StreamEvent};
+
+use crate::layers::{Ending, Outcome};
+
+/// The reservations of a call's current send.
+pub(super) struct Open {
+    context: RunContext,
+    budgets: Vec<SharedBudget>,
+    estimate: Estimate,
+    held: Mutex<Vec<Box<dyn Reservation>>>,
+}
+
+impl Open {
+    /// Reserves the first send, in all budgets or in none.
+    pub(super) async fn reserve(
+        context: RunContext,
+        budgets: Vec<SharedBudget>,
+        estimate: Estimate,
+    ) -> Result<Arc<Self>> {
+        let held = Mutex::new(reserve(&context, &budgets, &estimate).await?);
+        Ok(Arc::new(Self { context, budgets, estimate, held }))
+    }
+
+    /// Settles by what the end of the call tells.
+    pub(super) fn end(&self, end: &Ending<'_>) {
+        settle_soon(&self.context, self.take(), spent(end));
+    }
+
+    fn take(&self) -> Vec<Box<dyn Reservation>> {
+        std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Open {
+    /// A call that was dropped before its end was told may have been sent.
+    fn drop(&mut self) {
+        settle_soon(&self.context, self.take(), Spent::Unknown);
+    }
+}
+
+#[async_trait]
+impl ResendGate for Open {
+    async fn before_resend(&self, failed: &Error) -> Result<()> {
+        if !may_be_billed(failed) {
+            return Ok(());
+        }
+        settle(&self.context, self.take(), Spent::Unknown).await;
+        let held = reserve(&self.context, &self.budgets, &self.estimate).await;
+        let held = held.map_err(|error| error.with_context("after", failed.to_string()))?;
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
+        Ok(())
+    }
+}
+
+/// Tells what a call used.
+fn spent(end: &Ending<'_>) -> Spent {
+    let tally = end.tally;
+    if tally.cached {
+        return Spent::Nothing;
+    }
+    let known = tally.usage.map(|usage| Spent::Known { usage, cost: tally.cost });
+    match end.outcome {
+        Outcome::Done => known.unwrap_or(Spent::Unknown),
+        // An answer that was complete is paid for as it tells, whatever went wrong after it.
+        Outcome::Failed(_) | Outcome::Dropped if tally.finished && known.is_some() => {
+            known.unwrap_or(Spent::Unknown)
+        }
+        Outcome::Failed(error) if !may_be_billed(error) => Spent::Nothing,
+        Outcome::Failed(_) | Outcome::Dropped => Spent::Unknown,
+    }
+}
+
+async fn reserve(
+    context: &RunContext,
+    budgets: &[SharedBudget],
+    estimate: &Estimate,
+) -> Result<Vec<Box<dyn Reservation>>> {
+    let mut held = Vec::with_capacity(budgets.len());
+    for budget in budgets {
+        match budget.reserve(estimate).await {
+            Ok(reservation) => held.push(reservation),
+            Err(error) => {
+                settle(context, held, Spent::Nothing).await;
+                return Err(error);
+            }
+        }
+    }
+    Ok(held)
+}
+
+/// Settles reservations; books that cannot be written keep the whole estimate, which is safe, and a warning tells.
+async fn settle(context: &RunContext, held: Vec<Box<dyn Reservation>>, spent: Spent) {
+    let settled = join_all(held.into_iter().map(|reservation| reservation.settle(spent))).await;
+    for error in settled.into_iter().filter_map(Result::err) {
+        let message = format!("what a call cost could not be written into the books of a budget: {error}");
+        context.emit(&StreamEvent::Warning { message });
+    }
+}
+
+/// Settles at once where no store is waited for, else beside whatever goes on.
+fn settle_soon(context: &RunContext, held: Vec<Box<dyn Reservation>>, spent: Spent) {
+    if held.is_empty() {
+        return;
+    }
+    let context = context.clone();
+    let mut settling = Box::pin(async move { settle(&context, held, spent).await });
+    // The first poll hands the work to the store, which finishes it even if nobody waits for that.
+    if (&mut settling).now_or_never().is_none()
+        && let Ok(runtime) = tokio::runtime::Handle::try_current()
+    {
+        runtime.spawn(settling);
+    }
+}
