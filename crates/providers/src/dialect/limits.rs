@@ -218,7 +218,7 @@ fn whole(number: f64) -> Option<u64> {
 fn merged(gathered: Vec<Gathered>) -> RateLimits {
     let mut limits = RateLimits::default();
     for Gathered { subject, allowance, .. } in gathered {
-        if (Allowance { window: None, ..allowance }) == Allowance::default() {
+        if (allowance.limit, allowance.remaining, allowance.reset) == (None, None, None) {
             continue;
         }
         let field = match subject {
