@@ -90,6 +90,15 @@ impl Book {
         }
     }
 
+    /// Takes over how long it takes until requests and tokens are whole again.
+    pub(super) fn note(&mut self, now: u64, [requests, tokens]: [u64; 2]) {
+        for (kept, owed) in [(&mut self.requests, requests), (&mut self.tokens, tokens)] {
+            if let Some(kept) = kept {
+                kept.gcra.note(now, owed);
+            }
+        }
+    }
+
     /// Lets nothing through until a time; a later one stays.
     pub(super) fn pause(&mut self, until: u64) {
         self.paused_until = self.paused_until.max(until);
