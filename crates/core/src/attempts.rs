@@ -76,6 +76,12 @@ impl Attempts {
         Some(self.first())
     }
 
+    /// Gives how many resends are left that are not kept for models that have not been tried yet.
+    #[must_use]
+    pub fn left(&self) -> u32 {
+        self.left.load(Ordering::Relaxed).saturating_sub(self.kept.load(Ordering::Relaxed))
+    }
+
     /// Gives the number of sends so far.
     #[must_use]
     pub fn sent(&self) -> u32 {
@@ -98,6 +104,7 @@ mod tests {
         let attempts = Attempts::new(4, None);
         assert_eq!(attempts.first(), 1);
         attempts.keep(1);
+        assert_eq!(attempts.left(), 2);
         assert_eq!(attempts.again(Duration::ZERO), Some(2));
         assert_eq!(attempts.again(Duration::ZERO), Some(3));
         assert_eq!(attempts.again(Duration::ZERO), None, "the last one is kept");
