@@ -7,6 +7,7 @@ mod budget;
 mod cache;
 mod fallback;
 mod keys;
+mod limits;
 mod retry;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};

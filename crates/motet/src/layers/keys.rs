@@ -5,7 +5,10 @@ use std::sync::Arc;
 use motet_core::ModelId;
 use motet_core::error::Result;
 use motet_core::settings::Loaded;
+use motet_providers::layers::rate_limit::RateLimitLayer;
 use motet_providers::layers::{Bottom, Layer};
+
+use super::limits;
 
 /// One of a provider's keys, without the key itself, and what holds for it.
 #[derive(Debug, Clone)]
@@ -31,21 +34,27 @@ impl Key {
 }
 
 /// What all models share.
-pub(super) struct Parts {}
+pub(super) struct Parts {
+    limits: limits::Parts,
+}
 
 impl Parts {
-    pub(super) fn new(_loaded: &Loaded) -> Result<Self> {
-        Ok(Self {})
+    pub(super) fn new(loaded: &Loaded) -> Result<Self> {
+        Ok(Self { limits: limits::Parts::new(loaded)? })
     }
 
     /// Gives the layers from the key pool on, and what stands below them.
     pub(super) fn layers(
         &self,
-        _id: &ModelId,
+        id: &ModelId,
         keys: Vec<(Key, Bottom)>,
         inmost: &Arc<dyn Layer>,
     ) -> Result<(Vec<Arc<dyn Layer>>, Bottom)> {
-        let bottom = keys.into_iter().next().map_or(Bottom::None, |(_, bottom)| bottom);
-        Ok((vec![Arc::clone(inmost)], bottom))
+        let all: Vec<&Key> = keys.iter().map(|(key, _)| key).collect();
+        let limiter = self.limits.limiters(id, &all)?.into_iter().next().flatten();
+        let limit =
+            limiter.map(|limiter| Arc::new(RateLimitLayer::new(limiter, id.provider())) as Arc<dyn Layer>);
+        let layers = limit.into_iter().chain([Arc::clone(inmost)]).collect();
+        Ok((layers, keys.into_iter().next().map_or(Bottom::None, |(_, bottom)| bottom)))
     }
 }

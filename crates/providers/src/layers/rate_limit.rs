@@ -2,15 +2,27 @@
 //!
 //! Keeps no limit itself: a [`Limiter`] does, in memory or on a server that several processes share.
 
+mod book;
+mod estimate;
+pub mod gcra;
+mod layer;
+mod memory;
+mod patience;
+mod queue;
+
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use motet_core::limits::RateLimits;
 use motet_core::{Result, RunContext};
 
-use super::{Answer, Call, Layer, LayerRow, Next, Where};
+use super::{LayerRow, Where};
+
+pub use book::Limits;
+pub use layer::RateLimitLayer;
+pub use memory::MemoryLimiter;
+pub use queue::LimitQueue;
 
 /// Its place among the layers.
 pub(super) const ROW: LayerRow = LayerRow {
@@ -22,13 +34,16 @@ pub(super) const ROW: LayerRow = LayerRow {
 /// Keeps the limits of one key, or of a group of keys that share them.
 #[async_trait]
 pub trait Limiter: Send + Sync + fmt::Debug {
-    /// Waits for room for one request of at most so many tokens, in the order of asking.
+    /// Waits for room for one request of at most so many tokens, in the order of asking; `scope` says in events and
+    /// errors whose limit it is.
+    ///
+    /// A request of more tokens than can ever be used at once waits until nothing else is taken, and leaves a debt.
     ///
     /// # Errors
-    /// `Timeout` when the run ends or `max_wait` is over before there is room, at once where that is foreseeable;
-    /// `Cancelled`; `RateLimit` when the request can never fit; `Connection` when the limit's server is away and
-    /// calls must then fail.
-    async fn admit(&self, context: &RunContext, tokens: u64) -> Result<Permit>;
+    /// `Timeout` when the run ends before there is room, and `RateLimit` when `max_wait` does, both at once where that
+    /// is foreseeable and neither worth a retry; `Cancelled`; `Connection` when the limit's server is away and calls
+    /// must then fail.
+    async fn admit(&self, context: &RunContext, tokens: u64, scope: &str) -> Result<Permit>;
 
     /// Gives how long a request of so many tokens would wait now, as far as this process knows.
     fn expected_wait(&self, tokens: u64) -> Duration;
@@ -49,38 +64,23 @@ pub trait Limiter: Send + Sync + fmt::Debug {
 pub struct Permit {
     /// Tokens reserved.
     pub tokens: u64,
+    /// Who made room, and when.
+    granted: Granted,
+}
+
+/// Who made room, and when, in nanoseconds of its own time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Granted {
+    /// Nobody keeps books of it.
+    Freely,
+    /// This process: the model's own limits, and those it shares.
+    Here { own: u64, shared: u64 },
 }
 
 impl Permit {
     /// Tells of tokens that were reserved.
     #[must_use]
     pub fn new(tokens: u64) -> Self {
-        Self { tokens }
-    }
-}
-
-/// The layer.
-#[derive(Debug)]
-pub struct RateLimitLayer {
-    _limiter: Arc<dyn Limiter>,
-    _scope: String,
-}
-
-impl RateLimitLayer {
-    /// Keeps to a limiter; `scope` names it in events, such as a provider and a key's name.
-    #[must_use]
-    pub fn new(limiter: Arc<dyn Limiter>, scope: impl Into<String>) -> Self {
-        Self { _limiter: limiter, _scope: scope.into() }
-    }
-}
-
-#[async_trait]
-impl Layer for RateLimitLayer {
-    fn name(&self) -> &'static str {
-        ROW.name
-    }
-
-    async fn call(&self, call: Call<'_>, next: Next) -> Result<Answer> {
-        next.call(call).await
+        Self { tokens, granted: Granted::Freely }
     }
 }

@@ -1,0 +1,90 @@
+//! Rate limits by the settings, shared by all that they hold for.
+//!
+//! Configured limits hold for a group of keys over all models of a provider; what a provider tells holds for one model.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use motet_core::ModelId;
+use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::settings::{Learning, Loaded};
+use motet_providers::layers::rate_limit::{LimitQueue, Limiter, Limits, MemoryLimiter};
+
+use super::Key;
+
+/// What all models share.
+pub(super) struct Parts {
+    learning: Learning,
+    max_wait: Option<Duration>,
+    made: Mutex<Made>,
+}
+
+/// What was made once and is shared from then on.
+#[derive(Default)]
+struct Made {
+    /// By provider and group.
+    shared: HashMap<(String, String), Arc<LimitQueue>>,
+    /// By model and group.
+    limiters: HashMap<(ModelId, String), Arc<dyn Limiter>>,
+}
+
+impl Parts {
+    pub(super) fn new(loaded: &Loaded) -> Result<Self> {
+        let settings = &loaded.settings.rate_limit;
+        Ok(Self { learning: settings.learn, max_wait: settings.max_wait, made: Mutex::default() })
+    }
+
+    /// Gives a limiter for each of a provider's keys, the same one for keys of one group; `None` where nothing limits
+    /// them.
+    ///
+    /// # Errors
+    /// `Configuration` when keys of one group have different limits, or a burst has no limit of requests.
+    pub(super) fn limiters(&self, id: &ModelId, keys: &[&Key]) -> Result<Vec<Option<Arc<dyn Limiter>>>> {
+        let limits = keys.iter().map(|key| limits(id.provider(), key)).collect::<Result<Vec<_>>>()?;
+        for (key, own) in keys.iter().zip(&limits) {
+            let other =
+                keys.iter().zip(&limits).find(|(other, limits)| other.group == key.group && *limits != own);
+            if let Some((other, _)) = other {
+                return Err(differ(id.provider(), key, other));
+            }
+        }
+        Ok(keys.iter().zip(limits).map(|(key, limits)| self.limiter(id, key, limits)).collect())
+    }
+
+    fn limiter(&self, id: &ModelId, key: &Key, limits: Limits) -> Option<Arc<dyn Limiter>> {
+        if limits.is_empty() && self.learning != Learning::Adopt {
+            return None;
+        }
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let Made { shared, limiters } = &mut *made;
+        let limiter = limiters.entry((id.clone(), key.group.clone())).or_insert_with(|| {
+            let place = (id.provider().to_owned(), key.group.clone());
+            let shared = shared.entry(place).or_insert_with(|| Arc::new(LimitQueue::new(limits)));
+            Arc::new(MemoryLimiter::new(Arc::clone(shared), self.learning, self.max_wait))
+        });
+        Some(Arc::clone(limiter))
+    }
+}
+
+fn limits(provider: &str, key: &Key) -> Result<Limits> {
+    if key.burst.is_some() && key.requests_per_minute.is_none() {
+        return Err(Error::new(
+            ErrorKind::Configuration,
+            format!("`{provider}` has a `burst` and no `requests_per_minute` that it belongs to"),
+        )
+        .with_hint(format!("set `providers.{provider}.requests_per_minute`, or remove the burst")));
+    }
+    Ok(Limits::per_minute(key.requests_per_minute, key.tokens_per_minute, key.burst))
+}
+
+fn differ(provider: &str, one: &Key, other: &Key) -> Error {
+    Error::new(
+        ErrorKind::Configuration,
+        format!(
+            "the keys `{}` and `{}` of `{provider}` share the limits of `{}` and have different ones",
+            one.name, other.name, one.group
+        ),
+    )
+    .with_hint("give all keys of a group the same limits, or each a group of its own")
+}

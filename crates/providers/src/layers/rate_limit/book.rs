@@ -1,0 +1,178 @@
+//! The limits of one key, or of one of its models: requests and tokens, taken together or not at all.
+//!
+//! Reads no clock and waits never; decides what is learnt from what a provider tells.
+
+use motet_core::limits::{Allowance, RateLimits};
+use motet_core::settings::Learning;
+
+use super::gcra::{Gcra, Rate};
+
+/// The limits that are configured; `None` where none is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Of requests.
+    pub requests: Option<Rate>,
+    /// Of tokens, input and output together.
+    pub tokens: Option<Rate>,
+}
+
+impl Limits {
+    /// Makes limits of the numbers that settings have; a minute's worth may be used at once where no burst is given.
+    #[must_use]
+    pub fn per_minute(requests: Option<u32>, tokens: Option<u32>, burst: Option<u32>) -> Self {
+        let requests = requests.map(|cells| {
+            let rate = Rate::per_minute(cells.into());
+            burst.map_or(rate, |burst| rate.with_burst(burst.into()))
+        });
+        Self { requests, tokens: tokens.map(|cells| Rate::per_minute(cells.into())) }
+    }
+
+    /// Tells whether nothing is limited.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A limit, and since when it is kept: what was admitted before is not given back to it.
+#[derive(Debug, Clone, Copy)]
+struct Kept {
+    gcra: Gcra,
+    since: u64,
+}
+
+/// What has been taken of the limits, and until when nothing is let through.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Book {
+    requests: Option<Kept>,
+    tokens: Option<Kept>,
+    paused_until: u64,
+}
+
+impl Book {
+    pub(super) fn new(limits: Limits) -> Self {
+        let kept = |rate: Rate| Kept { gcra: Gcra::new(rate), since: 0 };
+        Self { requests: limits.requests.map(kept), tokens: limits.tokens.map(kept), paused_until: 0 }
+    }
+
+    /// Gives the limits as they are now.
+    pub(super) fn limits(&self) -> Limits {
+        let rate = |kept: Kept| kept.gcra.rate();
+        Limits { requests: self.requests.map(rate), tokens: self.tokens.map(rate) }
+    }
+
+    /// Gives the earliest time from `now` on for one request, after others that stand ahead.
+    pub(super) fn earliest(&self, now: u64, ahead: Ahead, tokens: u64) -> u64 {
+        let from = now.max(self.paused_until);
+        let at = |kept: Option<Kept>, ahead, cells| {
+            kept.map_or(from, |kept| kept.gcra.earliest(from, ahead, cells))
+        };
+        at(self.requests, ahead.requests, 1).max(at(self.tokens, ahead.tokens, tokens))
+    }
+
+    /// Takes one request at a time that [`earliest`](Self::earliest) gave, or a later one.
+    pub(super) fn take(&mut self, at: u64, tokens: u64) {
+        if let Some(kept) = &mut self.requests {
+            kept.gcra.take(at, 1);
+        }
+        if let Some(kept) = &mut self.tokens {
+            kept.gcra.take(at, tokens);
+        }
+    }
+
+    /// Puts what was used in the place of what was taken; `None` when nothing was sent.
+    pub(super) fn settle(&mut self, taken_at: u64, tokens: u64, used: Option<u64>) {
+        if let Some(kept) = self.requests.as_mut().filter(|kept| kept.since <= taken_at && used.is_none()) {
+            kept.gcra.correct(1, 0);
+        }
+        if let Some(kept) = self.tokens.as_mut().filter(|kept| kept.since <= taken_at) {
+            kept.gcra.correct(tokens, used.unwrap_or(0));
+        }
+    }
+
+    /// Lets nothing through until a time; a later one stays.
+    pub(super) fn pause(&mut self, until: u64) {
+        self.paused_until = self.paused_until.max(until);
+    }
+
+    /// Keeps the limits that the provider tells of, and no more left than it says is left.
+    pub(super) fn mirror(&mut self, now: u64, told: &Told) {
+        mirror(&mut self.requests, now, told.requests);
+        mirror(&mut self.tokens, now, told.tokens);
+    }
+}
+
+fn mirror(kept: &mut Option<Kept>, now: u64, told: Option<(Rate, u64)>) {
+    let Some((rate, left)) = told else { return };
+    let kept = kept.get_or_insert_with(|| Kept { gcra: Gcra::new(rate), since: now });
+    if kept.gcra.rate() != rate {
+        kept.gcra.change(now, rate);
+    }
+    kept.gcra.lower(now, left);
+}
+
+/// Those who asked before and wait still.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ahead {
+    pub(super) requests: u64,
+    pub(super) tokens: u64,
+}
+
+/// What is believed of what a provider told: rates, and how much of each is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Told {
+    pub(super) requests: Option<(Rate, u64)>,
+    pub(super) tokens: Option<(Rate, u64)>,
+}
+
+impl Told {
+    /// Reads what a provider told, as far as the settings let it be learnt.
+    pub(super) fn read(limits: &RateLimits, configured: Limits, learning: Learning) -> Self {
+        let wanted = |configured: Option<Rate>| match learning {
+            Learning::Off => false,
+            Learning::Tighten => configured.is_some(),
+            _ => true,
+        };
+        let one = |told: Option<Allowance>, configured: Option<Rate>| {
+            told.filter(|_| wanted(configured)).and_then(|told| read(&told, configured))
+        };
+        Self {
+            requests: one(limits.requests, configured.requests),
+            tokens: one(limits.tokens.or_else(|| both(limits)), configured.tokens),
+        }
+    }
+}
+
+/// Adds the allowances of input and output tokens up, where they are told apart and together not at all.
+fn both(limits: &RateLimits) -> Option<Allowance> {
+    let (input, output) = (limits.input_tokens?, limits.output_tokens?);
+    let sum = |of: fn(&Allowance) -> Option<u64>| Some(of(&input)?.saturating_add(of(&output)?));
+    Some(Allowance::new(sum(|of| of.limit), sum(|of| of.remaining), input.reset.max(output.reset)))
+}
+
+/// Reads one allowance; its limit is of a minute unless it takes longer than that to be full again.
+fn read(told: &Allowance, configured: Option<Rate>) -> Option<(Rate, u64)> {
+    let limit = told.limit.filter(|limit| *limit > 0);
+    let left = told.remaining.or(limit)?;
+    let rate = match limit {
+        None => configured?,
+        Some(limit) => {
+            let reset = told.reset.map_or(0, nanos);
+            let used = limit.saturating_sub(left);
+            if reset > LONGER_THAN_A_MINUTE && used > 0 {
+                Rate::new(used, reset).with_burst(limit)
+            } else {
+                Rate::per_minute(limit)
+            }
+        }
+    };
+    Some((rate, left))
+}
+
+/// A minute and what clocks may differ by.
+const LONGER_THAN_A_MINUTE: u64 = 65_000_000_000;
+
+/// Gives whole nanoseconds.
+pub(super) fn nanos(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
