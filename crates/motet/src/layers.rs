@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use motet_core::ModelId;
 use motet_core::error::Result;
 use motet_core::settings::Loaded;
+use motet_providers::layers::key_pool::KeySnapshot;
 use motet_providers::layers::trace::TraceLayer;
 use motet_providers::layers::{Bottom, Chain, Layer, Place, Stack};
 
@@ -88,6 +89,16 @@ impl Layers {
     pub(crate) fn model_chain(&self, id: &ModelId, task: Task, keys: Vec<(Key, Bottom)>) -> Result<Chain> {
         let (layers, bottom) = self.below(id, task, keys)?;
         Ok(Chain::new(layers, bottom))
+    }
+
+    /// Shows how a provider's keys do.
+    pub(crate) fn key_snapshots(&self, provider: &str, keys: &[&Key]) -> Vec<KeySnapshot> {
+        match self.keys.pool(provider, keys) {
+            Some(pool) => pool.snapshot(),
+            None => {
+                keys.iter().map(|key| KeySnapshot::uncounted(&key.name, &key.group, key.weight)).collect()
+            }
+        }
     }
 
     fn below(

@@ -24,7 +24,7 @@ use super::rate_limit::RateLimitLayer;
 use super::{Answer, Call, Chain, Layer, LayerRow, Next, Where};
 
 pub use self::pool::{KeyPool, PooledKey};
-pub use self::snapshot::{KeyRest, KeySnapshot, KeyStatus};
+pub use self::snapshot::{KeyCounts, KeyRest, KeySnapshot, KeyStatus};
 
 /// Its place among the layers.
 pub(super) const ROW: LayerRow = LayerRow {

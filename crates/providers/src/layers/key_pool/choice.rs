@@ -83,28 +83,34 @@ impl State {
             all.filter(move |(_, one)| **one == standing).map(|(at, _)| at).filter(untried)
         };
         let is_bound = matches!(bond, Bond::Bound(_));
-        if wish.may_probe && !is_bound
+        if wish.may_probe
+            && !is_bound
             && let Some(due) = at(Standing::Due).next()
         {
             return Ok(due);
         }
         let sum = |part: fn(&KeyRecord) -> u32| self.keys.iter().map(part).map(f64::from).sum::<f64>();
-        let share = (sum(|key| key.in_flight) + 1.0) / sum(|key| key.weight);
+        let share = (sum(|key| key.counts.in_flight) + 1.0) / sum(|key| key.weight);
         let ready: Vec<Candidate<'_>> = at(Standing::Ready)
             .filter_map(|at| {
                 let key = self.keys.get(at)?;
-                let has_room = f64::from(key.in_flight) < 1.0 + OVERLOAD * share * f64::from(key.weight);
+                let has_room =
+                    f64::from(key.counts.in_flight) < 1.0 + OVERLOAD * share * f64::from(key.weight);
                 Some(Candidate { at, key, wait: (wish.waits)(at), has_room })
             })
             .collect();
         match bond {
-            Bond::Bound(group) => match self.bound(group, &ready, standings, (now, BOUND_WAIT.min(wish.patience))) {
-                Some(Ok(at)) => return Ok(at),
-                Some(Err(until)) => return Err(Choice::Rest(until)),
-                None => {}
-            },
+            Bond::Bound(group) => {
+                match self.bound(group, &ready, standings, (now, BOUND_WAIT.min(wish.patience))) {
+                    Some(Ok(at)) => return Ok(at),
+                    Some(Err(until)) => return Err(Choice::Rest(until)),
+                    None => {}
+                }
+            }
             Bond::Cached(group) => {
-                let near = ready.iter().filter(|one| one.key.group == group && one.wait <= CACHED_WAIT.min(wish.patience));
+                let near = ready
+                    .iter()
+                    .filter(|one| one.key.group == group && one.wait <= CACHED_WAIT.min(wish.patience));
                 if let Some(at) = best(near.filter(|one| one.has_room).copied()) {
                     return Ok(at);
                 }
@@ -182,8 +188,7 @@ fn least_loaded(ready: &[Candidate<'_>]) -> Option<usize> {
 
 /// Gives the one with the shortest wait, and of equals the one whose turn it is.
 fn best<'a>(candidates: impl Iterator<Item = Candidate<'a>>) -> Option<usize> {
-    let best = candidates.min_by(|one, other| {
-        one.wait.cmp(&other.wait).then_with(|| one.key.turn.total_cmp(&other.key.turn))
-    });
+    let best = candidates
+        .min_by(|one, other| one.wait.cmp(&other.wait).then_with(|| one.key.turn.total_cmp(&other.key.turn)));
     best.map(|one| one.at)
 }

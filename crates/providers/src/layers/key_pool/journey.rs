@@ -115,7 +115,9 @@ impl<'a, 'call> Journey<'a, 'call> {
     /// Counts a resend; nothing more is sent where none is left.
     fn count(&mut self, last: Option<Failure>) -> Result<()> {
         let Some(last) = last else { return Ok(()) };
-        if !std::mem::replace(&mut self.is_counted, true) && self.call.attempts.again(Duration::ZERO).is_none() {
+        if !std::mem::replace(&mut self.is_counted, true)
+            && self.call.attempts.again(Duration::ZERO).is_none()
+        {
             return Err(last.error);
         }
         self.last = Some(last);
@@ -168,11 +170,8 @@ impl<'a, 'call> Journey<'a, 'call> {
 
     async fn send(&self, lease: &Lease) -> Tried {
         let Some(member) = self.layer.members.get(lease.using.key) else { return Tried::Left };
-        let mut call = Call::new(
-            self.call.context.clone(),
-            self.call.ask.again(),
-            Arc::clone(&self.call.attempts),
-        );
+        let mut call =
+            Call::new(self.call.context.clone(), self.call.ask.again(), Arc::clone(&self.call.attempts));
         let mut listening = Listening(Some(std::mem::take(&mut call.endings)));
         call.endings = listening.endings();
         let answer = match &member.limit {

@@ -23,6 +23,33 @@ pub struct KeySnapshot {
     pub weight: u32,
     /// Whether it can be used; a key that rests for some models only is `cooling`.
     pub state: KeyStatus,
+    /// What became of its calls; `None` for a provider's only key, which is not counted.
+    #[serde(flatten)]
+    pub counts: Option<KeyCounts>,
+    /// What it rests for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rests: Vec<KeyRest>,
+}
+
+impl KeySnapshot {
+    /// Shows a key that is not counted.
+    #[must_use]
+    pub fn uncounted(name: impl Into<String>, group: impl Into<String>, weight: u32) -> Self {
+        Self {
+            name: name.into(),
+            group: group.into(),
+            weight,
+            state: KeyStatus::Ready,
+            counts: None,
+            rests: Vec::new(),
+        }
+    }
+}
+
+/// What became of the calls of one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct KeyCounts {
     /// Calls that it is used for now, those that wait for its limits included.
     pub in_flight: u32,
     /// Requests sent.
@@ -33,28 +60,6 @@ pub struct KeySnapshot {
     pub rate_limited: u64,
     /// Requests refused because the key is not taken, may not ask, or has nothing left.
     pub refused: u64,
-    /// What it rests for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub rests: Vec<KeyRest>,
-}
-
-impl KeySnapshot {
-    /// Shows a key that was not used.
-    #[must_use]
-    pub fn unused(name: impl Into<String>, group: impl Into<String>, weight: u32) -> Self {
-        Self {
-            name: name.into(),
-            group: group.into(),
-            weight,
-            state: KeyStatus::Ready,
-            in_flight: 0,
-            sent: 0,
-            succeeded: 0,
-            rate_limited: 0,
-            refused: 0,
-            rests: Vec::new(),
-        }
-    }
 }
 
 /// Whether a key can be used.
@@ -121,16 +126,11 @@ impl KeyPool {
                 Some(KeyRest { model: None, .. }) => KeyStatus::Quarantined,
                 Some(_) => KeyStatus::Cooling,
             };
-            let counts = record.counts;
             KeySnapshot {
                 state,
-                in_flight: record.in_flight,
-                sent: counts.sent,
-                succeeded: counts.succeeded,
-                rate_limited: counts.rate_limited,
-                refused: counts.refused,
+                counts: Some(record.counts),
                 rests,
-                ..KeySnapshot::unused(&key.name, &key.group, key.weight)
+                ..KeySnapshot::uncounted(&key.name, &key.group, key.weight)
             }
         });
         shown.collect()

@@ -10,29 +10,20 @@ use tokio::time::Instant;
 use super::affinity::Memory;
 use super::refusal::Refusal;
 use super::rest::{Cooling, Quarantine};
+use super::snapshot::KeyCounts;
 
 /// What is known of one key.
 #[derive(Debug, Default)]
 pub(super) struct KeyRecord {
     pub(super) group: usize,
     pub(super) weight: u32,
-    pub(super) in_flight: u32,
     /// When its next turn is, in turns of a key of weight 1.
     pub(super) turn: f64,
-    pub(super) counts: Counts,
+    pub(super) counts: KeyCounts,
     /// The key itself is not taken.
     pub(super) refused: Option<Quarantine>,
     /// Models that it may not ask, although others of its provider may.
     pub(super) forbidden: HashMap<String, Quarantine>,
-}
-
-/// What became of the calls of one key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Counts {
-    pub(super) sent: u64,
-    pub(super) succeeded: u64,
-    pub(super) rate_limited: u64,
-    pub(super) refused: u64,
 }
 
 /// What is known of keys that share one quota.
@@ -129,7 +120,7 @@ impl State {
         let is_probe = self.standing(record, model, now) == Standing::Due;
         let record = self.keys.get_mut(key)?;
         let group = self.groups.get_mut(record.group)?;
-        record.in_flight += 1;
+        record.counts.in_flight += 1;
         // A key that rested does not catch up on the turns that it missed.
         self.turn = self.turn.max(record.turn);
         record.turn = self.turn + 1.0 / f64::from(record.weight);
@@ -173,7 +164,7 @@ impl State {
         let lifted = matches!(end, End::Done) && self.accepted(using);
         let record = self.keys.get_mut(using.key)?;
         let group = self.groups.get_mut(record.group)?;
-        record.in_flight = record.in_flight.saturating_sub(1);
+        record.counts.in_flight = record.counts.in_flight.saturating_sub(1);
         let changed = match (end, sent) {
             (End::Done, Some(sent)) => {
                 record.counts.succeeded += 1;
@@ -207,7 +198,8 @@ impl State {
             _ => None,
         };
         if using.is_probe {
-            let slots = [record.refused.as_mut(), group.empty.as_mut(), record.forbidden.get_mut(&using.model)];
+            let slots =
+                [record.refused.as_mut(), group.empty.as_mut(), record.forbidden.get_mut(&using.model)];
             slots.into_iter().flatten().for_each(|quarantine| quarantine.probing = false);
         }
         changed
