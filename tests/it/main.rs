@@ -15,6 +15,8 @@ mod errors;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod requests;

@@ -104,7 +104,7 @@ fn health(context: &Context, names: &[String], patience: Duration) -> Result<Exi
     for health in found.iter().filter(|health| health.is_ok() && !context.printer.is_json()) {
         for key in health.keys.iter().filter(|key| key.status != HealthStatus::Ok) {
             let message = key.message.as_deref().unwrap_or(key.status.as_str());
-            context.printer.note(&format!("{}: key `{}`: {message}", health.provider, key.name));
+            context.printer.note(&format!("warning: {}: key `{}`: {message}", health.provider, key.name));
         }
     }
     if names.is_empty() {
