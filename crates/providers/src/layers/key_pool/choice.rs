@@ -188,7 +188,9 @@ fn least_loaded(ready: &[Candidate<'_>]) -> Option<usize> {
 
 /// Gives the one with the shortest wait, and of equals the one whose turn it is.
 fn best<'a>(candidates: impl Iterator<Item = Candidate<'a>>) -> Option<usize> {
-    let best = candidates
-        .min_by(|one, other| one.wait.cmp(&other.wait).then_with(|| one.key.turn.total_cmp(&other.key.turn)));
+    let best = candidates.min_by(|one, other| {
+        let turns = || one.key.turn.total_cmp(&other.key.turn);
+        one.wait.cmp(&other.wait).then_with(turns).then(one.key.chosen.cmp(&other.key.chosen))
+    });
     best.map(|one| one.at)
 }

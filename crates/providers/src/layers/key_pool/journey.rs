@@ -88,11 +88,7 @@ impl<'a, 'call> Journey<'a, 'call> {
             match self.send(&lease).await {
                 Tried::Left => {}
                 Tried::Answered(Ok(answer), endings) => return Ok(self.accept(lease, answer, endings)),
-                Tried::Answered(Err(error), endings) => {
-                    let outcome = Outcome::Failed(&error);
-                    endings.tell(&Ending { outcome, tally: &Tally::default() });
-                    self.refused(lease, error)?;
-                }
+                Tried::Answered(Err(error), endings) => self.refused(lease, error, &endings)?,
             }
         }
     }
@@ -192,9 +188,12 @@ impl<'a, 'call> Journey<'a, 'call> {
         }
     }
 
-    fn refused(&mut self, lease: Lease, error: Error) -> Result<()> {
+    fn refused(&mut self, lease: Lease, error: Error, endings: &Endings) -> Result<()> {
         let key = lease.using.key;
-        let Some(refusal) = lease.failed(&error) else { return Err(error) };
+        let refusal = lease.failed(&error);
+        // Told after the key went to rest: limits give back what was not used, and would let the next call through.
+        endings.tell(&Ending { outcome: Outcome::Failed(&error), tally: &Tally::default() });
+        let Some(refusal) = refusal else { return Err(error) };
         if refusal.is_unsure() {
             self.unsure.push((key, error.report()));
         }
@@ -237,8 +236,8 @@ async fn admitted(lease: &Lease, next: Next, call: Call<'_>) -> Option<Result<An
     let mut answer = std::pin::pin!(next.call(call));
     loop {
         tokio::select! {
+            // A call whose key went to rest must leave before limits let it through.
             biased;
-            answer = &mut answer => return Some(answer),
             changed = changes.changed(), if !lease.is_sent() => {
                 if lease.is_sent() || changed.is_err() {
                     return Some(answer.await);
@@ -247,6 +246,7 @@ async fn admitted(lease: &Lease, next: Next, call: Call<'_>) -> Option<Result<An
                     return None;
                 }
             }
+            answer = &mut answer => return Some(answer),
         }
     }
 }

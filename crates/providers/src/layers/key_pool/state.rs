@@ -19,6 +19,8 @@ pub(super) struct KeyRecord {
     pub(super) weight: u32,
     /// When its next turn is, in turns of a key of weight 1.
     pub(super) turn: f64,
+    /// Number of the choice that it was chosen by last.
+    pub(super) chosen: u64,
     pub(super) counts: KeyCounts,
     /// The key itself is not taken.
     pub(super) refused: Option<Quarantine>,
@@ -77,6 +79,8 @@ pub(super) struct State {
     pub(super) groups: Vec<GroupRecord>,
     /// The turn that was taken last.
     pub(super) turn: f64,
+    /// Choices so far.
+    pub(super) choices: u64,
     pub(super) memory: Memory,
 }
 
@@ -124,6 +128,8 @@ impl State {
         // A key that rested does not catch up on the turns that it missed.
         self.turn = self.turn.max(record.turn);
         record.turn = self.turn + 1.0 / f64::from(record.weight);
+        self.choices += 1;
+        record.chosen = self.choices;
         if is_probe {
             let slots = [record.refused.as_mut(), group.empty.as_mut(), record.forbidden.get_mut(model)];
             slots.into_iter().flatten().for_each(|quarantine| quarantine.probing = true);
