@@ -62,6 +62,13 @@ impl Attempts {
         Some(self.first())
     }
 
+    /// Tells whether a resend can be taken now.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        let in_time = self.remaining().is_none_or(|remaining| !remaining.is_zero());
+        in_time && self.left.load(Ordering::Relaxed) > self.kept.load(Ordering::Relaxed)
+    }
+
     /// Keeps so many resends for models that have not been tried yet.
     pub fn keep(&self, resends: u32) {
         self.kept.store(resends, Ordering::Relaxed);
@@ -74,12 +81,6 @@ impl Attempts {
         let lower = |left: u32| if left > keep { left.checked_sub(1) } else { None };
         self.left.try_update(Ordering::Relaxed, Ordering::Relaxed, lower).ok()?;
         Some(self.first())
-    }
-
-    /// Gives how many resends are left that are not kept for models that have not been tried yet.
-    #[must_use]
-    pub fn left(&self) -> u32 {
-        self.left.load(Ordering::Relaxed).saturating_sub(self.kept.load(Ordering::Relaxed))
     }
 
     /// Gives the number of sends so far.
@@ -104,10 +105,11 @@ mod tests {
         let attempts = Attempts::new(4, None);
         assert_eq!(attempts.first(), 1);
         attempts.keep(1);
-        assert_eq!(attempts.left(), 2);
+        assert!(attempts.has_more());
         assert_eq!(attempts.again(Duration::ZERO), Some(2));
         assert_eq!(attempts.again(Duration::ZERO), Some(3));
         assert_eq!(attempts.again(Duration::ZERO), None, "the last one is kept");
+        assert!(!attempts.has_more());
         assert_eq!(attempts.kept(Duration::ZERO), Some(4));
         assert_eq!(attempts.kept(Duration::ZERO), None);
         assert_eq!(attempts.first(), 5, "a repair turn's first send is its own");

@@ -104,7 +104,7 @@ impl<'a, 'call> Journey<'a, 'call> {
             tried: &self.tried,
             past: self.past,
             patience: patience.unwrap_or(Duration::MAX),
-            may_probe: self.call.attempts.left() > 0,
+            may_probe: self.call.attempts.has_more(),
         })
     }
 
