@@ -50,13 +50,22 @@ pub struct Allowance {
     /// Time from the answer until the allowance is full again, in milliseconds when serialised.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_ms")]
     pub reset: Option<Duration>,
+    /// Time over which the limit counts, in milliseconds when serialised; where it is not told, usually a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_ms")]
+    pub window: Option<Duration>,
 }
 
 impl Allowance {
     /// Makes an allowance of what was told.
     #[must_use]
     pub fn new(limit: Option<u64>, remaining: Option<u64>, reset: Option<Duration>) -> Self {
-        Self { limit, remaining, reset }
+        Self { limit, remaining, reset, window: None }
+    }
+
+    /// Sets the time over which the limit counts.
+    #[must_use]
+    pub fn with_window(self, window: Duration) -> Self {
+        Self { window: Some(window), ..self }
     }
 }
 
@@ -97,5 +106,9 @@ mod tests {
         assert_eq!(json, r#"{"requests":{"limit":60,"remaining":59,"reset":1500}}"#);
         assert_eq!(serde_json::from_str::<RateLimits>(&json).unwrap(), limits);
         assert!(RateLimits::default().is_empty() && !limits.is_empty());
+        let of_a_day = Allowance::new(Some(9), None, None).with_window(Duration::from_secs(86_400));
+        let json = serde_json::to_string(&of_a_day).unwrap();
+        assert_eq!(json, r#"{"limit":9,"window":86400000}"#);
+        assert_eq!(serde_json::from_str::<Allowance>(&json).unwrap(), of_a_day);
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use motet_core::ModelId;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::settings::{Learning, Loaded};
-use motet_providers::layers::rate_limit::{LimitQueue, Limiter, Limits, MemoryLimiter};
+use motet_providers::layers::rate_limit::{
+    LimitQueue, Limiter, Limits, MemoryLimiter, RedisLimiter, RedisServer,
+};
 
 use super::Key;
 
@@ -17,6 +19,8 @@ use super::Key;
 pub(super) struct Parts {
     learning: Learning,
     max_wait: Option<Duration>,
+    /// What keeps the limits for all processes that share them; `None` where each keeps its own.
+    server: Option<Arc<RedisServer>>,
     made: Mutex<Made>,
 }
 
@@ -32,7 +36,11 @@ struct Made {
 impl Parts {
     pub(super) fn new(loaded: &Loaded) -> Result<Self> {
         let settings = &loaded.settings.rate_limit;
-        Ok(Self { learning: settings.learn, max_wait: settings.max_wait, made: Mutex::default() })
+        let server = match settings.store.as_str() {
+            "memory:" => None,
+            url => Some(RedisServer::new(url, settings.on_outage)?),
+        };
+        Ok(Self { learning: settings.learn, max_wait: settings.max_wait, server, made: Mutex::default() })
     }
 
     /// Gives a limiter for each of a provider's keys, the same one for keys of one group; `None` where nothing limits
@@ -61,7 +69,14 @@ impl Parts {
         let limiter = limiters.entry((id.clone(), key.group.clone())).or_insert_with(|| {
             let place = (id.provider().to_owned(), key.group.clone());
             let shared = shared.entry(place).or_insert_with(|| Arc::new(LimitQueue::new(limits)));
-            Arc::new(MemoryLimiter::new(Arc::clone(shared), self.learning, self.max_wait))
+            let local = MemoryLimiter::new(Arc::clone(shared), self.learning, self.max_wait);
+            match &self.server {
+                None => Arc::new(local) as Arc<dyn Limiter>,
+                Some(server) => {
+                    let sharers = format!("{}/{}", id.provider(), key.group);
+                    Arc::new(RedisLimiter::new(Arc::clone(server), &sharers, id.model(), local))
+                }
+            }
         });
         Some(Arc::clone(limiter))
     }

@@ -31,6 +31,21 @@ const SCOPES: &[&str] = &[
     "based", "usage", "uncached", "opus", "sonnet", "overage",
 ];
 
+/// Words that tell the time over which an allowance counts, in seconds.
+const WINDOWS: &[(&str, u64)] = &[
+    ("second", 1),
+    ("1s", 1),
+    ("minute", 60),
+    ("1m", 60),
+    ("hour", 3_600),
+    ("1h", 3_600),
+    ("5h", 18_000),
+    ("day", 86_400),
+    ("1d", 86_400),
+    ("7d", 604_800),
+    ("month", 2_592_000),
+];
+
 /// What an allowance counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Subject {
@@ -114,9 +129,14 @@ fn gather(gathered: &mut Vec<Gathered>, name: &str, value: &str, now: SystemTime
     let place = name.rfind(word).unwrap_or(name.len());
     let (before, after) = (name.get(..place).unwrap_or(name), name.get(place + word.len()..).unwrap_or(""));
     let shared = format!("{}{}", before.trim_end_matches('-'), after);
+    let window = window(name);
     let allowance = entry(gathered, shared, subject);
+    allowance.window = allowance.window.or(window);
     match number {
-        Number::Limit => allowance.limit = count(value),
+        Number::Limit => {
+            allowance.limit = count(value);
+            allowance.window = allowance.window.or_else(|| structured::window(value));
+        }
         Number::Remaining => allowance.remaining = remaining(value),
         Number::Reset => allowance.reset = reset_after(value, now),
         Number::Used => {
@@ -129,6 +149,12 @@ fn gather(gathered: &mut Vec<Gathered>, name: &str, value: &str, now: SystemTime
         }
         Number::Status => {}
     }
+}
+
+/// Reads the time over which an allowance of this name counts.
+fn window(name: &str) -> Option<Duration> {
+    let found = |word| WINDOWS.iter().find(|(name, _)| *name == word);
+    name.split('-').find_map(found).map(|(_, seconds)| Duration::from_secs(*seconds))
 }
 
 /// Reads what the rest of a name means; `None` where it counts something else, such as images, or is no number.
@@ -192,7 +218,7 @@ fn whole(number: f64) -> Option<u64> {
 fn merged(gathered: Vec<Gathered>) -> RateLimits {
     let mut limits = RateLimits::default();
     for Gathered { subject, allowance, .. } in gathered {
-        if allowance == Allowance::default() {
+        if (allowance.limit, allowance.remaining, allowance.reset) == (None, None, None) {
             continue;
         }
         let field = match subject {

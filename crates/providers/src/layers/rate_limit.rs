@@ -9,6 +9,7 @@ mod layer;
 mod memory;
 mod patience;
 mod queue;
+mod redis;
 
 use std::fmt;
 use std::time::Duration;
@@ -23,6 +24,7 @@ pub use book::Limits;
 pub use layer::RateLimitLayer;
 pub use memory::MemoryLimiter;
 pub use queue::LimitQueue;
+pub use redis::{RedisLimiter, RedisServer, SCRIPT};
 
 /// Its place among the layers.
 pub(super) const ROW: LayerRow = LayerRow {
@@ -68,13 +70,15 @@ pub struct Permit {
     granted: Granted,
 }
 
-/// Who made room, and when, in nanoseconds of its own time.
+/// Who made room, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Granted {
     /// Nobody keeps books of it.
     Freely,
-    /// This process: the model's own limits, and those it shares.
+    /// This process: of the model's own limits, and of those it shares, each in nanoseconds of its own time.
     Here { own: u64, shared: u64 },
+    /// A server: when it was asked, and when the room comes, in microseconds since 1970 by its clock.
+    There { booked_at: u64, comes_at: u64 },
 }
 
 impl Permit {
@@ -82,5 +86,15 @@ impl Permit {
     #[must_use]
     pub fn new(tokens: u64) -> Self {
         Self { tokens, granted: Granted::Freely }
+    }
+
+    /// Gives from when on the room is there, since 1970 by the clock of the server that made it; `None` where this
+    /// process did.
+    #[must_use]
+    pub fn comes_at(&self) -> Option<Duration> {
+        match self.granted {
+            Granted::There { comes_at, .. } => Some(Duration::from_micros(comes_at)),
+            Granted::Freely | Granted::Here { .. } => None,
+        }
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn gather(gathered: &mut Vec<Gathered>, header: &str, value: &str) {
         let place = format!("ratelimit {name}");
         for piece in pieces() {
             let (key, text) = piece.split_once('=').unwrap_or(("q", piece));
-            if !(header == "ratelimit" || key == "q") {
+            if !(header == "ratelimit" || matches!(key, "q" | "w")) {
                 continue;
             }
             if let Some(number) = count(text) {
@@ -42,6 +42,13 @@ fn set(allowance: &mut Allowance, key: &str, number: u64) {
         "limit" | "q" => allowance.limit = Some(number),
         "remaining" | "r" => allowance.remaining = Some(number),
         "reset" | "t" => allowance.reset = Some(Duration::from_secs(number)),
+        "w" => allowance.window = Some(Duration::from_secs(number)),
         _ => {}
     }
+}
+
+/// Reads the time over which a limit counts from a list such as `100, 100;w=60`.
+pub(super) fn window(value: &str) -> Option<Duration> {
+    let seconds = value.split([',', ';']).find_map(|piece| piece.trim().strip_prefix("w="))?;
+    Some(Duration::from_secs(count(seconds)?))
 }

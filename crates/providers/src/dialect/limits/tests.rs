@@ -18,10 +18,11 @@ fn told(headers: &str) -> String {
         ("output", limits.output_tokens),
         ("plan", limits.plan),
     ] {
-        let Some(Allowance { limit, remaining, reset, .. }) = allowance else { continue };
+        let Some(Allowance { limit, remaining, reset, window, .. }) = allowance else { continue };
         let number = |number: Option<u64>| number.map_or("-".to_owned(), |number| number.to_string());
         let reset = reset.map_or("-".to_owned(), |reset| format!("{reset:?}"));
-        write!(told, "{name} {}/{} {reset}; ", number(remaining), number(limit)).unwrap();
+        let window = window.map_or(String::new(), |window| format!(" in {window:?}"));
+        write!(told, "{name} {}/{} {reset}{window}; ", number(remaining), number(limit)).unwrap();
     }
     told.trim_end_matches("; ").to_owned()
 }
@@ -77,7 +78,7 @@ fn plans_and_plain_counts_are_read() {
              anthropic-ratelimit-unified-7d-reset: 1800086400
              anthropic-ratelimit-unified-representative-claim: five_hour
              anthropic-ratelimit-unified-fallback-percentage: 0.5",
-            "plan 20/100 86400s",
+            "plan 20/100 86400s in 604800s",
         ),
         (
             "anthropic-ratelimit-unified-status: rejected
@@ -106,7 +107,7 @@ fn of_several_allowances_the_one_that_binds_is_told() {
              x-ratelimit-limit-tokens-month: 1000000000
              x-ratelimit-remaining-tokens-month: 99
              x-ratelimit-tokens-query-cost: 24",
-            "requests 58/60 -; tokens 99/1000000000 -",
+            "requests 58/60 - in 60s; tokens 99/1000000000 - in 2592000s",
         ),
         (
             "x-ratelimitbysize-limit-minute: 500000
@@ -115,7 +116,7 @@ fn of_several_allowances_the_one_that_binds_is_told() {
              x-ratelimitbysize-remaining-month: 999999985
              ratelimitbysize-reset: 38
              ratelimitbysize-query-cost: 15",
-            "tokens 499985/500000 -",
+            "tokens 499985/500000 - in 60s",
         ),
         (
             "x-ratelimit-limit-requests-day: 14400
@@ -124,7 +125,7 @@ fn of_several_allowances_the_one_that_binds_is_told() {
              x-ratelimit-limit-tokens-minute: 60000
              x-ratelimit-remaining-tokens-minute: 60000.0
              x-ratelimit-reset-tokens-minute: 11.382867",
-            "requests 5/14400 33011.382867s; tokens 60000/60000 11.382867s",
+            "requests 5/14400 33011.382867s in 86400s; tokens 60000/60000 11.382867s in 60s",
         ),
         (
             "x-ratelimit-limit-tokens-prompt: 60000
@@ -147,16 +148,16 @@ fn of_several_allowances_the_one_that_binds_is_told() {
 #[test]
 fn the_spellings_of_the_draft_standard_are_read() {
     all_told(&[
-        ("ratelimit-limit: 100, 100;w=60\nratelimit-remaining: 50\nratelimit-reset: 5", "requests 50/100 5s"),
-        ("ratelimit: limit=100, remaining=50, reset=5\nratelimit-policy: 100;w=60", "requests 50/100 5s"),
+        ("ratelimit-limit: 100, 100;w=60\nratelimit-remaining: 50\nratelimit-reset: 5", "requests 50/100 5s in 60s"),
+        ("ratelimit: limit=100, remaining=50, reset=5\nratelimit-policy: 100;w=60", "requests 50/100 5s in 60s"),
         (
             "ratelimit: \"api\";r=499;t=83\nratelimit-policy: \"fixed window\";\"api\";q=500;w=300",
-            "requests 499/500 83s",
+            "requests 499/500 83s in 300s",
         ),
         (
             "ratelimit: \"burst\";r=9;t=1, \"daily\";r=3;t=400
              ratelimit-policy: \"burst\";q=10;w=1, \"daily\";q=1000;w=86400, \"size\";q=9;qu=\"content-bytes\"",
-            "requests 3/1000 400s",
+            "requests 3/1000 400s in 86400s",
         ),
     ]);
 }
@@ -167,6 +168,7 @@ fn what_makes_no_sense_tells_nothing() {
         "",
         "content-type: application/json\nretry-after: 3\nx-request-id: 1",
         "x-ratelimit-limit-requests: many\nx-ratelimit-reset-requests: later",
+        "x-ratelimit-limit-requests-day: many",
         "x-ratelimit-limit: -1",
         "ratelimit: nonsense\nratelimit-policy: ;;=,",
         "x-ratelimit-exceeded: true\nx-ratelimit-user-retry-after: 3",

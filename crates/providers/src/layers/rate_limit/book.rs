@@ -90,6 +90,15 @@ impl Book {
         }
     }
 
+    /// Takes over how long it takes until requests and tokens are whole again.
+    pub(super) fn note(&mut self, now: u64, [requests, tokens]: [u64; 2]) {
+        for (kept, owed) in [(&mut self.requests, requests), (&mut self.tokens, tokens)] {
+            if let Some(kept) = kept {
+                kept.gcra.note(now, owed);
+            }
+        }
+    }
+
     /// Lets nothing through until a time; a later one stays.
     pub(super) fn pause(&mut self, until: u64) {
         self.paused_until = self.paused_until.max(until);
@@ -150,23 +159,27 @@ fn both(limits: &RateLimits) -> Option<Allowance> {
     Some(Allowance::new(sum(|of| of.limit), sum(|of| of.remaining), input.reset.max(output.reset)))
 }
 
-/// Reads one allowance; its limit is of a minute unless it takes longer than that to be full again.
+/// Reads one allowance.
 fn read(told: &Allowance, configured: Option<Rate>) -> Option<(Rate, u64)> {
-    let limit = told.limit.filter(|limit| *limit > 0);
-    let left = told.remaining.or(limit)?;
-    let rate = match limit {
-        None => configured?,
-        Some(limit) => {
-            let reset = told.reset.map_or(0, nanos);
-            let used = limit.saturating_sub(left);
-            if reset > LONGER_THAN_A_MINUTE && used > 0 {
-                Rate::new(used, reset).with_burst(limit)
-            } else {
-                Rate::per_minute(limit)
-            }
-        }
+    let Some(limit) = told.limit.filter(|limit| *limit > 0) else {
+        return Some((configured?, told.remaining?));
     };
-    Some((rate, left))
+    let left = told.remaining.unwrap_or(limit).min(limit);
+    Some((rate(limit, left, told), left))
+}
+
+/// Gives how fast an allowance comes back: over its window where that is told, else so that it is full when the
+/// provider says, if that is further away than a minute, and else over a minute, as is usual.
+fn rate(limit: u64, left: u64, told: &Allowance) -> Rate {
+    if let Some(window) = told.window.filter(|window| !window.is_zero()) {
+        return Rate::new(limit, nanos(window));
+    }
+    let reset = told.reset.map_or(0, nanos);
+    if reset > LONGER_THAN_A_MINUTE && left < limit {
+        Rate::new(limit - left, reset).with_burst(limit)
+    } else {
+        Rate::per_minute(limit)
+    }
 }
 
 /// A minute and what clocks may differ by.
@@ -175,4 +188,59 @@ const LONGER_THAN_A_MINUTE: u64 = 65_000_000_000;
 /// Gives whole nanoseconds.
 pub(super) fn nanos(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    #[test]
+    fn a_limit_is_of_its_window_or_of_what_its_reset_says_or_of_a_minute() {
+        let reset = |seconds| Some(Duration::from_secs(seconds));
+        let told = |limit, left, reset| Allowance::new(Some(limit), Some(left), reset);
+        let configured = Rate::per_minute(7);
+        for (told, expected) in [
+            (told(60, 59, reset(1)), Some((Rate::per_minute(60), 59))),
+            (told(60, 90, None), Some((Rate::per_minute(60), 60))),
+            (told(10, 9, reset(1)).with_window(Duration::from_secs(1)), Some((Rate::new(10, SECOND), 9))),
+            (
+                told(14_400, 14_370, reset(180)),
+                Some((Rate::new(30, 180 * SECOND).with_burst(14_400), 14_370)),
+            ),
+            (told(9, 9, reset(900)), Some((Rate::per_minute(9), 9))),
+            (told(0, 0, None), Some((configured, 0))),
+            (Allowance::new(None, Some(3), None), Some((configured, 3))),
+            (Allowance::new(Some(5), None, None), Some((Rate::per_minute(5), 5))),
+            (Allowance::new(None, None, reset(9)), None),
+        ] {
+            assert_eq!(read(&told, Some(configured)), expected, "{told:?}");
+        }
+        assert_eq!(read(&Allowance::new(None, Some(3), None), None), None, "how many there are is unknown");
+    }
+
+    #[test]
+    fn tokens_that_are_told_apart_are_added_up() {
+        let mut limits = RateLimits::default();
+        limits.input_tokens = Some(Allowance::new(Some(100), Some(40), None));
+        assert_eq!(Told::read(&limits, Limits::default(), Learning::Adopt), Told::default());
+        limits.output_tokens = Some(Allowance::new(Some(10), Some(5), None));
+        let tokens = Some((Rate::per_minute(110), 45));
+        assert_eq!(Told::read(&limits, Limits::default(), Learning::Adopt), Told { requests: None, tokens });
+        limits.tokens = Some(Allowance::new(Some(50), Some(6), None));
+        let tokens = Some((Rate::per_minute(50), 6));
+        assert_eq!(Told::read(&limits, Limits::default(), Learning::Adopt), Told { requests: None, tokens });
+    }
+
+    #[test]
+    fn a_burst_is_of_requests_and_a_minutes_worth_where_it_is_not_given() {
+        let limits = Limits::per_minute(Some(60), Some(600), Some(5));
+        assert_eq!(limits.requests, Some(Rate::per_minute(60).with_burst(5)));
+        assert_eq!(limits.tokens, Some(Rate::per_minute(600)));
+        assert_eq!(Limits::per_minute(Some(60), None, None).requests, Some(Rate::per_minute(60)));
+        assert!(Limits::per_minute(None, None, None).is_empty());
+    }
 }

@@ -134,8 +134,9 @@ impl Outputs {
 mod tests {
     use std::borrow::Cow;
 
+    use motet_core::Delivery;
     use motet_core::embedding::EmbedRequest;
-    use motet_core::{Delivery, ToolSpec};
+    use motet_core::request::ToolSpec;
     use serde_json::json;
 
     use super::*;

@@ -112,6 +112,11 @@ impl Gcra {
         self.full_at = self.full_at.max(now.saturating_add(missing));
     }
 
+    /// Takes over from elsewhere how long it takes until everything has come back.
+    pub fn note(&mut self, now: u64, owed: u64) {
+        self.full_at = now.saturating_add(owed);
+    }
+
     /// Changes the rate; cells that are taken stay taken.
     pub fn change(&mut self, now: u64, rate: Rate) {
         let missing = u128::from(self.full_at.saturating_sub(now));

@@ -12,7 +12,7 @@ use motet_core::{Result, RunContext};
 
 use super::book::{Limits, Told};
 use super::patience::Patience;
-use super::queue::LimitQueue;
+use super::queue::{LimitQueue, Place};
 use super::{Granted, Limiter, Permit};
 
 /// Keeps the limits of one model in memory: those that it shares with others, and those that its provider tells.
@@ -43,19 +43,51 @@ impl MemoryLimiter {
     pub fn learnt(&self) -> Limits {
         self.own.limits()
     }
+
+    pub(super) fn shared(&self) -> &LimitQueue {
+        &self.shared
+    }
+
+    /// Begins to be patient with one call.
+    pub(super) fn patience<'a>(&self, context: &'a RunContext, scope: &'a str) -> Patience<'a> {
+        Patience::new(context, scope, self.max_wait)
+    }
+
+    pub(super) async fn admit_within(&self, patience: &Patience<'_>, tokens: u64) -> Result<Permit> {
+        patience.check(self.expected_wait(tokens))?;
+        let own = self.own.admit(patience, tokens).await?;
+        let mut held = Held { queue: &self.own, taken: Some((own, tokens)) };
+        let shared = self.shared.admit(patience, tokens).await?;
+        held.taken = None;
+        Ok(Permit { granted: Granted::Here { own, shared }, ..Permit::new(tokens) })
+    }
+
+    /// Stands in both lines, so that those who come later know of it.
+    pub(super) fn places(&self, tokens: u64) -> (Place<'_>, Place<'_>) {
+        (Place::take(&self.own, tokens), Place::take(&self.shared, tokens))
+    }
+
+    /// Takes over what somebody else who keeps the limits knows: the time until each is whole again, and of the pause.
+    pub(super) fn note(&self, shared: [Duration; 2], own: [Duration; 2], pause: Duration) {
+        self.shared.note(shared, Duration::ZERO);
+        self.own.note(own, pause);
+    }
+
+    /// Reads what a provider told, as far as it is to be learnt.
+    pub(super) fn told(&self, limits: &RateLimits) -> Told {
+        Told::read(limits, self.configured, self.learning)
+    }
+
+    pub(super) fn mirror(&self, told: &Told) {
+        self.own.mirror(told);
+    }
 }
 
 #[async_trait]
 impl Limiter for MemoryLimiter {
     async fn admit(&self, context: &RunContext, tokens: u64, scope: &str) -> Result<Permit> {
         context.check()?;
-        let patience = Patience::new(context, scope, self.max_wait);
-        patience.check(self.expected_wait(tokens))?;
-        let own = self.own.admit(&patience, tokens).await?;
-        let mut held = Held { queue: &self.own, taken: Some((own, tokens)) };
-        let shared = self.shared.admit(&patience, tokens).await?;
-        held.taken = None;
-        Ok(Permit { granted: Granted::Here { own, shared }, ..Permit::new(tokens) })
+        self.admit_within(&self.patience(context, scope), tokens).await
     }
 
     fn expected_wait(&self, tokens: u64) -> Duration {
@@ -70,9 +102,9 @@ impl Limiter for MemoryLimiter {
     }
 
     fn learn(&self, limits: &RateLimits) {
-        let told = Told::read(limits, self.configured, self.learning);
+        let told = self.told(limits);
         if told != Told::default() {
-            self.own.mirror(&told);
+            self.mirror(&told);
         }
     }
 

@@ -37,6 +37,21 @@ impl<'a> Patience<'a> {
         }
     }
 
+    /// Gives how long it lasts; `None` for ever.
+    pub(super) fn left(&self) -> Option<Duration> {
+        let most = self.max_wait.map(|most| most.saturating_sub(self.begun.elapsed()));
+        self.context.remaining().into_iter().chain(most).min()
+    }
+
+    /// Makes the error for a wait that outlasts it.
+    pub(super) fn too_short_for(&self, wait: Duration) -> Error {
+        match self.check(wait) {
+            Err(error) => error,
+            // What is left grew no longer in between, but rounding may have made it seem so.
+            Ok(()) => self.too_long(wait, self.left().unwrap_or(wait)),
+        }
+    }
+
     /// Tells the run's listener of a wait, the first one only.
     pub(super) fn tell(&self, wait: Duration) {
         if self.told.swap(true, Ordering::Relaxed) {
@@ -52,8 +67,7 @@ impl<'a> Patience<'a> {
     /// Waits for a turn, and no longer than until the run is cancelled or patience ends.
     pub(super) async fn wait<T>(&self, turn: impl Future<Output = Result<T>>) -> Result<T> {
         let ends = async {
-            let most = self.max_wait.map(|most| most.saturating_sub(self.begun.elapsed()));
-            match self.context.remaining().into_iter().chain(most).min() {
+            match self.left() {
                 Some(left) => sleep(left).await,
                 None => std::future::pending().await,
             }

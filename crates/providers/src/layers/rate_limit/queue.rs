@@ -86,6 +86,14 @@ impl LimitQueue {
         self.changed.notify_one();
     }
 
+    /// Takes over how long it takes until the limits are whole again, and how long nothing is let through.
+    pub(super) fn note(&self, owed: [Duration; 2], pause: Duration) {
+        let mut state = self.state();
+        let now = self.now();
+        state.book.note(now, owed.map(nanos));
+        state.book.pause(now.saturating_add(nanos(pause)));
+    }
+
     pub(super) fn pause(&self, time: Duration) {
         let mut state = self.state();
         let until = self.now().saturating_add(nanos(time));
@@ -130,13 +138,13 @@ impl LimitQueue {
 }
 
 /// A place in the queue, which is given up however the waiting ends.
-struct Place<'a> {
+pub(super) struct Place<'a> {
     queue: &'a LimitQueue,
     tokens: u64,
 }
 
 impl<'a> Place<'a> {
-    fn take(queue: &'a LimitQueue, tokens: u64) -> Self {
+    pub(super) fn take(queue: &'a LimitQueue, tokens: u64) -> Self {
         let mut state = queue.state();
         state.ahead.requests += 1;
         state.ahead.tokens = state.ahead.tokens.saturating_add(tokens);
