@@ -19,6 +19,8 @@ mod faults;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod requests;

@@ -120,9 +120,11 @@ mod tests {
         let attempts = Attempts::new(4, None);
         assert_eq!(attempts.first(), 1);
         attempts.keep(1);
+        assert!(attempts.has_more());
         assert_eq!(attempts.again(Duration::ZERO), Some(2));
         assert_eq!(attempts.again(Duration::ZERO), Some(3));
         assert_eq!(attempts.again(Duration::ZERO), None, "the last one is kept");
+        assert!(!attempts.has_more());
         assert_eq!(attempts.kept(Duration::ZERO), Some(4));
         assert_eq!(attempts.kept(Duration::ZERO), None);
         assert_eq!(attempts.first(), 5, "a repair turn's first send is its own");

@@ -21,6 +21,25 @@ pub struct Health {
     pub message: Option<String>,
     /// What can be done about it.
     pub hint: Option<String>,
+    /// How each of its keys does, where it has several; it does as the best of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyHealth>,
+}
+
+/// How a provider does with one of its keys.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct KeyHealth {
+    /// The key's name, never the key itself.
+    pub name: String,
+    /// How it does, in a word.
+    pub status: HealthStatus,
+    /// Milliseconds until the answer was there or was given up; `None` where nothing was sent.
+    pub latency_ms: Option<u64>,
+    /// What is wrong.
+    pub message: Option<String>,
+    /// What can be done about it.
+    pub hint: Option<String>,
 }
 
 /// How a provider does, in a word.
@@ -84,7 +103,25 @@ impl Health {
     pub(crate) fn works(provider: &str, took: Duration, models: Option<usize>) -> Self {
         let latency_ms = Some(milliseconds(took));
         let status = HealthStatus::Ok;
-        Self { provider: provider.to_owned(), status, latency_ms, models, message: None, hint: None }
+        let provider = provider.to_owned();
+        Self { provider, status, latency_ms, models, message: None, hint: None, keys: Vec::new() }
+    }
+
+    /// Puts together how a provider does with each of its keys, by their names.
+    pub(crate) fn of_keys(found: Vec<(String, Self)>) -> Option<Self> {
+        let keys = found.iter().map(|(name, health)| KeyHealth {
+            name: name.clone(),
+            status: health.status,
+            latency_ms: health.latency_ms,
+            message: health.message.clone(),
+            hint: health.hint.clone(),
+        });
+        let keys = keys.collect();
+        let best = found
+            .into_iter()
+            .map(|(_, health)| health)
+            .reduce(|best, other| if other.is_ok() && !best.is_ok() { other } else { best });
+        best.map(|best| Self { keys, ..best })
     }
 
     pub(crate) fn fails(
@@ -100,6 +137,7 @@ impl Health {
             models: None,
             message: error.map(ToString::to_string),
             hint: error.and_then(|error| error.hint().map(str::to_owned)),
+            keys: Vec::new(),
         }
     }
 }

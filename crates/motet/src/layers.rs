@@ -17,6 +17,7 @@ use motet_core::error::Result;
 use motet_core::settings::Loaded;
 use motet_providers::layers::breaker::CircuitSnapshot;
 use motet_providers::layers::retry::RetryJudge;
+use motet_providers::layers::key_pool::KeySnapshot;
 use motet_providers::layers::trace::TraceLayer;
 use motet_providers::layers::{Bottom, Chain, Layer, Place, Stack};
 
@@ -102,6 +103,16 @@ impl Layers {
     pub(crate) fn model_chain(&self, id: &ModelId, task: Task, keys: Vec<(Key, Bottom)>) -> Result<Chain> {
         let (layers, bottom) = self.below(id, task, keys)?;
         Ok(Chain::new(layers, bottom))
+    }
+
+    /// Shows how a provider's keys do.
+    pub(crate) fn key_snapshots(&self, provider: &str, keys: &[&Key]) -> Vec<KeySnapshot> {
+        match self.keys.pool(provider, keys) {
+            Some(pool) => pool.snapshot(),
+            None => {
+                keys.iter().map(|key| KeySnapshot::uncounted(&key.name, &key.group, key.weight)).collect()
+            }
+        }
     }
 
     fn below(

@@ -19,6 +19,7 @@ use motet_core::{ChatRequest, ModelId, Secret};
 use motet_providers::dialect::Origin;
 use motet_providers::driver::{Clients, DryRun, HttpEmbedder, HttpModel, Operations};
 use motet_providers::layers::budget::bound::Candidate;
+use motet_providers::layers::key_pool::KeySnapshot;
 use motet_providers::layers::{Bottom, Chain, Stack};
 use motet_providers::provider::{ProviderConfig, ProviderRow};
 use motet_providers::rows;
@@ -46,6 +47,9 @@ pub struct ProviderInfo {
     pub key: Option<String>,
     /// Whether a call can be made with the settings as they are.
     pub ready: bool,
+    /// How its keys do, where it has several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeySnapshot>,
 }
 
 /// The format whose requests always carry a limit of the output.
@@ -97,9 +101,11 @@ impl Table {
             base_url: None,
             key: None,
             ready: true,
+            keys: Vec::new(),
         });
         let remote = self.providers.iter().map(|provider| {
-            let Provider { row, config, .. } = provider;
+            let Provider { row, config, keys } = provider;
+            let keys = if keys.len() > 1 { operations::named(keys) } else { Vec::new() };
             ProviderInfo {
                 name: row.name.to_owned(),
                 doc: row.doc.to_owned(),
@@ -108,6 +114,7 @@ impl Table {
                 base_url: config.base_url.clone().or_else(|| row.base_url.map(str::to_owned)),
                 key: row.key_names.first().map(|name| (*name).to_owned()),
                 ready: provider.is_ready(),
+                keys: self.layers.key_snapshots(row.name, &keys),
             }
         });
         remote.chain(built_in).collect()

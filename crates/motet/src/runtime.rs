@@ -18,6 +18,7 @@ use motet_core::{ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, ModelId
 use motet_providers::driver::DryRun;
 use motet_providers::layers::breaker::CircuitSnapshot;
 use motet_providers::layers::retry::RetryJudge;
+use motet_providers::layers::key_pool::KeySnapshot;
 use motet_providers::layers::{Layer, Place};
 use motet_providers::python::{PythonConfig, PythonExecute};
 use motet_workflows::methods::{self, Methods};
@@ -147,6 +148,16 @@ impl Runtime {
     #[must_use]
     pub fn providers(&self) -> Vec<ProviderInfo> {
         self.0.models.providers()
+    }
+
+    /// Shows how a provider's keys do: their states and what became of their calls in this runtime.
+    ///
+    /// A provider without settings of several keys has one, which is not counted; those built in have none.
+    ///
+    /// # Errors
+    /// `Configuration` when there is no such provider.
+    pub fn keys(&self, provider: &str) -> Result<Vec<KeySnapshot>> {
+        self.0.models.keys(provider)
     }
 
     /// Gives the store that the settings name, opening it when it is first asked for.

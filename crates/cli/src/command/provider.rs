@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Args, Subcommand};
 use futures::future::try_join_all;
+use motet::health::HealthStatus;
+use motet::providers::layers::key_pool::{KeySnapshot, KeyStatus};
 use motet::runtime::ProviderInfo;
 use motet::{Health, Result, RunContext};
 
@@ -60,16 +62,28 @@ fn list(context: &Context, only_ready: bool) -> Result<Exit> {
 fn listed(providers: &[ProviderInfo]) -> String {
     let rows = providers.iter().map(|provider| {
         let ready = if provider.ready { "yes" } else { "no" };
+        let keys = match provider.keys.as_slice() {
+            [] => or_dash(provider.key.as_deref()),
+            keys => keys.iter().map(shown).collect::<Vec<_>>().join(" "),
+        };
         [
             provider.name.clone(),
             ready.to_owned(),
-            or_dash(provider.key.as_deref()),
+            keys,
             or_dash(provider.dialect.as_deref()),
             provider.can.join(" "),
             or_dash(provider.base_url.as_deref()),
         ]
     });
     table(["NAME", "READY", "KEY", "DIALECT", "CAN", "ADDRESS"], rows)
+}
+
+/// Names a key, and its state where that is not as it should be.
+fn shown(key: &KeySnapshot) -> String {
+    match key.state {
+        KeyStatus::Ready => key.name.clone(),
+        state => format!("{}({})", key.name, state.as_str()),
+    }
 }
 
 fn health(context: &Context, names: &[String], patience: Duration) -> Result<Exit> {
@@ -82,6 +96,12 @@ fn health(context: &Context, names: &[String], patience: Duration) -> Result<Exi
         try_join_all(names.iter().map(|name| runtime.check_provider(&run, name, patience))).await
     })?;
     context.printer.data(&found, || checked(&found))?;
+    for health in found.iter().filter(|health| health.is_ok() && !context.printer.is_json()) {
+        for key in health.keys.iter().filter(|key| key.status != HealthStatus::Ok) {
+            let message = key.message.as_deref().unwrap_or(key.status.as_str());
+            context.printer.note(&format!("warning: {}: key `{}`: {message}", health.provider, key.name));
+        }
+    }
     if names.is_empty() {
         return Ok(Exit::Success);
     }
@@ -94,15 +114,25 @@ fn health(context: &Context, names: &[String], patience: Duration) -> Result<Exi
 }
 
 fn checked(found: &[Health]) -> String {
-    let rows = found.iter().map(|health| {
-        let latency = health.latency_ms.map(|latency| format!("{latency} ms"));
-        [
+    let time = |latency: Option<u64>| or_dash(latency.map(|latency| format!("{latency} ms")).as_deref());
+    let rows = found.iter().flat_map(|health| {
+        let whole = [
             health.provider.clone(),
             health.status.as_str().to_owned(),
-            or_dash(latency.as_deref()),
+            time(health.latency_ms),
             or_dash(health.models.map(|models| models.to_string()).as_deref()),
             health.message.clone().unwrap_or_default(),
-        ]
+        ];
+        let keys = health.keys.iter().map(|key| {
+            [
+                format!("{}/{}", health.provider, key.name),
+                key.status.as_str().to_owned(),
+                time(key.latency_ms),
+                or_dash(None),
+                key.message.clone().unwrap_or_default(),
+            ]
+        });
+        std::iter::once(whole).chain(keys.collect::<Vec<_>>())
     });
     table(["NAME", "STATUS", "TIME", "MODELS", ""], rows)
 }

@@ -24,14 +24,24 @@ pub(super) struct Provider {
 /// Name of a key that the settings give no name.
 const ONLY_KEY: &str = "default";
 
+/// Makes the keys of a provider; a limit that is given for one key of a group holds for the group.
 fn keys(own: &ProviderSettings, only: Option<&Secret>) -> Vec<(Key, Option<Secret>)> {
-    let key = |name: &str, settings: &ProviderKey| Key {
-        name: name.to_owned(),
-        weight: settings.weight.unwrap_or(1),
-        group: settings.group.clone().unwrap_or_else(|| name.to_owned()),
-        requests_per_minute: settings.requests_per_minute.or(own.requests_per_minute),
-        tokens_per_minute: settings.tokens_per_minute.or(own.tokens_per_minute),
-        burst: settings.burst.or(own.burst),
+    let group =
+        |name: &str, settings: &ProviderKey| settings.group.clone().unwrap_or_else(|| name.to_owned());
+    let key = |name: &str, settings: &ProviderKey| {
+        let shared = group(name, settings);
+        let of_group = |limit: fn(&ProviderKey) -> Option<u32>| {
+            let others = own.keys.iter().filter(|(name, other)| group(name, other) == shared);
+            limit(settings).or_else(|| others.filter_map(|(_, other)| limit(other)).next())
+        };
+        Key {
+            name: name.to_owned(),
+            weight: settings.weight.unwrap_or(1),
+            requests_per_minute: of_group(|key| key.requests_per_minute).or(own.requests_per_minute),
+            tokens_per_minute: of_group(|key| key.tokens_per_minute).or(own.tokens_per_minute),
+            burst: of_group(|key| key.burst).or(own.burst),
+            group: shared,
+        }
     };
     if own.keys.is_empty() {
         return vec![(key(ONLY_KEY, &ProviderKey::default()), only.cloned())];

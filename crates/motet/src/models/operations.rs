@@ -2,16 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use futures::future::try_join_all;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::model_list::ModelInfo;
 use motet_core::rerank::{RerankRequest, RerankResponse};
-use motet_core::{ChatRequest, RunContext};
+use motet_core::{ChatRequest, RunContext, Secret};
 use motet_providers::driver::Operations;
-use motet_providers::provider::{ProviderConfig, Timeouts};
+use motet_providers::layers::key_pool::KeySnapshot;
+use motet_providers::provider::{ProviderConfig, ProviderRow, Timeouts};
 
 use super::configured::Provider;
 use super::{Table, built_in};
 use crate::health::{Health, HealthStatus};
+use crate::layers::Key;
 
 impl Table {
     pub(crate) async fn list_models(&self, context: &RunContext, provider: &str) -> Result<Vec<ModelInfo>> {
@@ -63,14 +66,32 @@ impl Table {
         if built_in::find(provider).is_some() {
             return Ok(Health::works(provider, Duration::ZERO, None));
         }
-        let Provider { row, config, .. } = self.provider(provider)?;
+        let Provider { row, config, keys } = self.provider(provider)?;
+        let checks = keys.iter().map(|(key, secret)| async move {
+            let config = ProviderConfig { api_key: secret.clone(), ..config.clone() };
+            Ok::<_, Error>((key.name.clone(), self.check_key(context, row, config, patience).await?))
+        });
+        let mut found = try_join_all(checks).await?;
+        if found.len() == 1 {
+            return found.pop().map(|(_, health)| health).ok_or_else(|| unable(provider, "be checked"));
+        }
+        Health::of_keys(found).ok_or_else(|| unable(provider, "be checked"))
+    }
+
+    async fn check_key(
+        &self,
+        context: &RunContext,
+        row: &'static ProviderRow,
+        config: ProviderConfig,
+        patience: Duration,
+    ) -> Result<Health> {
         if config.lacks_key(row) {
-            let error = motet_providers::driver::check(row, config).err();
-            return Ok(Health::fails(provider, HealthStatus::MissingKey, None, error.as_ref()));
+            let error = motet_providers::driver::check(row, &config).err();
+            return Ok(Health::fails(row.name, HealthStatus::MissingKey, None, error.as_ref()));
         }
         let limit = Some(patience);
         let timeouts = Timeouts { connect: limit, first_byte: limit, idle: limit, total: limit };
-        let hasty = ProviderConfig { timeouts, ..config.clone() };
+        let hasty = ProviderConfig { timeouts, ..config };
         let started = Instant::now();
         let answer = match Operations::new(row, &hasty, &self.clients) {
             Ok(operations) => operations.check(context).await,
@@ -78,16 +99,33 @@ impl Table {
         };
         let took = started.elapsed();
         match answer {
-            Ok(models) => Ok(Health::works(provider, took, models)),
+            Ok(models) => Ok(Health::works(row.name, took, models)),
             Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
-            Err(error) => Ok(Health::fails(provider, HealthStatus::of(&error), Some(took), Some(&error))),
+            Err(error) => Ok(Health::fails(row.name, HealthStatus::of(&error), Some(took), Some(&error))),
         }
+    }
+
+    /// Shows how a provider's keys do; none for those built in.
+    ///
+    /// # Errors
+    /// `Configuration` when there is no such provider.
+    pub(crate) fn keys(&self, provider: &str) -> Result<Vec<KeySnapshot>> {
+        if built_in::find(provider).is_some() {
+            return Ok(Vec::new());
+        }
+        let Provider { keys, .. } = self.provider(provider)?;
+        Ok(self.layers.key_snapshots(provider, &named(keys)))
     }
 
     fn operations(&self, provider: &str) -> Result<Operations> {
         let Provider { row, config, .. } = self.provider(provider)?;
         Operations::new(row, config, &self.clients)
     }
+}
+
+/// Gives keys without the keys themselves.
+pub(super) fn named(keys: &[(Key, Option<Secret>)]) -> Vec<&Key> {
+    keys.iter().map(|(key, _)| key).collect()
 }
 
 /// Tells that a built-in provider cannot do something.

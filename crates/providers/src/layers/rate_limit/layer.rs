@@ -3,13 +3,14 @@
 //! Keeps no limit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use motet_core::{Error, ErrorKind, Result};
 
 use super::estimate::{self, Outputs};
 use super::{Limiter, Permit, ROW};
-use crate::layers::{Answer, Call, Ending, Layer, Next, Outcome};
+use crate::layers::{Answer, Ask, Call, Ending, Layer, Next, Outcome};
 
 /// The layer.
 #[derive(Debug)]
@@ -25,6 +26,18 @@ impl RateLimitLayer {
     pub fn new(limiter: Arc<dyn Limiter>, scope: impl Into<String>) -> Self {
         Self { limiter, scope: scope.into(), outputs: Arc::default() }
     }
+
+    /// Gives how many tokens a call will use at most, about.
+    #[must_use]
+    pub fn tokens(&self, ask: &Ask<'_>) -> u64 {
+        estimate::input(ask).saturating_add(self.outputs.expected(ask))
+    }
+
+    /// Gives how long a call of so many tokens would wait now.
+    #[must_use]
+    pub fn expected_wait(&self, tokens: u64) -> Duration {
+        self.limiter.expected_wait(tokens)
+    }
 }
 
 #[async_trait]
@@ -34,7 +47,7 @@ impl Layer for RateLimitLayer {
     }
 
     async fn call(&self, call: Call<'_>, next: Next) -> Result<Answer> {
-        let tokens = estimate::input(&call.ask).saturating_add(self.outputs.expected(&call.ask));
+        let tokens = self.tokens(&call.ask);
         let permit = self.limiter.admit(&call.context, tokens, &self.scope).await?;
         let (limiter, outputs) = (Arc::clone(&self.limiter), Arc::clone(&self.outputs));
         call.on_end(move |ending| end(limiter.as_ref(), &outputs, permit, ending));
