@@ -157,7 +157,7 @@ fn a_schema_is_sent_and_the_answer_is_checked_and_repaired() {
 #[test]
 fn a_refusal_of_the_provider_is_an_error_object_and_a_non_zero_exit() {
     let body = json!({"error": {"message": "Rate limit reached", "type": "requests", "code": "rate_limit_exceeded"}});
-    let reply = Reply::json(429, &body).with_header("retry-after", "2");
+    let reply = Reply::json(429, &body).with_header("retry-after", "900");
     let (done, _) = complete(reply.clone(), &["--output", "json"]);
     let mut shape = done.json().unwrap();
     assert!(shape["error"]["hint"].take().is_string() || shape["error"]["hint"].is_null());
@@ -168,7 +168,7 @@ fn a_refusal_of_the_provider_is_an_error_object_and_a_non_zero_exit() {
         "status": 429,
         "message": "Rate limit reached",
         "hint": null,
-        "retry_after": 2.0,
+        "retry_after": 900.0,
         "provider": "openai",
         "request_id": "req_test",
         "context": {
@@ -270,9 +270,11 @@ fn a_call_without_a_model_names_what_could_be_used() {
 fn a_server_that_is_not_there_is_told_in_one_line_with_a_hint() {
     let arguments =
         ["complete", "Hello", "--model", "custom:m", "--base-url", "http://127.0.0.1:9", "--output", "json"];
-    let done = Place::new().unwrap().run(&arguments).unwrap();
+    let mut command = Place::new().unwrap().command(&arguments).unwrap();
+    let done: Done = command.env("MOTET_RETRY_MIN_DELAY", "1ms").output().unwrap().into();
     let error = done.json().unwrap()["error"].clone();
     assert_eq!((&error["kind"], done.code), (&json!("connection"), Some(1)));
+    assert_eq!(error["context"]["attempts"], "3");
     assert!(error["hint"].is_string());
 }
 

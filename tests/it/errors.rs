@@ -14,7 +14,8 @@ const NO_HOST: &str = "no server";
 fn told(arguments: &[&str], environment: &[(&str, &str)], host: &str) -> String {
     let place = Place::new().unwrap();
     let mut command = place.command(&[&["complete", "Hello"], arguments].concat()).unwrap();
-    let done: Done = command.envs(environment.iter().copied()).output().unwrap().into();
+    command.envs(environment.iter().copied()).env("MOTET_RETRY_MIN_DELAY", "1ms");
+    let done: Done = command.output().unwrap().into();
     assert!(done.stdout.is_empty(), "{done:?}");
     assert_eq!(done.stderr.lines().count(), 2, "an error and a hint, one line each: {done:?}");
     format!("exit code {}\n{}", done.code.unwrap(), done.stderr.replace(host, "HOST"))
@@ -75,7 +76,7 @@ fn a_server_that_is_not_running() {
     let url = format!("http://{host}/v1");
     insta::assert_snapshot!(told(&["--model", "ollama:llama3.2", "--base-url", &url], &[], &host), @"
     exit code 1
-    error: `HOST` refused the connection
+    error: `HOST` refused the connection (attempts: 3)
     hint: is Ollama running? `ollama serve` starts it
     ");
     insta::assert_snapshot!(told(&["--model", "openai:gpt-4o", "--base-url", &url], &[], &host), @"
@@ -118,7 +119,7 @@ fn a_web_page_of_a_proxy() {
     let page = "<!DOCTYPE html>\n<html><head><title>502 Bad\nGateway</title></head><body>nginx</body></html>";
     insta::assert_snapshot!(refused(Reply::text(502, "text/html", page)), @"
     exit code 1
-    error: a web page came instead of an answer: `502 Bad Gateway`
+    error: a web page came instead of an answer: `502 Bad Gateway` (attempts: 3)
     hint: something answered in place of `openai`, such as a proxy: check the base URL and the proxy, or try again later
     ");
     insta::assert_snapshot!(refused(Reply::text(200, "text/html", "<html><title>Log in</title></html>")), @"
@@ -132,7 +133,7 @@ fn a_web_page_of_a_proxy() {
 fn an_empty_answer_of_a_gateway() {
     insta::assert_snapshot!(refused(Reply::text(502, "text/plain", "")), @"
     exit code 1
-    error: `openai` answered with status 502 and no message
+    error: `openai` answered with status 502 and no message (attempts: 3)
     hint: the trouble is on the side of `openai`: try again later, or take another model
     ");
 }
@@ -150,11 +151,11 @@ fn an_address_that_redirects() {
 #[test]
 fn a_rate_limit_with_advice() {
     let body = json!({"error": {"message": "Rate limit reached for requests", "type": "requests", "code": "rate_limit_exceeded"}});
-    let reply = Reply::json(429, &body).with_header("retry-after", "2");
+    let reply = Reply::json(429, &body).with_header("retry-after", "900");
     insta::assert_snapshot!(refused(reply), @"
     exit code 1
     error: Rate limit reached for requests (code: rate_limit_exceeded, type: requests)
-    hint: try again in 2 s, or send fewer requests at once
+    hint: try again in 900 s, or send fewer requests at once
     ");
 }
 

@@ -48,3 +48,8 @@ pub use workflow::WorkflowFile;
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 pub struct Readme;
+
+/// The examples of the guide to retries, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/retries.md")]
+pub struct RetriesGuide;
