@@ -186,6 +186,7 @@ conformance! {
             a_lease_is_given_back_by_its_holder_only,
             pruning_removes_what_is_over_its_time_and_clearing_everything,
             thousands_of_keys_are_looked_up_at_once,
+        }
         books {
             what_is_reserved_is_settled_by_what_was_spent,
             a_refusal_reserves_nothing_in_any_book,
