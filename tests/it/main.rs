@@ -15,6 +15,8 @@ mod errors;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
+mod rate_limits;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod requests;
