@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use motet_core::limits::{Allowance, RateLimits};
 use motet_core::settings::{Learning, Outage};
-use motet_core::{ErrorKind, RunContext};
+use motet_core::RunContext;
 use motet_providers::layers::rate_limit::book::{Ahead, Book, Limits, Told};
 use motet_providers::layers::rate_limit::gcra::Rate;
 use motet_providers::layers::rate_limit::{
@@ -55,9 +55,13 @@ impl Pair<'_> {
     fn script(&mut self, operation: &str, arguments: &[i128]) -> Vec<i64> {
         let script = redis::Script::new(SCRIPT);
         let mut invocation = script.prepare_invoke();
-        self.keys.iter().for_each(|key| drop(invocation.key(key)));
+        for key in &self.keys {
+            invocation.key(key);
+        }
         invocation.arg(operation).arg(self.now);
-        arguments.iter().for_each(|argument| drop(invocation.arg(argument.to_string())));
+        for argument in arguments {
+            invocation.arg(argument.to_string());
+        }
         invocation.invoke(self.connection).unwrap()
     }
 

@@ -20,7 +20,9 @@ pub(crate) fn provide(workspace: &Workspace) {
         }
     }
     if !is_there(workspace) {
-        println!("without redis-server some tests are skipped; install it with `apt-get install redis-server`");
+        println!(
+            "without redis-server some tests are skipped; install it with `apt-get install redis-server`"
+        );
     }
 }
 
