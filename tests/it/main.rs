@@ -21,6 +21,8 @@ mod operations;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]
+mod rate_limits;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod requests;
