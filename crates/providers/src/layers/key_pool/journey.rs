@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until};
 use super::affinity::Past;
 use super::choice::{Choice, Wish};
 use super::keyed::keyed;
-use super::pool::{Lease, Sending};
+use super::pool::{Lease, Outlook, Sending};
 use super::refusal::Refusal;
 use super::{KeyPoolLayer, METADATA, Member, PATIENCE};
 use crate::layers::{Answer, Bottom, Call, Chain, Ending, Endings, Layer, Next, Outcome, Tally};
@@ -43,6 +43,7 @@ struct Failure {
 }
 
 /// What came of trying a key.
+#[expect(clippy::large_enum_variant, reason = "it is looked at where it is made, and never kept in numbers")]
 enum Tried {
     Answered(Result<Answer>, Endings),
     /// It went to rest before anything was sent.
@@ -67,6 +68,9 @@ impl<'a, 'call> Journey<'a, 'call> {
 
     pub(super) async fn travel(mut self) -> Result<Answer> {
         loop {
+            if let Some(last) = self.last.take_if(|_| !self.is_counted && !self.call.attempts.has_more()) {
+                return Err(self.ended(last));
+            }
             let lease = match (self.choose(), self.last.take()) {
                 (Choice::Use(using), last) => {
                     let lease = Lease::new(&self.layer.pool, using, &self.call.context);
@@ -106,6 +110,17 @@ impl<'a, 'call> Journey<'a, 'call> {
             patience: patience.unwrap_or(Duration::MAX),
             may_probe: self.call.attempts.has_more(),
         })
+    }
+
+    /// Says why the last attempt failed, or that no other could have done better.
+    fn ended(&self, last: Failure) -> Error {
+        let (pool, model) = (&self.layer.pool, self.call.ask.model().model());
+        match pool.outlook(model) {
+            Outlook::Never if !last.refusal.is_unsure() => pool.no_key(model, Some(last.error)),
+            Outlook::At(until) => self.later(last, until),
+            Outlook::Now if matches!(last.refusal, Refusal::TooMany(_)) => self.later(last, Instant::now()),
+            Outlook::Never | Outlook::Now => last.error,
+        }
     }
 
     /// Counts a resend; nothing more is sent where none is left.

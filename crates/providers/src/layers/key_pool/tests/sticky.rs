@@ -57,7 +57,7 @@ async fn what_only_one_account_can_read_is_waited_for() {
     let bench = Bench::with(keys, &[Thinks, Thinks], &[6, 600], 3);
     let first = bench.say(turn("topic", &[])).await.unwrap();
     let start = Instant::now();
-    let second = bench.say(turn("topic", &[first.clone()])).await.unwrap();
+    let second = bench.say(turn("topic", std::slice::from_ref(&first))).await.unwrap();
     assert_eq!((bench.used(), start.elapsed()), (vec![0, 0], 10 * SECOND));
     bench.mood(0, Busy(Some(20)));
     advance(10 * SECOND).await;
@@ -83,7 +83,7 @@ async fn any_key_of_the_account_will_do() {
     let first = bench.say(turn("topic", &[])).await.unwrap();
     bench.used();
     for _ in 0..4 {
-        bench.say(turn("topic", &[first.clone()])).await.unwrap();
+        bench.say(turn("topic", std::slice::from_ref(&first))).await.unwrap();
     }
     assert_eq!(bench.used(), [1, 0, 1, 0]);
 }
@@ -93,7 +93,7 @@ async fn a_payload_of_unknown_origin_finds_its_account() {
     let elsewhere = Bench::new(&[Thinks]);
     let first = elsewhere.say(turn("topic", &[])).await.unwrap();
     let bench = Bench::new(&[Answers; 3]);
-    let asked = || turn("topic", &[first.clone()]);
+    let asked = || turn("topic", std::slice::from_ref(&first));
     bench.say(asked()).await.unwrap();
     let drawn = bench.used()[0];
     let fresh = Bench::new(&[Answers; 3]);
