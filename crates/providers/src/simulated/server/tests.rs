@@ -20,13 +20,19 @@ fn id() -> ModelId {
 }
 
 fn config(server: &Server, key: &str) -> ProviderConfig {
-    let soon = Some(Duration::from_millis(150));
     ProviderConfig {
         base_url: Some(server.url()),
         api_key: Some(Secret::new(key)),
-        timeouts: Timeouts { first_byte: soon, idle: soon, ..Timeouts::default() },
         ..ProviderConfig::default()
     }
+}
+
+/// A model that waits for nothing longer than half a second.
+fn hasty(server: &Server) -> HttpModel {
+    let soon = Some(Duration::from_millis(500));
+    let timeouts = Timeouts { first_byte: soon, idle: soon, ..Timeouts::default() };
+    let config = ProviderConfig { timeouts, ..config(server, "k") };
+    HttpModel::new(rows::find("custom").unwrap(), id(), &config, &Clients::default()).unwrap()
 }
 
 /// Clients of one server.
@@ -160,7 +166,7 @@ async fn every_stage_breaks_where_it_says_and_the_next_request_is_answered() {
     let fault = Fault::new;
     let limited = fault(Stage::InHeaders, RateLimit).with_retry_after(Duration::from_secs(7));
     // The kind of error that is seen by a plain call, and by a stream, and whether the stream showed something.
-    for (fault, plain, streamed, shown) in [
+    let cases = [
         (fault(Stage::BeforeConnect, Connection), Some(Connection), Some(Connection), false),
         (fault(Stage::AfterConnect, Connection), Some(Connection), Some(Connection), false),
         (fault(Stage::InHeaders, Connection), Some(Connection), Some(Connection), false),
@@ -175,36 +181,39 @@ async fn every_stage_breaks_where_it_says_and_the_next_request_is_answered() {
         (fault(Stage::InHeaders, Connection).hanging(), Some(Timeout), Some(Timeout), false),
         (fault(Stage::MidBody, Connection).hanging(), Some(Timeout), Some(Timeout), false),
         (fault(Stage::MidStream, Connection).hanging(), Some(Timeout), Some(Timeout), true),
-    ] {
-        for (delivery, expected) in [(Delivery::Plain, plain), (Delivery::Streamed, streamed)] {
-            let rules = Rules { faults: [(1, fault.clone())].into(), ..Rules::new() };
-            let server = server(rules).await;
-            let client = client(&server, "k");
-            client.ask(delivery).await.unwrap();
-            let request = ChatRequest::new(id(), vec![Message::user("Hello")]);
-            let (mut visible, mut error) = (false, None);
-            match client.model.open(&RunContext::new(), &request, delivery).await {
-                Err(refused) => error = Some(refused),
-                Ok(mut stream) => {
-                    while let Some(event) = futures::StreamExt::next(&mut stream).await {
-                        match event {
-                            Ok(event) => visible |= event.is_visible(),
-                            Err(broken) => error = Some(broken),
-                        }
-                    }
+    ];
+    let cases = cases.into_iter().flat_map(|(fault, plain, streamed, shown)| {
+        let plain = breaks(fault.clone(), Delivery::Plain, (plain, None));
+        [plain, breaks(fault, Delivery::Streamed, (streamed, Some(shown)))]
+    });
+    futures::future::join_all(cases).await;
+}
+
+/// Breaks the second of three requests, and expects an error of a kind and that something was shown or not.
+async fn breaks(fault: Fault, delivery: Delivery, (kind, shown): (Option<ErrorKind>, Option<bool>)) {
+    let server = server(Rules { faults: [(1, fault.clone())].into(), ..Rules::new() }).await;
+    let client = client(&server, "k");
+    client.ask(delivery).await.unwrap();
+    let model = if fault.hangs { &hasty(&server) } else { &client.model };
+    let request = ChatRequest::new(id(), vec![Message::user("Hello")]);
+    let (mut visible, mut error) = (false, None);
+    match model.open(&RunContext::new(), &request, delivery).await {
+        Err(refused) => error = Some(refused),
+        Ok(mut stream) => {
+            while let Some(event) = futures::StreamExt::next(&mut stream).await {
+                match event {
+                    Ok(event) => visible |= event.is_visible(),
+                    Err(broken) => error = Some(broken),
                 }
             }
-            let kind = error.as_ref().map(Error::kind);
-            assert_eq!(kind, expected, "{fault:?} {delivery:?} {error:?}");
-            if delivery == Delivery::Streamed {
-                assert_eq!(visible, shown, "{fault:?}");
-            }
-            if let Some(after) = fault.retry_after {
-                assert_eq!(error.unwrap().retry_after(), Some(after));
-            }
-            client.ask(delivery).await.unwrap();
         }
     }
+    assert_eq!(error.as_ref().map(Error::kind), kind, "{fault:?} {delivery:?} {error:?}");
+    assert!(shown.is_none_or(|shown| shown == visible), "{fault:?}");
+    if let Some(after) = fault.retry_after {
+        assert_eq!(error.unwrap().retry_after(), Some(after));
+    }
+    client.ask(delivery).await.unwrap();
 }
 
 #[tokio::test]
@@ -229,8 +238,7 @@ async fn the_same_seed_breaks_the_same_requests() {
 async fn a_client_that_goes_away_leaves_nothing_behind() {
     let hour = Duration::from_secs(3_600);
     let server = server(Rules { between: hour, ..Rules::new() }).await;
-    let mut config = config(&server, "k");
-    config.timeouts = Timeouts::default();
+    let config = config(&server, "k");
     let model = HttpModel::new(rows::find("custom").unwrap(), id(), &config, &Clients::default()).unwrap();
     let request = ChatRequest::new(id(), vec![Message::user("Hello")]);
     let stream = model.open(&RunContext::new(), &request, Delivery::Streamed).await.unwrap();
