@@ -11,6 +11,8 @@ mod corpus;
 #[cfg(test)]
 mod crash;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod engine;
 #[cfg(test)]
 mod errors;
@@ -28,6 +30,8 @@ mod readme;
 mod requests;
 #[cfg(test)]
 mod rows;
+#[cfg(test)]
+mod soak;
 #[cfg(test)]
 mod switching;
 #[cfg(test)]

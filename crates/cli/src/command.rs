@@ -5,6 +5,7 @@ mod check;
 mod complete;
 mod completions;
 mod config;
+mod demo;
 mod embed;
 mod log;
 mod model;
@@ -43,6 +44,7 @@ const ROWS: &[Row] = &[
     provider::ROW,
     model::ROW,
     config::ROW,
+    demo::ROW,
     completions::ROW,
 ];
 

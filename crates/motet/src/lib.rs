@@ -44,6 +44,11 @@ pub use report::RunReport;
 pub use runtime::Runtime;
 pub use workflow::WorkflowFile;
 
+/// The examples of the page about kept answers, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/cache.md")]
+pub struct CacheGuide;
+
 /// The examples of the README, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

@@ -1,20 +1,26 @@
 //! A provider that is not there: quotas for each key, delays, and faults of every kind at every stage.
 //!
-//! [`Simulation`] decides and does no I/O; [`SimulatedModel`] answers from it inside the process, under whatever clock
-//! tokio has, so that minutes of quota pass in no time in tests.
+//! [`Simulation`] decides and does no I/O. [`SimulatedModel`] answers from it inside the process, under whatever clock
+//! tokio has, so that minutes of quota pass in no time in tests; [`Server`] answers over HTTP on loopback.
 
+pub mod chance;
 pub mod fault;
 pub mod model;
 pub mod quota;
+pub mod script;
+pub mod server;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use motet_core::limits::RateLimits;
+use serde::Serialize;
 
+pub use chance::Chance;
 pub use fault::{Fault, Stage};
 pub use model::SimulatedModel;
 pub use quota::Quota;
+pub use server::Server;
 
 use quota::Bucket;
 
@@ -38,6 +44,12 @@ pub struct Rules {
     pub faults: HashMap<u64, Fault>,
     /// What goes wrong with every request that is not named above.
     pub always: Option<Fault>,
+    /// Further time until the answer begins, by the number of the request.
+    pub slow: HashMap<u64, Duration>,
+    /// What happens now and then to requests that are not named above; the first that happens counts.
+    pub chances: Vec<Chance>,
+    /// What chance begins with: the same requests meet the same with the same seed.
+    pub seed: u64,
 }
 
 impl Rules {
@@ -76,11 +88,11 @@ pub struct Simulation {
     rules: Rules,
     arrived: u64,
     buckets: HashMap<String, (Bucket, Bucket)>,
-    counts: HashMap<String, Counts>,
+    counts: BTreeMap<String, Counts>,
 }
 
 /// What became of the requests of one key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Counts {
     /// Requests that came.
     pub arrived: u64,
@@ -98,7 +110,7 @@ impl Simulation {
     /// Opens a provider; its buckets are full.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
-        Self { rules, arrived: 0, buckets: HashMap::new(), counts: HashMap::new() }
+        Self { rules, arrived: 0, buckets: HashMap::new(), counts: BTreeMap::new() }
     }
 
     /// Gives the rules.
@@ -113,11 +125,38 @@ impl Simulation {
         self.counts.get(key).copied().unwrap_or_default()
     }
 
+    /// Gives what became of the requests of every key so far.
+    #[must_use]
+    pub fn all_counts(&self) -> &BTreeMap<String, Counts> {
+        &self.counts
+    }
+
+    /// Gives the number of requests so far, which is that of the one that comes next.
+    #[must_use]
+    pub fn arrived(&self) -> u64 {
+        self.arrived
+    }
+
+    /// Gives what goes wrong with the request that comes next.
+    #[must_use]
+    pub fn next_fault(&self) -> Option<&Fault> {
+        let number = &self.arrived;
+        let chance = || self.rules.chance(*number)?.fault.as_ref();
+        self.rules.faults.get(number).or_else(chance).or(self.rules.always.as_ref())
+    }
+
+    /// Gives the time until the answer to the request that comes next begins.
+    #[must_use]
+    pub fn next_latency(&self) -> Duration {
+        let own = self.rules.slow.get(&self.arrived).copied();
+        let chance = || self.rules.chance(self.arrived).map(|chance| chance.delay);
+        self.rules.latency + own.or_else(chance).unwrap_or_default()
+    }
+
     /// Decides about a request of so many tokens, input and output together, that comes at a time after the start.
     pub fn arrive(&mut self, now: Duration, key: &str, tokens: u64) -> Verdict {
-        let number = self.arrived;
+        let verdict = self.decide(now, key, tokens);
         self.arrived += 1;
-        let verdict = self.decide(now, key, tokens, number);
         let counts = self.counts.entry(key.to_owned()).or_default();
         counts.arrived += 1;
         match verdict {
@@ -129,11 +168,11 @@ impl Simulation {
         verdict
     }
 
-    fn decide(&mut self, now: Duration, key: &str, tokens: u64, number: u64) -> Verdict {
+    fn decide(&mut self, now: Duration, key: &str, tokens: u64) -> Verdict {
         if self.rules.revoked.get(key).is_some_and(|since| *since <= now) {
             return Verdict::Revoked;
         }
-        if let Some(fault) = self.rules.faults.get(&number).or(self.rules.always.as_ref()) {
+        if let Some(fault) = self.next_fault() {
             return Verdict::Broken(fault.clone());
         }
         let Some(quota) = self.rules.quota else {
@@ -149,8 +188,8 @@ impl Simulation {
             all_tokens.take(tokens, now);
         }
         let mut limits = RateLimits::default();
-        limits.requests = Some(requests.allowance(now));
-        limits.tokens = Some(all_tokens.allowance(now));
+        limits.requests = requests.allowance(now);
+        limits.tokens = all_tokens.allowance(now);
         if wait.is_zero() {
             Verdict::Answered { limits }
         } else {

@@ -33,6 +33,19 @@ impl Stage {
         Stage::MidStream,
         Stage::AfterFinish,
     ];
+
+    /// Gives the name used in scripts.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Stage::BeforeConnect => "before_connect",
+            Stage::AfterConnect => "after_connect",
+            Stage::InHeaders => "in_headers",
+            Stage::MidBody => "mid_body",
+            Stage::MidStream => "mid_stream",
+            Stage::AfterFinish => "after_finish",
+        }
+    }
 }
 
 /// What goes wrong with a request.

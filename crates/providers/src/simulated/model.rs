@@ -14,7 +14,7 @@ use motet_core::{
 };
 use tokio::time::{Instant, sleep};
 
-use super::{Fault, Simulation, Stage, Verdict};
+use super::{Fault, Rules, Simulation, Stage, Verdict};
 
 /// One key's way to a simulated provider.
 #[derive(Debug, Clone)]
@@ -50,9 +50,9 @@ impl Model for SimulatedModel {
         let input = tokens_of(request);
         let (verdict, rules) = {
             let mut simulation = self.simulation.lock().unwrap_or_else(PoisonError::into_inner);
-            let words = simulation.rules().words as u64;
+            let (words, latency) = (simulation.rules().words as u64, simulation.next_latency());
             let verdict = simulation.arrive(self.start.elapsed(), &self.key, input + words);
-            (verdict, simulation.rules().clone())
+            (verdict, Rules { latency, ..simulation.rules().clone() })
         };
         let limits = match verdict {
             Verdict::Answered { limits } => limits,
@@ -94,7 +94,7 @@ fn paced(events: Vec<StreamEvent>, between: std::time::Duration) -> EventStream 
     stream::iter(events).then(one).boxed()
 }
 
-async fn broken(fault: Fault, rules: &super::Rules, input: u64) -> Result<EventStream> {
+async fn broken(fault: Fault, rules: &Rules, input: u64) -> Result<EventStream> {
     if matches!(fault.stage, Stage::AfterConnect | Stage::InHeaders) {
         sleep(rules.latency).await;
     }

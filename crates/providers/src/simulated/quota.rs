@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use motet_core::limits::Allowance;
 
+/// No limit, for the one of the two that does not matter.
+pub const UNLIMITED: u64 = u64::MAX;
+
 /// What one key is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
@@ -53,8 +56,13 @@ impl Bucket {
         self.at = now;
     }
 
-    pub(super) fn allowance(&self, now: Duration) -> Allowance {
+    /// Gives what is allowed still; `None` where there is no limit.
+    pub(super) fn allowance(&self, now: Duration) -> Option<Allowance> {
+        if self.per_minute == UNLIMITED {
+            return None;
+        }
         let remaining = u64::try_from(self.filled(now) / PARTS).unwrap_or(u64::MAX);
-        Allowance::new(Some(self.per_minute), Some(remaining), Some(self.wait(self.per_minute, now)))
+        let full = self.wait(self.per_minute, now);
+        Some(Allowance::new(Some(self.per_minute), Some(remaining), Some(full)))
     }
 }

@@ -106,81 +106,83 @@ fn keys_do_not_change_by_accident() {
 
 type Change = fn(&mut ChatRequest);
 
+/// One change for every field.
+const CHANGES: &[(&str, Change)] = &[
+    ("provider", |r| r.model = model("groq:gpt-4o-mini")),
+    ("model", |r| r.model = model("openai:gpt-4o")),
+    ("text", |r| r.messages[1].parts[0] = Part::text("What is it")),
+    ("role", |r| r.messages[0].role = Role::User),
+    ("order of messages", |r| r.messages.swap(0, 1)),
+    ("order of parts", |r| r.messages[1].parts.swap(0, 1)),
+    ("one message less", |r| drop(r.messages.pop())),
+    ("address of an image", |r| match &mut r.messages[1].parts[1] {
+        Part::Image(media) => media.source = MediaSource::Url("https://x.example/b.png".into()),
+        other => panic!("{other:?}"),
+    }),
+    ("bytes of a document", |r| match &mut r.messages[1].parts[2] {
+        Part::Document(media) => media.source = MediaSource::Base64("AQ==".into()),
+        other => panic!("{other:?}"),
+    }),
+    ("media type", |r| match &mut r.messages[1].parts[2] {
+        Part::Document(media) => media.media_type = None,
+        other => panic!("{other:?}"),
+    }),
+    ("name of a document", |r| match &mut r.messages[1].parts[2] {
+        Part::Document(media) => media.name = None,
+        other => panic!("{other:?}"),
+    }),
+    ("image as document", |r| match r.messages[1].parts.remove(1) {
+        Part::Image(media) => r.messages[1].parts.insert(1, Part::Document(media)),
+        other => panic!("{other:?}"),
+    }),
+    ("image of a tool's result", |r| match &mut r.messages[3].parts[0] {
+        Part::ToolResult(result) => drop(result.content.pop()),
+        other => panic!("{other:?}"),
+    }),
+    ("failure of a tool", |r| match &mut r.messages[3].parts[0] {
+        Part::ToolResult(result) => result.is_error = true,
+        other => panic!("{other:?}"),
+    }),
+    ("arguments of a call", |r| match &mut r.messages[2].parts[1] {
+        Part::ToolCall(call) => call.arguments = "{}".into(),
+        other => panic!("{other:?}"),
+    }),
+    ("opaque payload", |r| match &mut r.messages[2].parts[0] {
+        Part::Reasoning(reasoning) => reasoning.opaque = None,
+        other => panic!("{other:?}"),
+    }),
+    ("tool", |r| r.tools.clear()),
+    ("tool's doc", |r| r.tools[0].description = "Sees.".into()),
+    ("tool's schema", |r| r.tools[0].parameters["properties"]["at"] = json!({"type": "number"})),
+    ("order of a schema", |r| {
+        r.tools[0].parameters["properties"] = json!({"how": {}, "at": {"type": "integer"}});
+    }),
+    ("tool's strictness", |r| r.tools[0].strict = Some(true)),
+    ("tool choice", |r| r.tool_choice = ToolChoice::Tool("look".into())),
+    ("parallel calls", |r| r.parallel_tool_calls = None),
+    ("form", |r| r.output = Output::Text),
+    ("order of the form", |r| match &mut r.output {
+        Output::JsonSchema(output) => output.schema["properties"] = json!({"what": {}, "why": {}}),
+        other => panic!("{other:?}"),
+    }),
+    ("temperature", |r| r.sampling.temperature = Some(0.1)),
+    ("no temperature", |r| r.sampling.temperature = None),
+    ("top_p", |r| r.sampling.top_p = Some(0.5)),
+    ("top_k", |r| r.sampling.top_k = Some(5)),
+    ("seed", |r| r.sampling.seed = Some(8)),
+    ("frequency penalty", |r| r.sampling.frequency_penalty = Some(0.5)),
+    ("presence penalty", |r| r.sampling.presence_penalty = Some(0.5)),
+    ("effort", |r| r.reasoning_effort = Some(ReasoningEffort::High)),
+    ("max tokens", |r| r.max_tokens = Some(101)),
+    ("stop", |r| r.stop.push("FIN".into())),
+    ("extra", |r| drop(r.extra.insert("user".into(), json!("u2")))),
+    ("no extra", |r| r.extra.clear()),
+];
+
 #[test]
 fn every_field_that_may_change_the_answer_changes_the_key() {
-    let changes: &[(&str, Change)] = &[
-        ("provider", |r| r.model = model("groq:gpt-4o-mini")),
-        ("model", |r| r.model = model("openai:gpt-4o")),
-        ("text", |r| r.messages[1].parts[0] = Part::text("What is it")),
-        ("role", |r| r.messages[0].role = Role::User),
-        ("order of messages", |r| r.messages.swap(0, 1)),
-        ("order of parts", |r| r.messages[1].parts.swap(0, 1)),
-        ("one message less", |r| drop(r.messages.pop())),
-        ("address of an image", |r| match &mut r.messages[1].parts[1] {
-            Part::Image(media) => media.source = MediaSource::Url("https://x.example/b.png".into()),
-            other => panic!("{other:?}"),
-        }),
-        ("bytes of a document", |r| match &mut r.messages[1].parts[2] {
-            Part::Document(media) => media.source = MediaSource::Base64("AQ==".into()),
-            other => panic!("{other:?}"),
-        }),
-        ("media type", |r| match &mut r.messages[1].parts[2] {
-            Part::Document(media) => media.media_type = None,
-            other => panic!("{other:?}"),
-        }),
-        ("name of a document", |r| match &mut r.messages[1].parts[2] {
-            Part::Document(media) => media.name = None,
-            other => panic!("{other:?}"),
-        }),
-        ("image as document", |r| match r.messages[1].parts.remove(1) {
-            Part::Image(media) => r.messages[1].parts.insert(1, Part::Document(media)),
-            other => panic!("{other:?}"),
-        }),
-        ("image of a tool's result", |r| match &mut r.messages[3].parts[0] {
-            Part::ToolResult(result) => drop(result.content.pop()),
-            other => panic!("{other:?}"),
-        }),
-        ("failure of a tool", |r| match &mut r.messages[3].parts[0] {
-            Part::ToolResult(result) => result.is_error = true,
-            other => panic!("{other:?}"),
-        }),
-        ("arguments of a call", |r| match &mut r.messages[2].parts[1] {
-            Part::ToolCall(call) => call.arguments = "{}".into(),
-            other => panic!("{other:?}"),
-        }),
-        ("opaque payload", |r| match &mut r.messages[2].parts[0] {
-            Part::Reasoning(reasoning) => reasoning.opaque = None,
-            other => panic!("{other:?}"),
-        }),
-        ("tool", |r| r.tools.clear()),
-        ("tool's doc", |r| r.tools[0].description = "Sees.".into()),
-        ("tool's schema", |r| r.tools[0].parameters["properties"]["at"] = json!({"type": "number"})),
-        ("order of a schema", |r| {
-            r.tools[0].parameters["properties"] = json!({"how": {}, "at": {"type": "integer"}});
-        }),
-        ("tool's strictness", |r| r.tools[0].strict = Some(true)),
-        ("tool choice", |r| r.tool_choice = ToolChoice::Tool("look".into())),
-        ("parallel calls", |r| r.parallel_tool_calls = None),
-        ("form", |r| r.output = Output::Text),
-        ("order of the form", |r| match &mut r.output {
-            Output::JsonSchema(output) => output.schema["properties"] = json!({"what": {}, "why": {}}),
-            other => panic!("{other:?}"),
-        }),
-        ("temperature", |r| r.sampling.temperature = Some(0.1)),
-        ("no temperature", |r| r.sampling.temperature = None),
-        ("top_p", |r| r.sampling.top_p = Some(0.5)),
-        ("top_k", |r| r.sampling.top_k = Some(5)),
-        ("seed", |r| r.sampling.seed = Some(8)),
-        ("frequency penalty", |r| r.sampling.frequency_penalty = Some(0.5)),
-        ("presence penalty", |r| r.sampling.presence_penalty = Some(0.5)),
-        ("effort", |r| r.reasoning_effort = Some(ReasoningEffort::High)),
-        ("max tokens", |r| r.max_tokens = Some(101)),
-        ("stop", |r| r.stop.push("FIN".into())),
-        ("extra", |r| drop(r.extra.insert("user".into(), json!("u2")))),
-        ("no extra", |r| r.extra.clear()),
-    ];
     let mut keys = HashSet::from([key(&full())]);
-    for (what, change) in changes {
+    for (what, change) in CHANGES {
         let mut request = full();
         change(&mut request);
         let written = |request: &ChatRequest| serde_json::to_string(request).unwrap();
