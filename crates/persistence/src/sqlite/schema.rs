@@ -9,7 +9,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::failure::OrStore as _;
-use super::{Options, Synchronous};
+use super::{Options, Synchronous, items};
 
 /// `Mote` in ASCII: tells our files from those of other programs.
 const APPLICATION_ID: i64 = 0x4d6f_7465;
@@ -65,6 +65,10 @@ CREATE TABLE journal (
 CREATE INDEX journal_by_task ON journal (run, task, seq);
 ";
 
+/// Tables that were added since, by name. Those who do not know them do not miss them, so the version stays the same, and
+/// a store without them gets them when it is opened.
+const ADDED: &[(&str, &str)] = &[("item", items::TABLE)];
+
 /// Opens the connection that writes; makes the file and its tables where they are missing.
 pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> {
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_CREATE)?;
@@ -88,7 +92,19 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
     if found == Found::Empty {
         create(&mut connection)?;
     }
+    add_missing(&connection)?;
     Ok(connection)
+}
+
+fn add_missing(connection: &Connection) -> Result<()> {
+    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1)";
+    for (name, table) in ADDED {
+        // A look is much cheaper than a write, which would wait for other processes.
+        if !connection.query_row(SQL, [name], |row| row.get::<_, bool>(0)).or_store()? {
+            connection.execute_batch(table).or_store()?;
+        }
+    }
+    Ok(())
 }
 
 /// Opens a connection that only reads a file that [`open_writer`] has set up.

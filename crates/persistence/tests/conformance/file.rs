@@ -8,7 +8,7 @@ use std::time::Duration;
 use motet_core::error::{Error, ErrorKind};
 use motet_core::id::{RunId, WorkerId};
 use motet_core::run_log::{Entry, Record};
-use motet_core::store::{ClaimRequest, Control, LeaseState, NewTask, SharedStore};
+use motet_core::store::{ClaimRequest, Control, ItemWrite, LeaseState, NewTask, SharedStore};
 use motet_persistence::sqlite::{Options, SqliteStore};
 use rusqlite::Connection;
 use serde_json::json;
@@ -65,6 +65,21 @@ async fn a_store_that_is_opened_again_has_kept_everything() {
     assert_eq!(drain(&store).await, "b c");
     control(&store, &failed, Control::Resume).await;
     assert_eq!(drain(&store).await, "x");
+}
+
+#[tokio::test]
+async fn a_store_from_before_items_were_kept_gets_their_table() {
+    let (_directory, path) = directory();
+    let run = submit(&open(&path), vec![task("a", &[])]).await;
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("DROP TABLE item").unwrap();
+    drop(connection);
+    let store = open(&path);
+    let token = claim_named(&store, "a").await.token;
+    let record = Record::new("s", Entry::Finished { result: json!(1) });
+    store.write_item(&token, "i", ItemWrite::Append(vec![record.clone()])).await.unwrap();
+    drop(store);
+    assert_eq!(open(&path).item_records(&run, "i").await.unwrap(), [record]);
 }
 
 /// Copies a store's files as they lie on the disk, as after the death of its process.
