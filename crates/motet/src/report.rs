@@ -15,6 +15,8 @@ use motet_workflows::dag::scope::{RunScope, TaskResult};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+use crate::batch;
+
 /// How many journal entries are read at a time.
 const PAGE: u32 = 1_000;
 
@@ -84,7 +86,10 @@ pub(crate) async fn report(store: &SharedStore, id: &RunId) -> Result<RunReport>
     } else {
         Map::new()
     };
-    let ledger = Ledger::read(store, id).await?;
+    let ledger = match run.summary.kind.as_str() {
+        batch::KIND => Ledger::of_batch(store, id).await?,
+        _ => Ledger::read(store, id).await?,
+    };
     let summary = run.summary;
     Ok(RunReport {
         outputs,
@@ -116,6 +121,12 @@ pub(crate) async fn results(store: &SharedStore, id: &RunId) -> Result<Vec<(Task
 }
 
 async fn outputs(store: &SharedStore, run: &Run, tasks: &[Task]) -> Result<Map<String, Value>> {
+    if run.summary.kind == batch::KIND {
+        let numbers: Vec<u32> = tasks.iter().map(|task| task.number).collect();
+        let results = store.outputs(&run.summary.id, &numbers).await?;
+        let named = tasks.iter().zip(results);
+        return Ok(named.map(|(task, result)| (task.name.clone(), result.unwrap_or_default())).collect());
+    }
     let spec: WorkflowSpec = serde_json::from_value(run.definition.clone()).map_err(|error| {
         Error::new(ErrorKind::Store, "the stored definition cannot be read").with_source(error)
     })?;
@@ -161,6 +172,16 @@ struct Ledger {
 }
 
 impl Ledger {
+    /// Reads the sums of a batch, which keeps its answers elsewhere than in the journal.
+    async fn of_batch(store: &SharedStore, run: &RunId) -> Result<Self> {
+        let sums = batch::last_summary(store, run).await?;
+        Ok(sums.map_or(Self { calls: 0, usage: Usage::default(), cost: Some(Cost::ZERO) }, |sums| Self {
+            calls: u32::try_from(sums.model_calls).unwrap_or(u32::MAX),
+            usage: sums.usage,
+            cost: sums.cost,
+        }))
+    }
+
     async fn read(store: &SharedStore, run: &RunId) -> Result<Self> {
         let mut ledger = Self { calls: 0, usage: Usage::default(), cost: Some(Cost::ZERO) };
         let mut kinds: HashMap<(u32, Arc<str>), StepKind> = HashMap::new();
