@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod arrows;
 #[cfg(test)]
+mod batch;
+#[cfg(test)]
 mod complete;
 #[cfg(test)]
 mod corpus;

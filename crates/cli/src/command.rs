@@ -1,5 +1,6 @@
 //! Every command, as rows: one file below this one and one row in [`ROWS`].
 
+mod batch;
 mod check;
 mod complete;
 mod completions;
@@ -31,6 +32,7 @@ pub(crate) struct Row {
 const ROWS: &[Row] = &[
     complete::ROW,
     embed::ROW,
+    batch::ROW,
     run::ROW,
     check::ROW,
     workflow::ROW,

@@ -29,6 +29,8 @@ pub struct Keeping {
     pub id: RunId,
     /// What may be there of it.
     pub expected: Expected,
+    /// What lists of runs call it; given when it begins.
+    pub title: String,
     /// What becomes of a request that was another when it was kept: it fails, or is done anew where this is true.
     pub redo_changed: bool,
     /// What the batch is, for people and programs that look at the store.
@@ -73,13 +75,20 @@ impl Keeping {
     }
 
     fn under(id: RunId, expected: Expected) -> Self {
-        Self { id, expected, redo_changed: false, description: Value::Null }
+        Self { id, expected, title: "batch".to_owned(), redo_changed: false, description: Value::Null }
     }
 
     /// Does requests anew that were others when they were kept.
     #[must_use]
     pub fn redoing_changed(mut self, redo: bool) -> Self {
         self.redo_changed = redo;
+        self
+    }
+
+    /// Sets what lists of runs call it.
+    #[must_use]
+    pub fn titled(mut self, title: impl Into<String>) -> Self {
+        self.title = title.into();
         self
     }
 
@@ -149,6 +158,11 @@ impl Runtime {
         Ok(batch.keep(kept).start(&context, self.models()))
     }
 }
+
+/// The examples of the guide, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/batch.md")]
+pub struct Guide;
 
 #[cfg(test)]
 mod tests;

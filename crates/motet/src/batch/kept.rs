@@ -77,7 +77,7 @@ impl Kept {
 
 /// Makes the batch's run ready to be claimed.
 async fn enter(store: &SharedStore, keeping: &Keeping) -> Result<()> {
-    let Keeping { id, expected, description, .. } = keeping;
+    let Keeping { id, expected, title, description, .. } = keeping;
     if *expected != Expected::New {
         match store.run(id).await? {
             Some(run) if run.summary.kind != KIND => {
@@ -111,7 +111,7 @@ async fn enter(store: &SharedStore, keeping: &Keeping) -> Result<()> {
     }
     let run = NewRun {
         id: id.clone(),
-        name: id.to_string(),
+        name: title.clone(),
         kind: KIND.to_owned(),
         definition: description.clone(),
         inputs: Map::new(),
