@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod arrows;
 #[cfg(test)]
+mod batch;
+#[cfg(test)]
 mod cache;
 #[cfg(test)]
 mod complete;

@@ -3,6 +3,7 @@
 //! Knows nothing of stores, providers, workflows, or settings.
 
 pub mod agent;
+pub mod batch;
 pub mod call;
 pub mod driver;
 mod feed;
@@ -15,6 +16,7 @@ pub mod structured;
 mod test_double;
 
 pub use agent::{Agent, AgentBuilder, Limits, Prompt};
+pub use batch::{Batch, BatchOptions, BatchRequest, BatchResult, BatchRun, BatchSummary};
 pub use driver::{AgentStream, run, stream};
 pub use function::{CallContext, FunctionTool, dynamic, function};
 pub use machine::{AgentResult, Outcome, ToolUse};

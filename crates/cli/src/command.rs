@@ -1,5 +1,6 @@
 //! Every command, as rows: one file below this one and one row in [`ROWS`].
 
+mod batch;
 mod cache;
 mod check;
 mod complete;
@@ -36,6 +37,7 @@ pub(crate) struct Row {
 const ROWS: &[Row] = &[
     complete::ROW,
     embed::ROW,
+    batch::ROW,
     run::ROW,
     check::ROW,
     workflow::ROW,

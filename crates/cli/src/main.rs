@@ -1,5 +1,6 @@
 //! The `motet` command.
 
+mod attachment;
 mod command;
 mod context;
 mod exit;

@@ -175,6 +175,14 @@ impl RunContext {
         self.with(|shared| shared.cache = Some(mode))
     }
 
+    /// Makes all that follows part of another run with a log of its own, named from its root on.
+    #[must_use]
+    pub fn in_run(self, run_id: RunId, log: Arc<dyn RunLog>) -> Self {
+        let mut context = self.with(|shared| (shared.run_id, shared.log) = (run_id, log));
+        context.step = "".into();
+        context
+    }
+
     /// Changes to whom the work is ascribed.
     #[must_use]
     pub fn with_attribution(self, change: impl FnOnce(&mut Attribution)) -> Self {

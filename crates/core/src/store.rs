@@ -3,6 +3,8 @@
 //! Every method is one atomic, durable unit. Queue, journal, and graph counters are views of one store because they must
 //! commit together. Which task becomes ready when is decided by [`crate::schedule`], the same for all stores.
 
+mod item;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +19,8 @@ use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::{Millis, RunId, WorkerId};
 use crate::run_log::Record;
 use crate::workflow::{OnFailure, Priority, RetryPolicy};
+
+pub use item::ItemWrite;
 
 /// The queue of tasks that name none.
 pub const DEFAULT_QUEUE: &str = "default";
@@ -76,6 +80,22 @@ pub trait Store: Send + Sync {
 
     /// Gives the journal entries of one task, in order.
     async fn task_records(&self, run: &RunId, task: u32) -> Result<Vec<Record>>;
+
+    /// Changes the log of a named item of a run, under the lease of the task that works on the items.
+    ///
+    /// # Errors
+    /// `Conflict` when the token is not current; `Unsupported` when this store keeps no items.
+    async fn write_item(&self, _token: &LeaseToken, _item: &str, _write: ItemWrite) -> Result<()> {
+        Err(item::unsupported(self.capabilities().name))
+    }
+
+    /// Gives the log of a named item, oldest entry first; empty when there is none.
+    ///
+    /// # Errors
+    /// `Unsupported` when this store keeps no items.
+    async fn item_records(&self, _run: &RunId, _item: &str) -> Result<Vec<Record>> {
+        Err(item::unsupported(self.capabilities().name))
+    }
 
     /// Waits until something changed after `seen`, at most this long, and gives the newest number of changes.
     ///

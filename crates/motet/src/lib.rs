@@ -18,6 +18,7 @@
 //! # }).unwrap();
 //! ```
 
+pub mod batch;
 pub mod discover;
 pub mod health;
 mod layers;

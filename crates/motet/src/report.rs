@@ -13,6 +13,8 @@ use motet_workflows::dag::scope::{RunScope, TaskResult};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+use crate::batch;
+
 /// How many journal entries are read at a time.
 const PAGE: u32 = 1_000;
 
@@ -84,7 +86,10 @@ pub(crate) async fn report(store: &SharedStore, id: &RunId) -> Result<RunReport>
     } else {
         Map::new()
     };
-    let paid = paid(store, id).await?;
+    let paid = match run.summary.kind.as_str() {
+        batch::KIND => paid_by_batch(store, id).await?,
+        _ => paid(store, id).await?,
+    };
     let summary = run.summary;
     Ok(RunReport {
         outputs,
@@ -117,6 +122,12 @@ pub(crate) async fn results(store: &SharedStore, id: &RunId) -> Result<Vec<(Task
 }
 
 async fn outputs(store: &SharedStore, run: &Run, tasks: &[Task]) -> Result<Map<String, Value>> {
+    if run.summary.kind == batch::KIND {
+        let numbers: Vec<u32> = tasks.iter().map(|task| task.number).collect();
+        let results = store.outputs(&run.summary.id, &numbers).await?;
+        let named = tasks.iter().zip(results);
+        return Ok(named.map(|(task, result)| (task.name.clone(), result.unwrap_or_default())).collect());
+    }
     let spec: WorkflowSpec = serde_json::from_value(run.definition.clone()).map_err(|error| {
         Error::new(ErrorKind::Store, "the stored definition cannot be read").with_source(error)
     })?;
@@ -152,6 +163,18 @@ fn task_result(task: &Task, result: Option<Value>) -> TaskResult {
         result: result.unwrap_or_default(),
         error: task.error.as_ref().map(|error| json!(error)),
     }
+}
+
+/// Gives the sums of a batch, which keeps its answers elsewhere than in the journal.
+async fn paid_by_batch(store: &SharedStore, run: &RunId) -> Result<Total> {
+    let Some(sums) = batch::last_summary(store, run).await? else { return Ok(Total::default()) };
+    Ok(Total {
+        calls: sums.model_calls,
+        usage: sums.usage,
+        cost: sums.known_cost,
+        unknown: sums.unpriced,
+        ..Total::default()
+    })
 }
 
 /// Adds up what the journal says was used and paid.

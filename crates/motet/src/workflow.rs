@@ -14,6 +14,7 @@ use motet_workflows::dag::worker::{Worker, WorkerConfig};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use crate::batch;
 use crate::report::{self, RunReport};
 use crate::runtime::Runtime;
 
@@ -135,6 +136,10 @@ impl Runtime {
         let store = self.store().await?;
         // Tasks of a worker that died are taken back first, or they would count as running.
         store.advance().await?;
+        if store.run(run).await?.is_some_and(|found| found.summary.kind == batch::KIND) {
+            return Err(Error::new(ErrorKind::Unsupported, format!("run `{run}` is a batch"))
+                .with_hint(format!("`motet batch` goes on with it by `--resume {run}`")));
+        }
         match definition {
             Definition::AsStored => store.control(run, Control::Resume).await,
             Definition::Changed(file) => {

@@ -16,8 +16,9 @@ use motet_core::id::{Millis, RunId};
 use motet_core::run_log::Record;
 use motet_core::schedule::{self, Redefinition, Rows, RunRow, TaskRow};
 use motet_core::store::{
-    Applied, Capabilities, Claim, ClaimRequest, Control, Durability, LeaseState, LeaseToken, NewRun, NewTask,
-    Outcome, Progress, Run, RunFilter, RunState, RunSummary, Sequenced, Store, Task, TaskState,
+    Applied, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState, LeaseToken,
+    NewRun, NewTask, Outcome, Progress, Run, RunFilter, RunState, RunSummary, Sequenced, Store, Task,
+    TaskState,
 };
 use serde_json::Value;
 
@@ -58,6 +59,7 @@ struct StoredRun {
     tasks: BTreeMap<u32, StoredTask>,
     dependents: HashMap<u32, Vec<u32>>,
     journal: Vec<Sequenced>,
+    items: HashMap<String, Vec<Record>>,
 }
 
 #[derive(Debug)]
@@ -217,6 +219,7 @@ impl Store for MemoryStore {
             tasks: BTreeMap::new(),
             dependents: HashMap::new(),
             journal: Vec::new(),
+            items: HashMap::new(),
         };
         state.runs.insert(id.clone(), run);
         let mut rows = state.rows(&id)?;
@@ -393,6 +396,23 @@ impl Store for MemoryStore {
         let after = run.tasks.get(&task).map_or(0, |task| task.row.journal_after);
         let entries = run.journal.iter().filter(|entry| entry.task == task && entry.seq > after);
         Ok(entries.map(|entry| entry.record.clone()).collect())
+    }
+
+    async fn write_item(&self, token: &LeaseToken, item: &str, write: ItemWrite) -> Result<()> {
+        let mut state = self.state();
+        let run = state.runs.get_mut(&token.run).ok_or_else(|| token.stale())?;
+        if !run.tasks.get(&token.task).is_some_and(|task| task.row.is_held_by(token)) {
+            return Err(token.stale());
+        }
+        match write {
+            ItemWrite::Append(records) => run.items.entry(item.to_owned()).or_default().extend(records),
+            ItemWrite::Replace(records) => drop(run.items.insert(item.to_owned(), records)),
+        }
+        Ok(())
+    }
+
+    async fn item_records(&self, run: &RunId, item: &str) -> Result<Vec<Record>> {
+        Ok(self.state().run(run)?.items.get(item).cloned().unwrap_or_default())
     }
 
     async fn changed(&self, seen: u64, at_most: Duration) -> u64 {

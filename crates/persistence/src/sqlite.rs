@@ -9,6 +9,7 @@ mod clock;
 mod columns;
 mod commands;
 mod failure;
+mod items;
 mod liveness;
 mod read;
 mod rows;
@@ -27,8 +28,8 @@ use motet_core::id::RunId;
 use motet_core::run_log::Record;
 use motet_core::schedule;
 use motet_core::store::{
-    Applied, Capabilities, Claim, ClaimRequest, Control, Durability, LeaseState, LeaseToken, NewRun, Outcome,
-    Progress, Run, RunFilter, RunSummary, Sequenced, Store, Task,
+    Applied, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState, LeaseToken,
+    NewRun, Outcome, Progress, Run, RunFilter, RunSummary, Sequenced, Store, Task,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -211,6 +212,16 @@ impl Store for SqliteStore {
     async fn task_records(&self, run: &RunId, task: u32) -> Result<Vec<Record>> {
         let run = run.clone();
         self.readers.run(move |connection| read::task_records(connection, &run, task)).await
+    }
+
+    async fn write_item(&self, token: &LeaseToken, item: &str, write: ItemWrite) -> Result<()> {
+        let (token, item) = (token.clone(), item.to_owned());
+        self.writer.run(move |session| items::write(session, &token, &item, &write)).await
+    }
+
+    async fn item_records(&self, run: &RunId, item: &str) -> Result<Vec<Record>> {
+        let (run, item) = (run.clone(), item.to_owned());
+        self.readers.run(move |connection| items::read(connection, &run, &item)).await
     }
 
     async fn changed(&self, seen: u64, at_most: Duration) -> u64 {

@@ -1,6 +1,5 @@
 //! `motet complete`: asks a model once.
 
-mod attachment;
 mod dry_run;
 
 use std::io::{IsTerminal as _, Read as _};
@@ -23,6 +22,7 @@ use motet::{
 use serde_json::{Map, Value, json};
 
 use super::{Row, arguments, length_of_time, model_id};
+use crate::attachment;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::printer::Printer;
@@ -166,7 +166,7 @@ fn prompt(argument: Option<&str>) -> Result<String> {
     Ok(prompt)
 }
 
-fn read_json(path: &Path) -> Result<Value> {
+pub(super) fn read_json(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Error::new(ErrorKind::InvalidRequest, format!("`{}` cannot be read: {error}", path.display()))
     })?;

@@ -91,7 +91,7 @@ fn in_snapshot<T>(connection: &Connection, query: impl FnOnce(&Connection) -> Re
     query(&transaction)
 }
 
-fn existing(connection: &Connection, run: &RunId) -> Result<i64> {
+pub(super) fn existing(connection: &Connection, run: &RunId) -> Result<i64> {
     find_run(connection, run)?.ok_or_else(|| crate::no_such_run(run))
 }
 

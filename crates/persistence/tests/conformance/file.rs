@@ -9,7 +9,7 @@ use motet_core::budget::{Amount, BookLimit, Limits, StoreReservation};
 use motet_core::error::{Error, ErrorKind};
 use motet_core::id::{RunId, WorkerId};
 use motet_core::run_log::{Entry, Record};
-use motet_core::store::{ClaimRequest, Control, LeaseState, NewTask, SharedStore};
+use motet_core::store::{ClaimRequest, Control, ItemWrite, LeaseState, NewTask, SharedStore};
 use motet_core::usage::Cost;
 use motet_persistence::sqlite::{Options, SqliteStore};
 use rusqlite::Connection;
@@ -67,6 +67,21 @@ async fn a_store_that_is_opened_again_has_kept_everything() {
     assert_eq!(drain(&store).await, "b c");
     control(&store, &failed, Control::Resume).await;
     assert_eq!(drain(&store).await, "x");
+}
+
+#[tokio::test]
+async fn a_store_from_before_items_were_kept_gets_their_table() {
+    let (_directory, path) = directory();
+    let run = submit(&open(&path), vec![task("a", &[])]).await;
+    let connection = Connection::open(&path).unwrap();
+    connection.execute_batch("DROP TABLE item; PRAGMA user_version = 3").unwrap();
+    drop(connection);
+    let store = open(&path);
+    let token = claim_named(&store, "a").await.token;
+    let record = Record::new("s", Entry::Finished { result: json!(1) });
+    store.write_item(&token, "i", ItemWrite::Append(vec![record.clone()])).await.unwrap();
+    drop(store);
+    assert_eq!(open(&path).item_records(&run, "i").await.unwrap(), [record]);
 }
 
 /// Copies a store's files as they lie on the disk, as after the death of its process.
@@ -243,7 +258,7 @@ async fn a_file_of_the_first_version_is_brought_up_to_date_and_keeps_its_runs() 
         submit(&store, vec![task("a", &[])]).await
     };
     let old = "DROP VIEW books; DROP TABLE held; DROP TABLE book; DROP TABLE answer; DROP TABLE answer_lease;
-               PRAGMA user_version = 1;";
+               DROP TABLE item; PRAGMA user_version = 1;";
     Connection::open(&path).unwrap().execute_batch(old).unwrap();
     let store: SharedStore = Arc::new(SqliteStore::open(&path, &Options::default()).unwrap());
     assert!(store.run(&run).await.unwrap().is_some());
@@ -267,7 +282,7 @@ async fn a_file_of_a_newer_version_is_refused() {
     drop(open(&path));
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let error = refused(&path);
-    assert_eq!(error.message(), "the store has version 9; this Motet reads up to 3");
+    assert_eq!(error.message(), "the store has version 9; this Motet reads up to 4");
     assert_eq!(error.hint(), Some("use the newer Motet that wrote it, or another file"));
 }
 

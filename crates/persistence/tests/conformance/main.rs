@@ -18,6 +18,8 @@ mod file;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod item_logs;
+#[cfg(test)]
 mod items;
 #[cfg(test)]
 mod journal;
@@ -126,6 +128,13 @@ conformance! {
             items_are_made_once,
             a_skipped_item_counts_as_ended,
             an_item_whose_worker_died_runs_again,
+        }
+        item_logs {
+            entries_of_an_item_are_given_in_the_order_written,
+            entries_take_the_place_of_others_where_asked,
+            an_item_is_written_only_by_who_holds_its_run,
+            items_stay_when_their_run_is_defined_anew,
+            a_thousand_items_written_at_once_are_all_kept,
         }
         control {
             cancelling_an_idle_run_ends_it,

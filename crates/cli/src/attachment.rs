@@ -18,8 +18,14 @@ const BINARY: &[(&str, &str)] = &[
     ("webp", "image/webp"),
 ];
 
+/// Tells whether a file is an image or a document that is no text, by its name.
+pub(crate) fn is_media(path: &Path) -> bool {
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    BINARY.iter().any(|(known, _)| *known == extension)
+}
+
 /// Reads a file, or names an address, which the provider fetches itself.
-pub(super) fn part(written: &str) -> Result<Part> {
+pub(crate) fn part(written: &str) -> Result<Part> {
     // `gs://` and `s3://` are addresses too, which their owners' providers take.
     let is_address = written.contains("://");
     let path =
