@@ -2,6 +2,7 @@
 //!
 //! It is checkpoint, ledger, and history at once. Stored records carry a version; [`RunLog`] hides where they are kept.
 
+mod kept;
 mod stored;
 
 use std::collections::HashMap;
@@ -11,10 +12,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use kept::{KeptRequest, Piece, Shelf, fingerprint};
 pub use stored::StoredLog;
 
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::Millis;
+use crate::request::ChatRequest;
 use crate::tool::Effect;
 
 /// One stored entry; every version that was ever written can be read.
@@ -83,6 +86,9 @@ pub enum Entry {
         effect: Effect,
         /// What it is, for people: a model, a tool, a method.
         label: String,
+        /// What a model was asked, in logs that outlive the process.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<Box<KeptRequest>>,
     },
     /// The effect happened.
     Finished {
@@ -126,11 +132,44 @@ pub struct Step<'a> {
     pub label: &'a str,
 }
 
+impl Step<'_> {
+    pub(crate) fn started(&self, request: Option<KeptRequest>) -> Entry {
+        Entry::Started {
+            kind: self.kind,
+            request_hash: self.request_hash.to_owned(),
+            effect: self.effect,
+            label: self.label.to_owned(),
+            request: request.map(Box::new),
+        }
+    }
+}
+
 /// Where the entries of a run, or of one task of it, are kept.
 #[async_trait]
 pub trait RunLog: Send + Sync {
     /// Gives what is known of a step.
     fn lookup(&self, step: &str) -> Option<StepState>;
+
+    /// Gives what is known of a step that is about to begin, and of a model call what is asked by it.
+    ///
+    /// # Errors
+    /// What keeps the step from beginning: a recording that is replayed does not hold it, or holds its failure.
+    fn find(&self, key: &str, _step: &Step<'_>, _request: Option<&ChatRequest>) -> Result<Option<StepState>> {
+        Ok(self.lookup(key))
+    }
+
+    /// Tells whether the log outlives the process, and so keeps what models are asked.
+    fn keeps_requests(&self) -> bool {
+        false
+    }
+
+    /// Gives what the log keeps of a request; `None` where it keeps none.
+    ///
+    /// # Errors
+    /// `Internal` when the request cannot be written as JSON.
+    fn keep(&self, _request: &ChatRequest) -> Result<Option<KeptRequest>> {
+        Ok(None)
+    }
 
     /// Adds entries durably and in order.
     ///
@@ -273,8 +312,13 @@ impl Pending {
     }
 }
 
-pub(crate) async fn begin(log: &Arc<dyn RunLog>, key: String, step: &Step<'_>) -> Result<Begun> {
-    if let Some(state) = log.lookup(&key) {
+pub(crate) async fn begin(
+    log: &Arc<dyn RunLog>,
+    key: String,
+    step: &Step<'_>,
+    request: Option<&ChatRequest>,
+) -> Result<Begun> {
+    if let Some(state) = log.find(&key, step, request)? {
         if state.request_hash != step.request_hash && (state.result.is_some() || !state.failed) {
             return Err(Error::new(
                 ErrorKind::Conflict,
@@ -291,13 +335,8 @@ pub(crate) async fn begin(log: &Arc<dyn RunLog>, key: String, step: &Step<'_>) -
                 .with_hint("it began before a crash and must not run twice; check what it did before starting a new run"));
         }
     }
-    let entry = Entry::Started {
-        kind: step.kind,
-        request_hash: step.request_hash.to_owned(),
-        effect: step.effect,
-        label: step.label.to_owned(),
-    };
-    log.append(vec![Record::new(key.clone(), entry)]).await?;
+    let kept = request.map(|request| log.keep(request)).transpose()?.flatten();
+    log.append(vec![Record::new(key.clone(), step.started(kept))]).await?;
     Ok(Begun::Fresh(Pending { log: Arc::clone(log), step: key }))
 }
 
