@@ -94,6 +94,12 @@ impl RunContext {
         self.with(|shared| shared.correlation_id = Some(id.into()))
     }
 
+    /// Makes all that follows part of a run whose log is kept elsewhere; everything else stays as it is.
+    #[must_use]
+    pub fn in_run(self, run_id: RunId, log: Arc<dyn RunLog>) -> Self {
+        self.with(|shared| (shared.run_id, shared.log) = (run_id, log))
+    }
+
     /// Sends the run's events to a listener.
     #[must_use]
     pub fn with_events(self, events: Arc<dyn EventSink>) -> Self {

@@ -253,6 +253,12 @@ impl FromIterator<Record> for Entries {
 #[derive(Debug, Default)]
 pub struct MemoryLog(Mutex<Entries>);
 
+impl FromIterator<Record> for MemoryLog {
+    fn from_iter<I: IntoIterator<Item = Record>>(records: I) -> Self {
+        Self(Mutex::new(records.into_iter().collect()))
+    }
+}
+
 #[async_trait]
 impl RunLog for MemoryLog {
     fn lookup(&self, step: &str) -> Option<StepState> {

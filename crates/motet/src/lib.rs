@@ -24,6 +24,7 @@ mod layers;
 mod lazy_store;
 mod models;
 pub mod prices;
+pub mod recording;
 pub mod report;
 pub mod runtime;
 pub mod workflow;

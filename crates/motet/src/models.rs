@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use motet_core::embedding::Embedder;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::model::{Delivery, Model, Models};
-use motet_core::settings::Loaded;
+use motet_core::settings::{Loaded, Settings};
 use motet_core::usage::Price;
 use motet_core::{ChatRequest, ModelId, Secret};
 use motet_providers::driver::{Clients, DryRun, HttpEmbedder, HttpModel, Operations};
@@ -52,6 +52,7 @@ pub(crate) struct Table {
     providers: Vec<Provider>,
     prices: HashMap<ModelId, Price>,
     clients: Clients,
+    settings: Settings,
     directory: PathBuf,
     added: Mutex<HashMap<ModelId, Arc<dyn Model>>>,
     made: Made<dyn Model>,
@@ -68,6 +69,7 @@ impl Table {
             providers,
             prices: loaded.settings.prices.clone().into_iter().collect(),
             clients: Clients::default(),
+            settings: loaded.settings.clone(),
             directory: directory.to_owned(),
             added: Mutex::default(),
             made: Made::default(),
@@ -174,7 +176,8 @@ impl Table {
             return Ok(vec![(Key::none(), Bottom::Model(model))]);
         }
         if let Some(built_in) = built_in::find(id.provider()) {
-            return Ok(vec![(Key::none(), Bottom::Model((built_in.make)(id, &self.directory)?))]);
+            let model = (built_in.make)(id, &self.directory, &self.settings)?;
+            return Ok(vec![(Key::none(), Bottom::Model(model))]);
         }
         self.each_key(id, |row, config| {
             let model = HttpModel::new(row, id.clone(), config, &self.clients)?;
@@ -224,7 +227,13 @@ impl Table {
 impl Models for Table {
     async fn model(&self, id: &ModelId) -> Result<Arc<dyn Model>> {
         self.made.get_or_make(id, || {
-            Ok(Arc::new(self.layers.stack(id, Task::Chat, self.chat_keys(id)?)?) as Arc<dyn Model>)
+            let mut keys = self.chat_keys(id)?;
+            if built_in::find(id.provider()).is_some_and(|built_in| !built_in.layered)
+                && let Some((_, Bottom::Model(model))) = keys.pop()
+            {
+                return Ok(model);
+            }
+            Ok(Arc::new(self.layers.stack(id, Task::Chat, keys)?) as Arc<dyn Model>)
         })
     }
 }
@@ -267,7 +276,7 @@ fn unknown_provider(name: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use motet_core::settings::{Settings, Sources};
+    use motet_core::settings::Sources;
 
     use super::*;
 

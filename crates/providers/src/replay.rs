@@ -32,6 +32,8 @@ const RECORDED_MODEL: &str = "recorded_model";
 pub struct ReplayModel {
     steps: Arc<Steps>,
     strict: bool,
+    /// Whether answers are given exactly as they were, for comparing, instead of telling what they are and cost now.
+    as_recorded: bool,
     given: Mutex<HashSet<usize>>,
 }
 
@@ -39,7 +41,13 @@ impl ReplayModel {
     /// Makes a model of a recording; in strict mode a call that was not recorded fails.
     #[must_use]
     pub fn new(steps: Arc<Steps>, strict: bool) -> Self {
-        Self { steps, strict, given: Mutex::default() }
+        Self { steps, strict, as_recorded: false, given: Mutex::default() }
+    }
+
+    /// Gives the answers exactly as they were recorded, with what they cost then: for comparing a run with its recording.
+    #[must_use]
+    pub fn as_recorded(self) -> Self {
+        Self { as_recorded: true, ..self }
     }
 
     /// Reads a cassette; the id is `replay:` and the path of the file, relative to `base_dir`.
@@ -138,13 +146,15 @@ pub fn read(path: &Path) -> Result<Cassette> {
 }
 
 /// Gives the recorded answer as it is given again: nothing is paid, and who gave it first is told.
-fn replayed(recorded: &RecordedStep, result: &Value) -> Result<ChatResponse> {
+fn replayed(recorded: &RecordedStep, result: &Value, as_recorded: bool) -> Result<ChatResponse> {
     let mut response: ChatResponse = serde_json::from_value(result.clone()).map_err(|error| {
         Error::new(ErrorKind::Store, format!("the answer of step `{}` cannot be read", recorded.step))
             .with_source(error)
     })?;
-    response.cost = Some(Cost::ZERO);
-    response.metadata.insert(RECORDED_MODEL.to_owned(), Value::String(recorded.label.clone()));
+    if !as_recorded {
+        response.cost = Some(Cost::ZERO);
+        response.metadata.insert(RECORDED_MODEL.to_owned(), Value::String(recorded.label.clone()));
+    }
     Ok(response)
 }
 
@@ -162,7 +172,7 @@ impl Model for ReplayModel {
             odd.into_iter().map(|message| StreamEvent::Warning { message }).collect();
         match &recorded.outcome {
             Some(StepOutcome::Finished(result)) => {
-                events.extend(deliver(&replayed(recorded, result)?, delivery));
+                events.extend(deliver(&replayed(recorded, result, self.as_recorded)?, delivery));
                 Ok(ready_stream(events))
             }
             Some(StepOutcome::Failed(report)) => Err(Error::from((**report).clone())),

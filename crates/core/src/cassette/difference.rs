@@ -24,6 +24,12 @@ pub struct Difference {
 }
 
 impl Difference {
+    /// Tells of two texts that differ in a place; long ones are cut down to what stands around the first difference.
+    #[must_use]
+    pub fn of_texts(place: &str, now: &str, recorded: &str) -> Option<Self> {
+        texts(place, now, recorded)
+    }
+
     /// Finds where two values differ first; `None` where they are equal.
     #[must_use]
     pub fn between(place: &str, now: Option<&Value>, recorded: Option<&Value>) -> Option<Self> {

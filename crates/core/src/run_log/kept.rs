@@ -135,6 +135,16 @@ impl Shelf {
         Ok(KeptRequest { fingerprint: content_hash(&keys)?, options: kept_options, messages })
     }
 
+    /// Holds a request that is stored beside the journal, and gives its pieces.
+    ///
+    /// # Errors
+    /// `Internal` when the request cannot be written as JSON.
+    pub fn hold(&mut self, request: &ChatRequest) -> Result<KeptRequest> {
+        let kept = self.keep(request)?;
+        self.held.extend(kept.pieces().map(|piece| piece.key().to_owned()));
+        Ok(kept)
+    }
+
     /// Takes note of an entry that was written: the pieces in it are held from then on.
     pub fn note(&mut self, record: &Record) {
         if let Entry::Started { request: Some(request), .. } = record.entry() {

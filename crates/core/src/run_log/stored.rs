@@ -37,6 +37,14 @@ impl StoredLog {
             entries: Mutex::new(records.into_iter().collect()),
         })
     }
+
+    /// Tells that a request is stored with the run, so that its pieces need not stand in the journal too.
+    ///
+    /// # Errors
+    /// `Internal` when the request cannot be written as JSON.
+    pub fn hold(&self, request: &ChatRequest) -> Result<()> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner).hold(request).map(|_| ())
+    }
 }
 
 #[async_trait]
