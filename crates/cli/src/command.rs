@@ -8,6 +8,7 @@ mod embed;
 mod log;
 mod model;
 mod provider;
+mod replay;
 mod run;
 mod workflow;
 
@@ -35,6 +36,7 @@ const ROWS: &[Row] = &[
     check::ROW,
     workflow::ROW,
     log::ROW,
+    replay::ROW,
     provider::ROW,
     model::ROW,
     config::ROW,

@@ -64,6 +64,9 @@ pub struct Header {
     /// What it gave back; empty unless it is completed.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub outputs: Map<String, Value>,
+    /// Whether there was anything to mask: expressions, or keys in the settings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub masked: bool,
     /// The expressions whose matches are masked, each of them masked as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redact: Vec<String>,

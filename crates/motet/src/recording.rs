@@ -16,8 +16,8 @@ use motet_agents::call;
 use motet_agents::structured::structured_within;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::{EventSink, EventStream, StreamEvent};
-use motet_core::model::{Model, Models as _};
-use motet_core::run_log::{MemoryLog, RunLog, StoredLog};
+use motet_core::model::Model;
+use motet_core::run_log::{MemoryLog, StoredLog};
 use motet_core::store::{
     Claim, ClaimRequest, Control, LeaseState, LeaseToken, NewRun, NewTask, Outcome, Run, RunState,
     SharedStore,
@@ -28,7 +28,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-pub use compare::RunDifference;
+pub use compare::{RunDifference, compare};
 pub use redaction::Redaction;
 pub use replay::Replayed;
 
@@ -389,3 +389,6 @@ pub(crate) async fn find(store: &SharedStore, run: &RunId) -> Result<Option<Run>
     let found = store.run(run).await?.ok_or_else(|| report::no_such_run(run))?;
     Ok((found.summary.kind == KIND).then_some(found))
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,6 +64,9 @@ struct Complete {
     /// Shows the request that would be sent, its secrets masked, and sends nothing; works without a key
     #[arg(long)]
     dry_run: bool,
+    /// Keeps the call in the store as a run, which `motet log show` and `motet replay` find
+    #[arg(long, conflicts_with = "dry_run")]
+    record: bool,
     /// How hard a reasoning model should think: none, minimal, low, medium, high, or xhigh
     #[arg(long, value_parser = effort)]
     reasoning_effort: Option<ReasoningEffort>,
@@ -82,6 +85,9 @@ fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
         return Err(Error::new(ErrorKind::Configuration, "`--base-url` needs `--model`")
             .with_hint("name the provider whose address it is, for example `--model custom:my-model`"));
     }
+    if args.record {
+        context.set("record.calls", "true", "flag --record");
+    }
     let runtime = context.runtime()?;
     let request = request(&args, &runtime)?;
     let printer = context.printer;
@@ -96,18 +102,33 @@ fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
             }
         };
         let run = RunContext::new().with_cancellation(cancellation).with_events(Arc::new(warn));
-        let asked_for_json = matches!(request.output, Output::JsonSchema(_));
-        if args.stream {
-            let response = streamed(&runtime, &run, &request, printer).await?;
-            let value = asked_for_json.then(|| structured::value_of(&request, &response)).transpose()?;
-            return print(&response, value, printer, !printer.is_json());
+        let answered = answer(&runtime, &run, request, args.stream, printer).await;
+        if args.record {
+            let id = run.run_id();
+            printer.note(&format!("recorded as run {id}; `motet log show {id}` shows it"));
         }
-        if asked_for_json {
-            let (value, response) = runtime.structured(&run, request).await?;
-            return print(&response, Some(value), printer, false);
-        }
-        print(&runtime.complete(&run, &request).await?, None, printer, false)
+        answered
     })
+}
+
+async fn answer(
+    runtime: &Runtime,
+    run: &RunContext,
+    request: ChatRequest,
+    stream: bool,
+    printer: Printer,
+) -> Result<Exit> {
+    let asked_for_json = matches!(request.output, Output::JsonSchema(_));
+    if stream {
+        let response = streamed(runtime, run, &request, printer).await?;
+        let value = asked_for_json.then(|| structured::value_of(&request, &response)).transpose()?;
+        return print(&response, value, printer, !printer.is_json());
+    }
+    if asked_for_json {
+        let (value, response) = runtime.structured(run, request).await?;
+        return print(&response, Some(value), printer, false);
+    }
+    print(&runtime.complete(run, &request).await?, None, printer, false)
 }
 
 fn request(args: &Complete, runtime: &Runtime) -> Result<ChatRequest> {

@@ -2,7 +2,10 @@
 //!
 //! One file below this one for each action.
 
+mod diff;
+mod export;
 mod show;
+mod text;
 
 use clap::{ArgMatches, Args, Subcommand};
 use motet::Result;
@@ -24,10 +27,16 @@ struct Log {
 enum Action {
     /// Shows the steps of a run in the order they were recorded
     Show(show::Show),
+    /// Writes a run as a cassette, from which it can be replayed anywhere
+    Export(export::Export),
+    /// Tells in what two runs differ: their states, tasks, and outputs
+    Diff(diff::Diff),
 }
 
 fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
     match arguments::<Log>(matches)?.action {
         Action::Show(show) => show::run(context, show),
+        Action::Export(export) => export::run(context, export),
+        Action::Diff(diff) => diff::run(context, &diff),
     }
 }

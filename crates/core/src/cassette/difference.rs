@@ -30,6 +30,12 @@ impl Difference {
         texts(place, now, recorded)
     }
 
+    /// Puts the place below a larger one, whose name ends as is fitting.
+    #[must_use]
+    pub fn below(self, place: &str) -> Self {
+        Self { place: format!("{place}{}", self.place), ..self }
+    }
+
     /// Finds where two values differ first; `None` where they are equal.
     #[must_use]
     pub fn between(place: &str, now: Option<&Value>, recorded: Option<&Value>) -> Option<Self> {

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use motet_core::cassette::{Difference, RecordedTask};
-use motet_core::error::ErrorReport;
+use motet_core::cassette::{Cassette, Difference, RecordedStep, RecordedTask, difference};
+use motet_core::error::{ErrorReport, Result};
 use motet_core::store::{RunState, TaskState};
 use serde_json::{Map, Value};
 
@@ -17,13 +17,46 @@ pub(super) struct Came<'a> {
     pub(super) tasks: &'a [RecordedTask],
 }
 
+/// Tells in what a run differs from an earlier one: its state, what was asked at each step, its tasks, and its outputs.
+///
+/// # Errors
+/// `Store` when a recorded request cannot be read.
+pub fn compare(now: &Cassette, before: &Cassette) -> Result<Vec<RunDifference>> {
+    let came = |of: &'_ Cassette| (of.header.state, of.header.outputs.clone(), of.tasks.clone());
+    let ((state, outputs, tasks), (old_state, old_outputs, old_tasks)) = (came(now), came(before));
+    let mut found = requests(now, before)?;
+    found.extend(differences(
+        &Came { state, outputs: &outputs, tasks: &tasks },
+        &Came { state: old_state, outputs: &old_outputs, tasks: &old_tasks },
+    ));
+    Ok(found)
+}
+
+/// Tells in what the last requests of the steps differ that both runs have.
+fn requests(now: &Cassette, before: &Cassette) -> Result<Vec<RunDifference>> {
+    let old: HashMap<&str, &RecordedStep> =
+        before.steps.iter().map(|step| (step.step.as_str(), step)).collect();
+    let new: HashMap<&str, &RecordedStep> = now.steps.iter().map(|step| (step.step.as_str(), step)).collect();
+    let mut found = Vec::new();
+    for step in &now.steps {
+        let is_last = new.get(step.step.as_str()).is_some_and(|last| std::ptr::eq(*last, step));
+        let Some(was) = old.get(step.step.as_str()).filter(|_| is_last) else { continue };
+        let place = |part: &str| format!("step `{}`: {part}", step.step);
+        found.extend(Difference::of_texts(&place("model"), &step.label, &was.label));
+        let (Some(asks), Some(asked)) = (now.request(step)?, before.request(was)?) else { continue };
+        found.extend(difference(&asks, &asked).map(|first| first.below(&place(""))));
+    }
+    Ok(found)
+}
+
 /// Gives every difference, the state of the run first, then its tasks, then its outputs.
 ///
-/// What had not ended when the recorded run stopped is no difference, and neither is a task that the run did not come to
+/// A replay is not cancelled where the recorded run was, so that the state is then left aside. What had not ended when the recorded run stopped is no difference, and neither is a task that the run did not come to
 /// because both failed: which tasks a failure cuts off is a matter of chance.
 pub(super) fn differences(now: &Came<'_>, recorded: &Came<'_>) -> Vec<RunDifference> {
+    let state = Difference::of_texts("state", now.state.as_str(), recorded.state.as_str());
     let mut found: Vec<RunDifference> =
-        Difference::of_texts("state", now.state.as_str(), recorded.state.as_str()).into_iter().collect();
+        state.filter(|_| recorded.state != RunState::Cancelled).into_iter().collect();
     let cut_off = recorded.state != RunState::Completed;
     let mut tasks: HashMap<&str, &RecordedTask> =
         now.tasks.iter().map(|task| (task.name.as_str(), task)).collect();

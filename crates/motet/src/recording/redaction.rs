@@ -176,6 +176,7 @@ impl Redaction {
             inputs: self.map(header.inputs),
             settings: self.map(header.settings),
             outputs: self.map(header.outputs),
+            masked: !(self.patterns.is_empty() && self.secrets.is_empty()),
             redact: self.patterns.iter().map(|pattern| self.text(pattern.as_str()).into_owned()).collect(),
             ..header
         })

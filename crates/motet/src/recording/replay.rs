@@ -172,7 +172,6 @@ impl Replay<'_> {
     ) -> Replayed {
         let header = &self.cassette.header;
         let now = Came { state, outputs: &outputs, tasks };
-        // A call that was cancelled failed by it.
         let recorded = Came { state: header.state, outputs: &header.outputs, tasks: &self.cassette.tasks };
         let differences = differences(&now, &recorded);
         Replayed {
