@@ -99,7 +99,7 @@ impl Call<'_> {
             effect: Effect::Pure,
             label: &label,
         };
-        let begun = self.context.begin(step).await?;
+        let begun = self.context.begin_asking(step, self.request).await?;
         self.tell(&StreamEvent::ModelCallStarted {
             step: self.context.key(self.step),
             model: self.request.model.clone(),

@@ -11,6 +11,7 @@ mod embed;
 mod log;
 mod model;
 mod provider;
+mod replay;
 mod run;
 mod workflow;
 
@@ -42,6 +43,7 @@ const ROWS: &[Row] = &[
     check::ROW,
     workflow::ROW,
     log::ROW,
+    replay::ROW,
     cache::ROW,
     provider::ROW,
     model::ROW,

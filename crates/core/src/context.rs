@@ -18,7 +18,8 @@ use crate::budget::{Budget, Ledger, ResendGate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventSink, StreamEvent};
 use crate::id::RunId;
-use crate::run_log::{Begun, MemoryLog, RunLog, Step, begin};
+use crate::request::ChatRequest;
+use crate::run_log::{Begun, Entry, MemoryLog, Record, RunLog, Step, begin};
 use crate::settings::CacheMode;
 
 /// Handed as the first parameter to everything that runs; cheap to clone.
@@ -312,7 +313,46 @@ impl RunContext {
     /// run twice; `Store` when the log cannot be written; `Cancelled` and `Timeout` as [`check`](Self::check).
     pub async fn begin(&self, step: Step<'_>) -> Result<Begun> {
         self.check()?;
-        begin(self, self.key(step.name), &step).await
+        begin(self, self.key(step.name), &step, None).await
+    }
+
+    /// Begins a model call as [`begin`](Self::begin) does, and shows the log what is asked, which it may keep.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    pub async fn begin_asking(&self, step: Step<'_>, request: &ChatRequest) -> Result<Begun> {
+        self.check()?;
+        begin(self, self.key(step.name), &step, Some(request)).await
+    }
+
+    /// Looks at something outside once in the life of the run, such as a file: what was seen is given back later.
+    ///
+    /// Looking changes nothing, so it is recorded together with what was seen, in one write.
+    ///
+    /// # Errors
+    /// As [`step`](Self::step); what could not be seen is not recorded.
+    pub async fn observe<T, F>(&self, step: Step<'_>, look: impl FnOnce() -> F) -> Result<T>
+    where
+        T: Serialize + DeserializeOwned,
+        F: Future<Output = Result<T>>,
+    {
+        self.check()?;
+        let key = self.key(step.name);
+        let known = self.shared.log.find(&key, &step, None)?;
+        if let Some(result) =
+            known.filter(|state| state.request_hash == step.request_hash).and_then(|state| state.result)
+        {
+            return serde_json::from_value(result).map_err(unreadable);
+        }
+        let seen = look().await?;
+        let result = serde_json::to_value(&seen).map_err(|error| {
+            Error::new(ErrorKind::Internal, "a result cannot be recorded").with_source(error)
+        })?;
+        let entries = [step.started(None), Entry::Finished { result }];
+        let ascribed = |entry| Record::new(key.clone(), entry).with_attribution(self.attribution());
+        let records = entries.map(ascribed).into();
+        self.shared.log.append(records).await?;
+        Ok(seen)
     }
 
     /// Performs an effect once in the life of the run: a recorded result is given back instead.
@@ -325,9 +365,7 @@ impl RunContext {
         F: Future<Output = Result<T>>,
     {
         match self.begin(step).await? {
-            Begun::Recorded(value) => serde_json::from_value(value).map_err(|error| {
-                Error::new(ErrorKind::Store, "a recorded result cannot be read").with_source(error)
-            }),
+            Begun::Recorded(value) => serde_json::from_value(value).map_err(unreadable),
             Begun::Fresh(pending) => match effect().await {
                 Ok(value) => {
                     pending.finish(&value).await?;
@@ -346,6 +384,10 @@ impl RunContext {
     pub fn key(&self, name: &str) -> String {
         if self.step.is_empty() { name.to_owned() } else { format!("{}/{name}", self.step) }
     }
+}
+
+fn unreadable(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Store, "a recorded result cannot be read").with_source(error)
 }
 
 impl Default for RunContext {

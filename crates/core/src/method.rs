@@ -30,6 +30,12 @@ pub trait Method: Send + Sync {
     /// Tells what happens when it runs twice.
     fn effect(&self) -> Effect;
 
+    /// Tells whether all that it does outside is steps of the run log, so that a replay runs it and gives it what was
+    /// recorded of them; otherwise a replay gives its recorded result.
+    fn is_recorded(&self) -> bool {
+        false
+    }
+
     /// Runs it; the result is what `${task}` refers to.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! It is checkpoint, ledger, and history at once. Stored records carry a version; [`RunLog`] hides where they are kept.
 
 mod costs;
+mod kept;
 mod stored;
 
 use std::collections::HashMap;
@@ -13,11 +14,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use costs::{Costs, Paid, Total};
+pub use kept::{KeptRequest, Piece, Shelf, fingerprint};
 pub use stored::StoredLog;
 
 use crate::context::{Attribution, RunContext};
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::Millis;
+use crate::request::ChatRequest;
 use crate::tool::Effect;
 
 /// One stored entry; every version that was ever written can be read.
@@ -105,6 +108,9 @@ pub enum Entry {
         effect: Effect,
         /// What it is, for people: a model, a tool, a method.
         label: String,
+        /// What a model was asked, in logs that outlive the process.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<Box<KeptRequest>>,
     },
     /// The effect happened.
     Finished {
@@ -148,11 +154,44 @@ pub struct Step<'a> {
     pub label: &'a str,
 }
 
+impl Step<'_> {
+    pub(crate) fn started(&self, request: Option<KeptRequest>) -> Entry {
+        Entry::Started {
+            kind: self.kind,
+            request_hash: self.request_hash.to_owned(),
+            effect: self.effect,
+            label: self.label.to_owned(),
+            request: request.map(Box::new),
+        }
+    }
+}
+
 /// Where the entries of a run, or of one task of it, are kept.
 #[async_trait]
 pub trait RunLog: Send + Sync {
     /// Gives what is known of a step.
     fn lookup(&self, step: &str) -> Option<StepState>;
+
+    /// Gives what is known of a step that is about to begin, and of a model call what is asked by it.
+    ///
+    /// # Errors
+    /// What keeps the step from beginning: a recording that is replayed does not hold it, or holds its failure.
+    fn find(&self, key: &str, _step: &Step<'_>, _request: Option<&ChatRequest>) -> Result<Option<StepState>> {
+        Ok(self.lookup(key))
+    }
+
+    /// Tells whether the log outlives the process, and so keeps what models are asked.
+    fn keeps_requests(&self) -> bool {
+        false
+    }
+
+    /// Gives what the log keeps of a request; `None` where it keeps none.
+    ///
+    /// # Errors
+    /// `Internal` when the request cannot be written as JSON.
+    fn keep(&self, _request: &ChatRequest) -> Result<Option<KeptRequest>> {
+        Ok(None)
+    }
 
     /// Adds entries durably and in order.
     ///
@@ -236,6 +275,12 @@ impl FromIterator<Record> for Entries {
 #[derive(Debug, Default)]
 pub struct MemoryLog(Mutex<Entries>);
 
+impl FromIterator<Record> for MemoryLog {
+    fn from_iter<I: IntoIterator<Item = Record>>(records: I) -> Self {
+        Self(Mutex::new(records.into_iter().collect()))
+    }
+}
+
 #[async_trait]
 impl RunLog for MemoryLog {
     fn lookup(&self, step: &str) -> Option<StepState> {
@@ -295,9 +340,14 @@ impl Pending {
     }
 }
 
-pub(crate) async fn begin(context: &RunContext, key: String, step: &Step<'_>) -> Result<Begun> {
+pub(crate) async fn begin(
+    context: &RunContext,
+    key: String,
+    step: &Step<'_>,
+    request: Option<&ChatRequest>,
+) -> Result<Begun> {
     let log = context.log();
-    if let Some(state) = log.lookup(&key) {
+    if let Some(state) = log.find(&key, step, request)? {
         if state.request_hash != step.request_hash && (state.result.is_some() || !state.failed) {
             return Err(Error::new(
                 ErrorKind::Conflict,
@@ -314,13 +364,8 @@ pub(crate) async fn begin(context: &RunContext, key: String, step: &Step<'_>) ->
                 .with_hint("it began before a crash and must not run twice; check what it did before starting a new run"));
         }
     }
-    let entry = Entry::Started {
-        kind: step.kind,
-        request_hash: step.request_hash.to_owned(),
-        effect: step.effect,
-        label: step.label.to_owned(),
-    };
-    let record = Record::new(key.clone(), entry).with_attribution(context.attribution());
+    let kept = request.map(|request| log.keep(request)).transpose()?.flatten();
+    let record = Record::new(key.clone(), step.started(kept)).with_attribution(context.attribution());
     log.append(vec![record]).await?;
     Ok(Begun::Fresh(Pending { log: Arc::clone(log), step: key }))
 }

@@ -25,6 +25,7 @@ mod layers;
 mod lazy_store;
 mod models;
 pub mod prices;
+pub mod recording;
 pub mod report;
 pub mod runtime;
 pub mod workflow;

@@ -13,7 +13,7 @@ use motet_core::embedding::Embedder;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::model::{Delivery, Model, Models};
 use motet_core::price::PriceChange;
-use motet_core::settings::Loaded;
+use motet_core::settings::{Loaded, Settings};
 use motet_core::usage::Price;
 use motet_core::{ChatRequest, ModelId, Secret};
 use motet_providers::dialect::Origin;
@@ -62,6 +62,7 @@ pub(crate) struct Table {
     providers: Vec<Provider>,
     prices: HashMap<ModelId, PriceChange>,
     clients: Clients,
+    settings: Settings,
     directory: PathBuf,
     added: Mutex<HashMap<ModelId, Arc<dyn Model>>>,
     made: Made<dyn Model>,
@@ -78,6 +79,7 @@ impl Table {
             providers,
             prices: loaded.settings.prices.clone().into_iter().collect(),
             clients: Clients::default(),
+            settings: loaded.settings.clone(),
             directory: directory.to_owned(),
             added: Mutex::default(),
             made: Made::default(),
@@ -188,7 +190,8 @@ impl Table {
             return Ok(vec![(Key::none(), Bottom::Model(model))]);
         }
         if let Some(built_in) = built_in::find(id.provider()) {
-            return Ok(vec![(Key::none(), Bottom::Model((built_in.make)(id, &self.directory)?))]);
+            let model = (built_in.make)(id, &self.directory, &self.settings)?;
+            return Ok(vec![(Key::none(), Bottom::Model(model))]);
         }
         self.each_key(id, |row, config| {
             let model = HttpModel::new(row, id.clone(), config, &self.clients)?;
@@ -257,7 +260,13 @@ impl Table {
 impl Models for Table {
     async fn model(&self, id: &ModelId) -> Result<Arc<dyn Model>> {
         self.made.get_or_make(id, || {
-            Ok(Arc::new(self.layers.stack(id, Task::Chat, self.chat_keys(id)?)?) as Arc<dyn Model>)
+            let mut keys = self.chat_keys(id)?;
+            if built_in::find(id.provider()).is_some_and(|built_in| !built_in.layered)
+                && let Some((_, Bottom::Model(model))) = keys.pop()
+            {
+                return Ok(model);
+            }
+            Ok(Arc::new(self.layers.stack(id, Task::Chat, keys)?) as Arc<dyn Model>)
         })
     }
 }
@@ -300,7 +309,7 @@ fn unknown_provider(name: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use motet_core::settings::{Settings, Sources};
+    use motet_core::settings::Sources;
 
     use super::*;
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use motet_core::cassette::RecordedTask;
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
 use motet_core::run_log::{Costs, Total};
@@ -14,6 +15,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use crate::batch;
+use crate::recording;
 
 /// How many journal entries are read at a time.
 const PAGE: u32 = 1_000;
@@ -121,12 +123,42 @@ pub(crate) async fn results(store: &SharedStore, id: &RunId) -> Result<Vec<(Task
     Ok(tasks.into_iter().zip(results).collect())
 }
 
-async fn outputs(store: &SharedStore, run: &Run, tasks: &[Task]) -> Result<Map<String, Value>> {
+/// Reads what all tasks of a run came to, items of `for_each` included.
+pub(crate) async fn recorded_tasks(store: &SharedStore, id: &RunId) -> Result<Vec<RecordedTask>> {
+    let tasks = store.tasks(id).await?;
+    let numbers: Vec<u32> = tasks.iter().map(|task| task.number).collect();
+    let outputs = store.outputs(id, &numbers).await?;
+    Ok(tasks.iter().zip(outputs).map(|(task, output)| recorded(task, output)).collect())
+}
+
+/// Gives what a task came to.
+pub(crate) fn recorded(task: &Task, output: Option<Value>) -> RecordedTask {
+    RecordedTask {
+        number: task.number,
+        name: task.name.clone(),
+        state: task.state,
+        attempt: task.attempt,
+        parent: task.parent,
+        output,
+        error: task.error.clone(),
+        started_at: task.started_at,
+        ended_at: task.ended_at,
+    }
+}
+
+/// Gives what a completed run gives back.
+pub(crate) async fn outputs(store: &SharedStore, run: &Run, tasks: &[Task]) -> Result<Map<String, Value>> {
     if run.summary.kind == batch::KIND {
         let numbers: Vec<u32> = tasks.iter().map(|task| task.number).collect();
         let results = store.outputs(&run.summary.id, &numbers).await?;
         let named = tasks.iter().zip(results);
         return Ok(named.map(|(task, result)| (task.name.clone(), result.unwrap_or_default())).collect());
+    }
+    if run.summary.kind == recording::KIND {
+        let answer = store.outputs(&run.summary.id, &[0]).await?.into_iter().flatten().next();
+        let Some(Value::Object(mut answer)) = answer else { return Ok(Map::new()) };
+        answer.shift_remove("response");
+        return Ok(answer);
     }
     let spec: WorkflowSpec = serde_json::from_value(run.definition.clone()).map_err(|error| {
         Error::new(ErrorKind::Store, "the stored definition cannot be read").with_source(error)

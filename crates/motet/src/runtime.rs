@@ -8,6 +8,7 @@ use motet_agents::structured::structured_within;
 use motet_agents::{Agent, AgentBuilder, call};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::EventStream;
+use motet_core::id::WorkerId;
 use motet_core::method::Method;
 use motet_core::model::{Delivery, Model, Models};
 use motet_core::model_list::ModelInfo;
@@ -32,7 +33,7 @@ use crate::models::Table;
 pub use crate::models::ProviderInfo;
 
 /// Name of the step that a single call is.
-const STEP: &str = "model";
+pub(crate) const STEP: &str = "model";
 
 /// One engine over one set of settings; cheap to clone.
 ///
@@ -45,6 +46,8 @@ struct Inner {
     directory: PathBuf,
     models: Arc<Table>,
     store: LazyStore,
+    /// Under this name it claims the calls that it records.
+    worker: WorkerId,
 }
 
 impl Runtime {
@@ -75,7 +78,7 @@ impl Runtime {
     pub fn new(loaded: Loaded, directory: PathBuf) -> Result<Self> {
         let store = LazyStore::new(loaded.settings.store.clone(), directory.clone());
         let models = Table::new(&loaded, &directory, &store)?;
-        Ok(Self(Arc::new(Inner { loaded, directory, models, store })))
+        Ok(Self(Arc::new(Inner { loaded, directory, models, store, worker: WorkerId::new() })))
     }
 
     /// Uses this store instead of the one that the settings name.
@@ -168,12 +171,20 @@ impl Runtime {
         self.0.store.get().await
     }
 
+    pub(crate) fn worker_id(&self) -> &WorkerId {
+        &self.0.worker
+    }
+
     /// Gives every method that tasks can call.
     #[must_use]
     pub fn methods(&self) -> Methods {
-        let settings = self.settings();
-        let python: Arc<dyn Method> = Arc::new(PythonExecute::new(python_config(settings)));
-        methods::built_in(&self.models(), settings.structured.max_repairs).with(python)
+        self.methods_over(&self.models(), self.settings().structured.max_repairs)
+    }
+
+    /// Gives every method that tasks can call, over other models than the runtime's own.
+    pub(crate) fn methods_over(&self, models: &Arc<dyn Models>, max_repairs: u32) -> Methods {
+        let python: Arc<dyn Method> = Arc::new(PythonExecute::new(python_config(self.settings())));
+        methods::built_in(models, max_repairs).with(python)
     }
 
     /// Begins to build an agent under the limits of the settings.
@@ -185,11 +196,14 @@ impl Runtime {
             .tool_timeout(limits.tool_timeout)
     }
 
-    /// Asks a model and waits for the whole answer.
+    /// Asks a model and waits for the whole answer; the call is kept in the store where `record.calls` is set.
     ///
     /// # Errors
     /// Whatever kept the answer from being complete.
     pub async fn complete(&self, context: &RunContext, request: &ChatRequest) -> Result<ChatResponse> {
+        if let Some(recorder) = self.recorder_for(context) {
+            return recorder.complete(context, request).await;
+        }
         let model = self.0.models.model(&request.model).await?;
         call::chat(context, model.as_ref(), request, STEP).await
     }
@@ -199,6 +213,9 @@ impl Runtime {
     /// # Errors
     /// `Configuration` when the model cannot be found; every other failure is the stream's last item.
     pub async fn stream(&self, context: &RunContext, request: ChatRequest) -> Result<EventStream> {
+        if let Some(recorder) = self.recorder_for(context) {
+            return recorder.stream(context, request).await;
+        }
         let model = self.0.models.model(&request.model).await?;
         Ok(call::open(context, model, request, STEP))
     }
@@ -285,6 +302,9 @@ impl Runtime {
         context: &RunContext,
         request: ChatRequest,
     ) -> Result<(Value, ChatResponse)> {
+        if let Some(recorder) = self.recorder_for(context) {
+            return recorder.structured(context, request).await;
+        }
         let model = self.0.models.model(&request.model).await?;
         structured_within(context, model.as_ref(), request, STEP, self.settings().structured.max_repairs)
             .await

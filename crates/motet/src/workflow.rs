@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::batch;
+use crate::recording;
 use crate::report::{self, RunReport};
 use crate::runtime::Runtime;
 
@@ -106,7 +107,12 @@ impl Runtime {
         inputs: Map<String, Value>,
         settings: &RunSettings,
     ) -> Result<RunId> {
-        self.store().await?.submit(plan::plan(spec, inputs, settings)?).await
+        let mut settings = settings.clone();
+        if settings.default_model.is_none() {
+            settings.default_model.clone_from(&self.settings().model);
+        }
+        settings.max_repairs.get_or_insert(self.settings().structured.max_repairs);
+        self.store().await?.submit(plan::plan(spec, inputs, &settings)?).await
     }
 
     /// Works on a run until it has ended, and reports it.
@@ -120,6 +126,10 @@ impl Runtime {
         cancellation: &CancellationToken,
     ) -> Result<RunReport> {
         let store = self.store().await?;
+        if let Some(call) = recording::find(&store, run).await? {
+            recording::resume(self, call, events, cancellation).await?;
+            return report::report(&store, run).await;
+        }
         let mut worker = Worker::new(Arc::clone(&store), self.methods(), self.worker_config());
         if let Some(events) = events {
             worker = worker.with_events(events);
@@ -176,7 +186,7 @@ impl Runtime {
         report::results(&self.store().await?, run).await
     }
 
-    fn worker_config(&self) -> WorkerConfig {
+    pub(crate) fn worker_config(&self) -> WorkerConfig {
         let settings = self.settings();
         let mut config = WorkerConfig::default();
         config.max_parallel_tasks = settings.max_parallel_tasks;

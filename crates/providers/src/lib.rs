@@ -14,6 +14,7 @@ pub mod listings;
 pub mod offline;
 pub mod provider;
 pub mod python;
+pub mod replay;
 pub mod rerankers;
 pub mod rows;
 pub mod scripted;

@@ -159,6 +159,10 @@ impl Method for PatternMethod {
         Effect::Pure
     }
 
+    fn is_recorded(&self) -> bool {
+        true
+    }
+
     async fn call(&self, context: &RunContext, call: MethodCall) -> Result<Value> {
         let mut options = call.params;
         let input = match options.remove("input") {

@@ -69,6 +69,9 @@ struct Complete {
     /// Shows the request that would be sent, its secrets masked, and sends nothing; works without a key
     #[arg(long)]
     dry_run: bool,
+    /// Keeps the call in the store as a run, which `motet log show` and `motet replay` find
+    #[arg(long, conflicts_with = "dry_run")]
+    record: bool,
     /// How kept answers are used: off, read, write, read_write, or refresh; the setting `cache.mode` where it is left out
     #[arg(long, value_name = "MODE", value_parser = cache_mode)]
     cache: Option<CacheMode>,
@@ -97,6 +100,9 @@ fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
     if let Some(mode) = args.cache {
         context.set("cache.mode", mode.as_str(), "flag --cache");
     }
+    if args.record {
+        context.set("record.calls", "true", "flag --record");
+    }
     let runtime = context.runtime()?;
     let request = request(&args, &runtime)?;
     let printer = context.printer;
@@ -114,18 +120,33 @@ fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
         if let Some(timeout) = args.timeout {
             run = run.with_timeout(timeout);
         }
-        let asked_for_json = matches!(request.output, Output::JsonSchema(_));
-        if args.stream {
-            let response = streamed(&runtime, &run, &request, printer).await?;
-            let value = asked_for_json.then(|| structured::value_of(&request, &response)).transpose()?;
-            return print(&response, value, printer, !printer.is_json());
+        let answered = answer(&runtime, &run, request, args.stream, printer).await;
+        if args.record {
+            let id = run.run_id();
+            printer.note(&format!("recorded as run {id}; `motet log show {id}` shows it"));
         }
-        if asked_for_json {
-            let (value, response) = runtime.structured(&run, request).await?;
-            return print(&response, Some(value), printer, false);
-        }
-        print(&runtime.complete(&run, &request).await?, None, printer, false)
+        answered
     })
+}
+
+async fn answer(
+    runtime: &Runtime,
+    run: &RunContext,
+    request: ChatRequest,
+    stream: bool,
+    printer: Printer,
+) -> Result<Exit> {
+    let asked_for_json = matches!(request.output, Output::JsonSchema(_));
+    if stream {
+        let response = streamed(runtime, run, &request, printer).await?;
+        let value = asked_for_json.then(|| structured::value_of(&request, &response)).transpose()?;
+        return print(&response, value, printer, !printer.is_json());
+    }
+    if asked_for_json {
+        let (value, response) = runtime.structured(run, request).await?;
+        return print(&response, Some(value), printer, false);
+    }
+    print(&runtime.complete(run, &request).await?, None, printer, false)
 }
 
 fn request(args: &Complete, runtime: &Runtime) -> Result<ChatRequest> {

@@ -3,7 +3,10 @@
 //! One file below this one for each action.
 
 mod cost;
+mod diff;
+mod export;
 mod show;
+mod text;
 
 use clap::{ArgMatches, Args, Subcommand};
 use motet::Result;
@@ -27,11 +30,17 @@ enum Action {
     Show(show::Show),
     /// Adds up what the model calls of runs cost
     Cost(cost::Cost),
+    /// Writes a run as a cassette, from which it can be replayed anywhere
+    Export(export::Export),
+    /// Tells in what two runs differ: their states, tasks, and outputs
+    Diff(diff::Diff),
 }
 
 fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
     match arguments::<Log>(matches)?.action {
         Action::Show(show) => show::run(context, show),
         Action::Cost(cost) => cost::run(context, cost),
+        Action::Export(export) => export::run(context, export),
+        Action::Diff(diff) => diff::run(context, &diff),
     }
 }

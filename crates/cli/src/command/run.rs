@@ -111,7 +111,7 @@ pub(super) fn print(report: &RunReport, printer: Printer) -> Result<Exit> {
 }
 
 /// Texts are printed as they are, everything else as JSON, one output a line.
-fn outputs(outputs: &Map<String, Value>) -> String {
+pub(super) fn outputs(outputs: &Map<String, Value>) -> String {
     let line = |(name, value): (&String, &Value)| match value {
         Value::String(text) => format!("{name}: {text}\n"),
         other => format!("{name}: {other}\n"),

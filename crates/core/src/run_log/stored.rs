@@ -4,8 +4,9 @@ use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Entries, Record, RunLog, StepState};
+use super::{Entries, KeptRequest, Record, RunLog, Shelf, StepState};
 use crate::error::Result;
+use crate::request::ChatRequest;
 use crate::store::{LeaseToken, SharedStore};
 
 /// Appends to the journal of a leased task; what earlier attempts recorded is there from the start.
@@ -13,6 +14,7 @@ pub struct StoredLog {
     store: SharedStore,
     token: LeaseToken,
     entries: Mutex<Entries>,
+    shelf: Mutex<Shelf>,
     /// Number of entries in the store; held while appending, so that appends of one task stand in line.
     written: futures::lock::Mutex<u64>,
 }
@@ -25,12 +27,23 @@ impl StoredLog {
     pub async fn open(store: SharedStore, token: LeaseToken, entries: u64) -> Result<Self> {
         let records =
             if entries == 0 { Vec::new() } else { store.task_records(&token.run, token.task).await? };
+        let mut shelf = Shelf::default();
+        records.iter().for_each(|record| shelf.note(record));
         Ok(Self {
             store,
             token,
+            shelf: Mutex::new(shelf),
             written: futures::lock::Mutex::new(u64::try_from(records.len()).unwrap_or(u64::MAX)),
             entries: Mutex::new(records.into_iter().collect()),
         })
+    }
+
+    /// Tells that a request is stored with the run, so that its pieces need not stand in the journal too.
+    ///
+    /// # Errors
+    /// `Internal` when the request cannot be written as JSON.
+    pub fn hold(&self, request: &ChatRequest) -> Result<()> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner).hold(request).map(|_| ())
     }
 }
 
@@ -40,9 +53,19 @@ impl RunLog for StoredLog {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).lookup(step)
     }
 
+    fn keeps_requests(&self) -> bool {
+        true
+    }
+
+    fn keep(&self, request: &ChatRequest) -> Result<Option<KeptRequest>> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner).keep(request).map(Some)
+    }
+
     async fn append(&self, records: Vec<Record>) -> Result<()> {
         let mut written = self.written.lock().await;
         *written = self.store.journal(&self.token, *written, records.clone()).await?;
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        records.iter().for_each(|record| shelf.note(record));
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         records.into_iter().for_each(|record| entries.push(record));
         Ok(())

@@ -72,6 +72,7 @@ impl ItemLog {
             request_hash: hash.to_owned(),
             effect: Effect::Pure,
             label: LABEL.to_owned(),
+            request: None,
         };
         Self {
             store,
@@ -182,7 +183,8 @@ impl RunLog for ItemLog {
     async fn append(&self, records: Vec<Record>) -> Result<()> {
         let must = {
             let mut state = self.state();
-            records.into_iter().fold(false, |must, record| state.push(record) || must)
+            // Every record is taken, also after one that must be written.
+            records.into_iter().map(|record| state.push(record)).filter(|must| *must).count() > 0
         };
         if !must {
             return Ok(());

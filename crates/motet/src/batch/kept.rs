@@ -197,6 +197,7 @@ impl Keep for Kept {
             request_hash: String::new(),
             effect: Effect::Pure,
             label: KIND.to_owned(),
+            request: None,
         };
         let records = vec![
             Record::new(SUMMARY, begun),

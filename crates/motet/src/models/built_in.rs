@@ -8,8 +8,9 @@ use std::sync::Arc;
 use motet_core::embedding::Embedder;
 use motet_core::error::Result;
 use motet_core::model::Model;
-use motet_core::{ChatRequest, ModelId};
+use motet_core::{ChatRequest, ModelId, Settings};
 use motet_providers::offline::{self, OfflineExtract};
+use motet_providers::replay::ReplayModel;
 use motet_providers::scripted::ScriptedModel;
 
 /// Makes the embedding model for an id.
@@ -19,7 +20,10 @@ type MakeEmbedder = fn(&ModelId) -> Result<Arc<dyn Embedder>>;
 pub(super) struct BuiltIn {
     pub(super) name: &'static str,
     pub(super) doc: &'static str,
-    pub(super) make: fn(&ModelId, &Path) -> Result<Arc<dyn Model>>,
+    /// Makes the model for an id; relative paths start in the directory.
+    pub(super) make: fn(&ModelId, &Path, &Settings) -> Result<Arc<dyn Model>>,
+    /// Whether layers stand around it; what was recorded behind them is given without them.
+    pub(super) layered: bool,
     /// Makes vectors, where it can.
     pub(super) embedder: Option<MakeEmbedder>,
     /// The names of its models, where they can be listed.
@@ -32,7 +36,8 @@ pub(super) const ALL: &[BuiltIn] = &[
     BuiltIn {
         name: offline::PROVIDER,
         doc: "Extractive answers without a network; `offline:extract` is no language model.",
-        make: |id, _| Ok(Arc::new(OfflineExtract::new(id)?)),
+        make: |id, _, _| Ok(Arc::new(OfflineExtract::new(id)?)),
+        layered: true,
         embedder: Some(|id| Ok(Arc::new(OfflineExtract::new(id)?))),
         models: Some(&[offline::MODEL]),
         count: Some(offline::count_tokens),
@@ -40,7 +45,19 @@ pub(super) const ALL: &[BuiltIn] = &[
     BuiltIn {
         name: motet_providers::scripted::PROVIDER,
         doc: "Answers from a file, for tests: `scripted:FILE.json`.",
-        make: |id, directory| Ok(Arc::new(ScriptedModel::from_file(id, directory)?)),
+        make: |id, directory, _| Ok(Arc::new(ScriptedModel::from_file(id, directory)?)),
+        layered: true,
+        embedder: None,
+        models: None,
+        count: None,
+    },
+    BuiltIn {
+        name: motet_providers::replay::PROVIDER,
+        doc: "Answers from a recorded run: `replay:FILE`, which `motet log export` writes.",
+        make: |id, directory, settings| {
+            Ok(Arc::new(ReplayModel::from_file(id, directory, settings.replay.strict)?))
+        },
+        layered: false,
         embedder: None,
         models: None,
         count: None,

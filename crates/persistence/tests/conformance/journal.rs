@@ -130,6 +130,7 @@ pub(crate) async fn every_kind_of_entry_is_given_back(store: SharedStore) {
         request_hash: "hash".to_owned(),
         effect: Effect::AtMostOnce,
         label: "search".to_owned(),
+        request: None,
     };
     let error = Error::new(ErrorKind::RateLimit, "slow").with_hint("wait").report();
     let records = vec![

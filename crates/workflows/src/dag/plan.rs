@@ -27,6 +27,12 @@ pub struct RunSettings {
     /// Model that stands in for the workflow's own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelId>,
+    /// Model that the settings named when the run began, for a replay elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_model: Option<ModelId>,
+    /// How often the settings let a structured answer be asked for again when the run began, for a replay elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_repairs: Option<u32>,
 }
 
 impl RunSettings {

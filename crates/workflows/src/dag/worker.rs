@@ -12,6 +12,7 @@ use std::time::Duration;
 use motet_core::error::Result;
 use motet_core::event::{EventSink, StreamEvent};
 use motet_core::id::{Millis, WorkerId};
+use motet_core::run_log::RunLog;
 use motet_core::store::{Claim, ClaimRequest, DEFAULT_QUEUE, RunState, SharedStore, TaskState};
 use motet_core::{Error, ErrorKind, RunId};
 use tokio::task::JoinSet;
@@ -74,27 +75,39 @@ pub struct Worker {
     shared: Arc<Shared>,
 }
 
+#[derive(Clone)]
 struct Shared {
     id: WorkerId,
     store: SharedStore,
     methods: Methods,
     config: WorkerConfig,
     events: Option<Arc<dyn EventSink>>,
+    log: Option<Arc<dyn RunLog>>,
 }
 
 impl Worker {
     /// Makes a worker with a name of its own.
     #[must_use]
     pub fn new(store: SharedStore, methods: Methods, config: WorkerConfig) -> Self {
-        Self { shared: Arc::new(Shared { id: WorkerId::new(), store, methods, config, events: None }) }
+        let (id, events, log) = (WorkerId::new(), None, None);
+        Self { shared: Arc::new(Shared { id, store, methods, config, events, log }) }
     }
 
     /// Sends the events of everything it runs to a listener.
     #[must_use]
     pub fn with_events(self, events: Arc<dyn EventSink>) -> Self {
-        let Shared { id, store, methods, config, .. } = &*self.shared;
-        let (id, store, methods, config) = (id.clone(), Arc::clone(store), methods.clone(), config.clone());
-        Self { shared: Arc::new(Shared { id, store, methods, config, events: Some(events) }) }
+        self.with(|shared| shared.events = Some(events))
+    }
+
+    /// Keeps the steps of all tasks in this log instead of the store's journal, such as one that replays a recording.
+    #[must_use]
+    pub fn with_log(self, log: Arc<dyn RunLog>) -> Self {
+        self.with(|shared| shared.log = Some(log))
+    }
+
+    fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
+        change(Arc::make_mut(&mut self.shared));
+        self
     }
 
     /// Works on one run until it has ended, and gives the state it ended in.

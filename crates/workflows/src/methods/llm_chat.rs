@@ -8,11 +8,13 @@ use async_trait::async_trait;
 use motet_agents::call;
 use motet_agents::structured::structured_within;
 use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::id::content_hash;
 use motet_core::message::{Message, Role};
 use motet_core::method::{FileScope, Method, MethodCall, Parameter, ParameterKind};
 use motet_core::model::Models;
 use motet_core::request::{ChatRequest, JsonSchemaOutput, Output, ReasoningEffort, Sampling};
 use motet_core::response::ChatResponse;
+use motet_core::run_log::{Step, StepKind};
 use motet_core::tool::Effect;
 use motet_core::{ModelId, RunContext};
 use motet_providers::files;
@@ -25,6 +27,9 @@ pub const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// Name of the model call's step below the task's own.
 const STEP: &str = "model";
+
+/// Name of the step that reads files.
+const FILES: &str = "read";
 
 /// Asks a model with messages, files, and an optional schema of the answer.
 pub struct LlmChat {
@@ -116,6 +121,10 @@ impl Method for LlmChat {
         Effect::Pure
     }
 
+    fn is_recorded(&self) -> bool {
+        true
+    }
+
     async fn call(&self, context: &RunContext, call: MethodCall) -> Result<Value> {
         let given: Map<String, Value> =
             call.params.into_iter().filter(|(_, value)| !value.is_null()).collect();
@@ -123,7 +132,8 @@ impl Method for LlmChat {
             Error::new(ErrorKind::InvalidRequest, format!("the parameters do not fit: {error}"))
         })?;
         let files: Vec<String> = params.file_path.iter().chain(&params.files).cloned().collect();
-        let request = request(params, call.default_model, &call.files).await?;
+        let texts = read(context, &files, &call.files).await?;
+        let request = request(params, call.default_model, &files, texts)?;
         let model = self.models.model(&request.model).await?;
         if matches!(request.output, Output::Text) {
             let response = call::chat(context, model.as_ref(), &request, STEP).await?;
@@ -135,7 +145,31 @@ impl Method for LlmChat {
     }
 }
 
-async fn request(params: Params, default_model: Option<ModelId>, scope: &FileScope) -> Result<ChatRequest> {
+/// Reads files; their texts are a step of the run, so that a resumed or replayed run asks the same.
+async fn read(context: &RunContext, files: &[String], scope: &FileScope) -> Result<Vec<String>> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
+    let request_hash = &content_hash(&files)?;
+    let (kind, effect) = (StepKind::Value, Effect::Pure);
+    let step = Step { name: FILES, kind, request_hash, effect, label: "texts of files" };
+    let (scope, files) = (scope.clone(), files.to_vec());
+    let look = || async {
+        let read = tokio::task::spawn_blocking(move || {
+            files.iter().map(|file| files::read_text(&scope, file, MAX_FILE_BYTES)).collect()
+        });
+        read.await
+            .map_err(|error| Error::new(ErrorKind::Internal, "reading a file broke off").with_source(error))?
+    };
+    context.observe(step, look).await
+}
+
+fn request(
+    params: Params,
+    default_model: Option<ModelId>,
+    files: &[String],
+    texts: Vec<String>,
+) -> Result<ChatRequest> {
     let model = params.model.or(default_model).ok_or_else(no_model)?;
     let mut messages = Vec::new();
     messages.extend(params.system.map(Message::system));
@@ -143,8 +177,8 @@ async fn request(params: Params, default_model: Option<ModelId>, scope: &FileSco
         messages.push(Message::text(written.role, content_text(written.content)));
     }
     messages.extend(params.prompt.map(Message::user));
-    for path in params.file_path.into_iter().chain(params.files) {
-        add_file(&mut messages, path, scope).await?;
+    for (path, text) in files.iter().zip(texts) {
+        add_file(&mut messages, path, &text);
     }
     if messages.iter().all(|message| message.role == Role::System) {
         return Err(Error::new(ErrorKind::InvalidRequest, "there is nothing to ask")
@@ -180,12 +214,7 @@ fn content_text(content: Value) -> String {
     }
 }
 
-async fn add_file(messages: &mut Vec<Message>, path: String, scope: &FileScope) -> Result<()> {
-    let (scope, file) = (scope.clone(), path.clone());
-    let text =
-        tokio::task::spawn_blocking(move || files::read_text(&scope, &file, MAX_FILE_BYTES)).await.map_err(
-            |error| Error::new(ErrorKind::Internal, "reading a file broke off").with_source(error),
-        )??;
+fn add_file(messages: &mut Vec<Message>, path: &str, text: &str) {
     let material = format!("File content from {path}:\n{text}");
     match messages.last_mut() {
         Some(last) if last.role == Role::User => {
@@ -194,7 +223,6 @@ async fn add_file(messages: &mut Vec<Message>, path: String, scope: &FileScope) 
         }
         _ => messages.push(Message::user(material)),
     }
-    Ok(())
 }
 
 /// The shape of the result: `response` and `content` hold the text, `json` the structured answer, `files` what was read.

@@ -12,7 +12,7 @@ use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::StreamEvent;
 use motet_core::id::content_hash;
 use motet_core::method::{FileScope, MethodCall};
-use motet_core::run_log::{Costs, StoredLog};
+use motet_core::run_log::{Costs, RunLog, Step, StepKind, StoredLog};
 use motet_core::store::{Claim, Outcome, Task, TaskState};
 use motet_core::tool::Effect;
 use motet_core::workflow::{TaskSpec, WorkflowSpec};
@@ -168,7 +168,9 @@ async fn attempt(
         Action::Complete(outcome) => Ok(outcome),
         Action::Join => join(shared, task).await,
         Action::ListFiles(patterns) => {
-            machine::spread(spec, task, list_files(files_of(shared, definition), patterns).await?)
+            let context = context(shared, definition, claim, cancellation).await?;
+            let files = list_files(&context, files_of(shared, definition), patterns).await?;
+            machine::spread(spec, task, files)
         }
         Action::Call(params) => call(shared, definition, claim, (spec, params), cancellation).await,
     }
@@ -236,14 +238,21 @@ fn files_of(shared: &Shared, definition: &Definition) -> FileScope {
     }
 }
 
-async fn list_files(scope: FileScope, patterns: Vec<String>) -> Result<Vec<Value>> {
-    let listed = tokio::task::spawn_blocking(move || {
-        let found = files::glob(&scope, &patterns)?;
-        Ok(found.into_iter().map(|path| file_item(&scope, &path)).collect())
-    });
-    listed
-        .await
-        .map_err(|error| Error::new(ErrorKind::Internal, "listing files broke off").with_source(error))?
+/// Lists files; the list is a step of the run, so that a resumed or replayed run spreads over the same items.
+async fn list_files(context: &RunContext, scope: FileScope, patterns: Vec<String>) -> Result<Vec<Value>> {
+    let request_hash = &content_hash(&patterns)?;
+    let (name, kind, effect) = ("files", StepKind::Value, Effect::Pure);
+    let step = Step { name, kind, request_hash, effect, label: "list of files" };
+    let list = || async {
+        let listed = tokio::task::spawn_blocking(move || {
+            let found = files::glob(&scope, &patterns)?;
+            Ok(found.into_iter().map(|path| file_item(&scope, &path)).collect())
+        });
+        listed
+            .await
+            .map_err(|error| Error::new(ErrorKind::Internal, "listing files broke off").with_source(error))?
+    };
+    context.observe(step, list).await
 }
 
 fn file_item(scope: &FileScope, path: &std::path::Path) -> Value {
@@ -253,6 +262,36 @@ fn file_item(scope: &FileScope, path: &std::path::Path) -> Value {
         "path": path.strip_prefix(base).unwrap_or(path).to_string_lossy(),
         "name": text(path.file_name()),
         "stem": text(path.file_stem()),
+    })
+}
+
+/// Makes the context of a task's attempt, with what earlier attempts recorded.
+async fn context(
+    shared: &Shared,
+    definition: &Definition,
+    claim: &Claim,
+    cancellation: &CancellationToken,
+) -> Result<RunContext> {
+    let log: Arc<dyn RunLog> = match &shared.log {
+        Some(log) => Arc::clone(log),
+        None => {
+            let (store, token) = (Arc::clone(&shared.store), claim.token.clone());
+            Arc::new(StoredLog::open(store, token, claim.task.journal).await?)
+        }
+    };
+    let mut context = RunContext::with_log(definition.run.clone(), log)
+        .with_cancellation(cancellation.clone())
+        .with_ledger(Arc::clone(&definition.ledger))
+        .child(&claim.task.name);
+    if let Some(tenant) = &shared.config.tenant {
+        context = context.with_attribution(|attribution| attribution.tenant = Some(tenant.clone()));
+    }
+    if let Some(most) = shared.config.run_time {
+        context = context.with_time_budget(most.saturating_sub(definition.ledger.opened().elapsed()));
+    }
+    Ok(match &shared.events {
+        Some(events) => context.with_events(Arc::clone(events)),
+        None => context,
     })
 }
 
@@ -273,20 +312,7 @@ async fn call(
             "its worker died while it ran, and it must not run twice; check what it did before resuming",
         ));
     }
-    let log = StoredLog::open(Arc::clone(&shared.store), claim.token.clone(), task.journal).await?;
-    let mut context = RunContext::with_log(definition.run.clone(), Arc::new(log))
-        .with_cancellation(cancellation.clone())
-        .with_ledger(Arc::clone(&definition.ledger))
-        .child(&task.name);
-    if let Some(tenant) = &shared.config.tenant {
-        context = context.with_attribution(|attribution| attribution.tenant = Some(tenant.clone()));
-    }
-    if let Some(most) = shared.config.run_time {
-        context = context.with_time_budget(most.saturating_sub(definition.ledger.opened().elapsed()));
-    }
-    if let Some(events) = &shared.events {
-        context = context.with_events(Arc::clone(events));
-    }
+    let mut context = context(shared, definition, claim, cancellation).await?;
     if let Some(timeout) = spec.timeout {
         context = context.with_timeout(timeout);
     }
