@@ -134,7 +134,7 @@ struct Sums {
     total: Total,
 }
 
-pub(super) fn run(mut context: Context, cost: Cost) -> Result<Exit> {
+pub(super) fn run(context: Context, cost: Cost) -> Result<Exit> {
     let runtime = context.runtime()?;
     let printer = context.printer;
     context.block_on(|_| async move {
