@@ -13,6 +13,8 @@ mod engine;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod money;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod readme;
