@@ -242,11 +242,14 @@ impl Table {
         let listed = prices::find(id);
         let provider = self.provider(id.provider()).ok();
         // Some formats demand a limit of the output, so that there always is one.
-        let always = provider.filter(|provider| provider.row.dialect == LIMITED_DIALECT);
-        let always = always.map(|provider| Origin::new(provider.row, id.clone()).profile.max_output);
+        let known =
+            provider.map(|provider| (provider.row.dialect, Origin::new(provider.row, id.clone()).profile));
+        let always =
+            known.filter(|(dialect, _)| *dialect == LIMITED_DIALECT).map(|(_, profile)| profile.max_output);
         let max_output = always.or(listed.as_ref().and_then(|listed| listed.max_output));
         let context = listed.as_ref().and_then(|listed| listed.context);
-        Candidate::new(id.clone(), self.price(id)).with_limits(max_output, context)
+        let hidden = known.map_or(0, |(_, profile)| profile.hidden_input);
+        Candidate::new(id.clone(), self.price(id)).with_limits(max_output, context).with_hidden_input(hidden)
     }
 
     /// Gives what a model charges, by the settings and the list; `None` where that is unknown.

@@ -138,6 +138,8 @@ pub struct Profile {
     pub keeps_answers: bool,
     /// The model reasons, and gives its reasoning encrypted when asked to.
     pub encrypted_reasoning: bool,
+    /// Tokens of instructions at most that the provider itself puts before every conversation and counts as input.
+    pub hidden_input: u32,
 }
 
 impl Profile {
@@ -215,6 +217,7 @@ impl Profile {
         labels: false,
         keeps_answers: false,
         encrypted_reasoning: false,
+        hidden_input: 0,
     };
 
     /// What servers of open models accept: no documents, and reasoning goes back in the field in which it came.

@@ -148,9 +148,11 @@ impl Layer for BudgetLayer {
         if budgets.is_empty() {
             return next.call(call).await;
         }
-        let bound = bound::bound(&call.ask, self.candidates.get_or_init(|| (self.find)()));
+        let candidates = self.candidates.get_or_init(|| (self.find)());
+        let bound = bound::bound(&call.ask, candidates);
         self.judge(&call.context, &bound, money)?;
-        let open = Open::reserve(call.context.clone(), budgets, bound.estimate).await?;
+        let prices = candidates.iter().filter_map(|candidate| candidate.price).collect();
+        let open = Open::reserve(call.context.clone(), budgets, (bound.estimate, prices)).await?;
         let ending = Arc::clone(&open);
         call.on_end(move |end| ending.end(end));
         call.context = call.context.with_resend_gate(open);

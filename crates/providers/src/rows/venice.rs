@@ -11,6 +11,7 @@ pub(super) const ROW: ProviderRow = ProviderRow {
     base_url: Some("https://api.venice.ai/api/v1"),
     key_names: &["VENICE_API_KEY"],
     key_required: true,
-    profile: Profile { efforts: &[None, Low, Medium, High], ..Profile::OPEN },
+    // Its own instructions had up to 2,300 tokens in answers of 2026.
+    profile: Profile { efforts: &[None, Low, Medium, High], hidden_input: 4_000, ..Profile::OPEN },
     ..ProviderRow::COMPATIBLE
 };

@@ -62,19 +62,27 @@ pub struct Candidate {
     pub max_output: Option<u32>,
     /// Most tokens that it reads; `None` where that is not known.
     pub context: Option<u64>,
+    /// Tokens of instructions at most that its provider puts before every conversation.
+    pub hidden_input: u32,
 }
 
 impl Candidate {
     /// Tells of a model of which nothing is known but its price.
     #[must_use]
     pub fn new(model: ModelId, price: Option<Price>) -> Self {
-        Self { model, price, max_output: None, context: None }
+        Self { model, price, max_output: None, context: None, hidden_input: 0 }
     }
 
     /// Sets what it writes at most where the request sets no limit, and what it reads at most.
     #[must_use]
     pub fn with_limits(self, max_output: Option<u32>, context: Option<u64>) -> Self {
         Self { max_output, context, ..self }
+    }
+
+    /// Sets how many tokens of instructions its provider puts before every conversation.
+    #[must_use]
+    pub fn with_hidden_input(self, hidden_input: u32) -> Self {
+        Self { hidden_input, ..self }
     }
 }
 
@@ -103,10 +111,11 @@ pub fn bound(ask: &Ask<'_>, candidates: &[Candidate]) -> Bound {
         unseen_input: size.unseen,
     };
     for candidate in candidates {
+        let input = size.input.saturating_add(u64::from(candidate.hidden_input));
         let input = match candidate.context {
             // Bytes exceed a model's window long before its tokens do.
-            Some(most) if size.unseen.is_none() => size.input.min(most),
-            _ => size.input,
+            Some(most) if size.unseen.is_none() => input.min(most),
+            _ => input,
         };
         let each = size.output_limit.or(candidate.max_output.map(u64::from));
         let output = match each {

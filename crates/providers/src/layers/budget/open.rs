@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use futures::FutureExt as _;
 use futures::future::join_all;
 use motet_core::budget::{Estimate, ResendGate, Reservation, SharedBudget, Spent, may_be_billed};
-use motet_core::{Error, Result, RunContext, StreamEvent};
+use motet_core::price::{Price, Tier};
+use motet_core::{Cost, Error, Result, RunContext, StreamEvent, Usage};
 
 use crate::layers::{Ending, Outcome};
 
@@ -17,6 +18,8 @@ pub(super) struct Open {
     context: RunContext,
     budgets: Vec<SharedBudget>,
     estimate: Estimate,
+    /// What the models charge that may answer, for answers that tell their counts but not their cost.
+    prices: Vec<Price>,
     held: Mutex<Vec<Box<dyn Reservation>>>,
 }
 
@@ -25,15 +28,39 @@ impl Open {
     pub(super) async fn reserve(
         context: RunContext,
         budgets: Vec<SharedBudget>,
-        estimate: Estimate,
+        (estimate, prices): (Estimate, Vec<Price>),
     ) -> Result<Arc<Self>> {
         let held = Mutex::new(reserve(&context, &budgets, &estimate).await?);
-        Ok(Arc::new(Self { context, budgets, estimate, held }))
+        Ok(Arc::new(Self { context, budgets, estimate, prices, held }))
     }
 
     /// Settles by what the end of the call tells.
     pub(super) fn end(&self, end: &Ending<'_>) {
-        settle_soon(&self.context, self.take(), spent(end));
+        settle_soon(&self.context, self.take(), self.spent(end));
+    }
+
+    /// Tells what a call used.
+    fn spent(&self, end: &Ending<'_>) -> Spent {
+        let tally = end.tally;
+        if tally.cached {
+            return Spent::Nothing;
+        }
+        let counted = |usage| Spent::Known { usage, cost: tally.cost.or_else(|| self.most(&usage)) };
+        let known = tally.usage.map(counted);
+        match end.outcome {
+            Outcome::Done => known.unwrap_or(Spent::Unknown),
+            // An answer that was complete is paid for as it tells, whatever went wrong after it.
+            Outcome::Failed(_) | Outcome::Dropped if tally.finished => known.unwrap_or(Spent::Unknown),
+            Outcome::Failed(error) if !may_be_billed(error) => Spent::Nothing,
+            Outcome::Failed(_) | Outcome::Dropped => Spent::Unknown,
+        }
+    }
+
+    /// Gives the most that a usage can have cost, where prices are known.
+    fn most(&self, usage: &Usage) -> Option<Cost> {
+        self.estimate.cost?;
+        let most = |price: &Price| price.most(usage.input, usage.output, Tier::Standard, true);
+        self.prices.iter().filter_map(most).max()
     }
 
     fn take(&self) -> Vec<Box<dyn Reservation>> {
@@ -59,24 +86,6 @@ impl ResendGate for Open {
         let held = held.map_err(|error| error.with_context("after", failed.to_string()))?;
         *self.held.lock().unwrap_or_else(PoisonError::into_inner) = held;
         Ok(())
-    }
-}
-
-/// Tells what a call used.
-fn spent(end: &Ending<'_>) -> Spent {
-    let tally = end.tally;
-    if tally.cached {
-        return Spent::Nothing;
-    }
-    let known = tally.usage.map(|usage| Spent::Known { usage, cost: tally.cost });
-    match end.outcome {
-        Outcome::Done => known.unwrap_or(Spent::Unknown),
-        // An answer that was complete is paid for as it tells, whatever went wrong after it.
-        Outcome::Failed(_) | Outcome::Dropped if tally.finished && known.is_some() => {
-            known.unwrap_or(Spent::Unknown)
-        }
-        Outcome::Failed(error) if !may_be_billed(error) => Spent::Nothing,
-        Outcome::Failed(_) | Outcome::Dropped => Spent::Unknown,
     }
 }
 
