@@ -180,10 +180,10 @@ impl RunLog for ItemLog {
     }
 
     async fn append(&self, records: Vec<Record>) -> Result<()> {
-        let must = {
-            let mut state = self.state();
-            records.into_iter().fold(false, |must, record| state.push(record) || must)
-        };
+        let mut must = false;
+        for record in records {
+            must |= self.state().push(record);
+        }
         if !must {
             return Ok(());
         }
