@@ -117,7 +117,8 @@ fn the_reports_of_a_batch_are_as_documented() {
     let json = run(&place, &about_docs(&url, &["--output", "json"]));
     let file: Value = serde_json::from_str(&place.read("r.json").unwrap()).unwrap();
     let (mut printed, mut written) = (comparable(json.json().unwrap()), comparable(file));
-    (printed["batch_id"].take(), written["batch_id"].take());
+    printed["batch_id"].take();
+    written["batch_id"].take();
     assert_eq!(printed, written);
 }
 

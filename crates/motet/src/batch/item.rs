@@ -181,11 +181,10 @@ impl RunLog for ItemLog {
     }
 
     async fn append(&self, records: Vec<Record>) -> Result<()> {
-        let must = {
-            let mut state = self.state();
-            // Every record is taken, also after one that must be written.
-            records.into_iter().map(|record| state.push(record)).filter(|must| *must).count() > 0
-        };
+        let mut must = false;
+        for record in records {
+            must |= self.state().push(record);
+        }
         if !must {
             return Ok(());
         }
