@@ -228,9 +228,9 @@ async fn what_was_not_used_goes_back_and_what_was_used_beyond_is_a_debt() {
     until_wait_of(&one, 600, 590..=600).await;
 }
 
-/// Gives for how many seconds there is no room, as the server tells a call that cannot wait.
+/// Gives for how many seconds there is no room, as the server tells a call that cannot wait so long.
 async fn wait_of(limiter: &RedisLimiter, tokens: u64) -> u64 {
-    let context = RunContext::new().with_timeout(Duration::from_millis(1));
+    let context = RunContext::new().with_timeout(Duration::from_secs(5));
     match limiter.admit(&context, tokens, "acme").await {
         Ok(permit) => {
             limiter.settle(permit, None);
