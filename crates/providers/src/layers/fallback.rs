@@ -171,6 +171,7 @@ impl<'a> Session<'a> {
             if self.attempts.kept(Duration::ZERO).is_none() {
                 return Err(self.told(error));
             }
+            self.context.before_resend(&error).await?;
             self.left.pop();
             if let Some(from) = from {
                 self.tell(&from, place, &Why::Failed(error));

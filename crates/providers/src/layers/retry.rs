@@ -144,14 +144,18 @@ impl Session<'_> {
         }
         match self.resend_after(&error).await {
             Some((attempt, delay)) => {
-                let (delay_ms, error) = (milliseconds(delay), error.report());
-                self.context.emit(&StreamEvent::Retrying { attempt, delay_ms, error });
+                let (delay_ms, report) = (milliseconds(delay), error.report());
+                self.context.emit(&StreamEvent::Retrying { attempt, delay_ms, error: report });
                 tokio::select! {
                     biased;
                     () = self.context.cancellation().cancelled() => {}
                     () = tokio::time::sleep(delay) => {}
                 }
-                self.context.check().inspect_err(|_| self.attempts.not_sent())
+                let allowed = match self.context.check() {
+                    Ok(()) => self.context.before_resend(&error).await,
+                    stopped => stopped,
+                };
+                allowed.inspect_err(|_| self.attempts.not_sent())
             }
             None => Err(told(error, self.made)),
         }

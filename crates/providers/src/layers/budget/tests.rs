@@ -48,7 +48,7 @@ impl Layer for Again {
         match next.call(call).await {
             Err(error) => {
                 context.before_resend(&error).await?;
-                next.call(Call { context, ask: again, attempts, endings }).await
+                next.call(Call { context, ask: again, attempts, endings, counted: true }).await
             }
             answer => answer,
         }

@@ -13,7 +13,8 @@ use motet_core::{ChatRequest, Delivery, EventStream, Message, Model, ModelId, Re
 
 use super::*;
 use crate::driver::{Clients, HttpModel};
-use crate::layers::stack::ended;
+use crate::layers::ending::Observed;
+use crate::layers::stack::observe;
 use crate::layers::{Ask, Bottom, Chain};
 use crate::provider::{ProviderConfig, Proxy};
 use crate::rows;
@@ -73,9 +74,9 @@ async fn told(says: Result<Vec<StreamEvent>>, hear: usize) -> Vec<String> {
     request.max_tokens = Some(100);
     let ask = Ask::Chat { request: Cow::Owned(request), delivery: Delivery::Streamed };
     let call = Call::new(RunContext::new(), ask, Arc::new(Attempts::new(1, None)));
-    let endings = call.endings.clone();
+    let observed = Observed::new(call.endings.clone());
     let answer = Chain::new(vec![layer], Bottom::Model(model)).start().call(call).await;
-    if let Ok(Answer::Events(mut stream)) = ended(answer, endings) {
+    if let Ok(Answer::Events(mut stream)) = observe(answer, observed) {
         for _ in 0..hear {
             let _ = stream.next().await;
         }
