@@ -270,7 +270,8 @@ fn a_call_without_a_model_names_what_could_be_used() {
 fn a_server_that_is_not_there_is_told_in_one_line_with_a_hint() {
     let arguments =
         ["complete", "Hello", "--model", "custom:m", "--base-url", "http://127.0.0.1:9", "--output", "json"];
-    let mut command = Place::new().unwrap().command(&arguments).unwrap();
+    let place = Place::new().unwrap();
+    let mut command = place.command(&arguments).unwrap();
     let done: Done = command.env("MOTET_RETRY_MIN_DELAY", "1ms").output().unwrap().into();
     let error = done.json().unwrap()["error"].clone();
     assert_eq!((&error["kind"], done.code), (&json!("connection"), Some(1)));

@@ -81,7 +81,7 @@ fn a_server_that_is_not_running() {
     ");
     insta::assert_snapshot!(told(&["--model", "openai:gpt-4o", "--base-url", &url], &[], &host), @"
     exit code 1
-    error: `HOST` refused the connection
+    error: `HOST` refused the connection (attempts: 3)
     hint: check the base URL, the network, and the proxy
     ");
 }
@@ -91,7 +91,7 @@ fn a_host_that_does_not_exist() {
     let arguments = ["--model", "custom:m", "--base-url", "http://no-such-host.invalid/v1"];
     insta::assert_snapshot!(told(&arguments, &[], NO_HOST), @"
     exit code 1
-    error: the address of `no-such-host.invalid` could not be found
+    error: the address of `no-such-host.invalid` could not be found (attempts: 3)
     hint: check the base URL and the network
     ");
 }

@@ -1,3 +1,5 @@
+//! Circuits before a simulated model: what opens them, and what callers see of it.
+
 use futures::StreamExt as _;
 use motet_core::attempts::Attempts;
 use motet_core::{Delivery, Model as _};

@@ -1,3 +1,5 @@
+//! Three simulated models that stand in for one another.
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 

@@ -46,7 +46,7 @@ pub trait RetryJudge: Send + Sync {
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Failure<'a> {
-    /// Number of the attempt that failed, among those at this model; the first is 1.
+    /// Number of the attempt that failed, among those sent to this model; 0 where an open circuit let none through yet.
     pub attempt: u32,
     /// Why it failed.
     pub error: &'a Error,

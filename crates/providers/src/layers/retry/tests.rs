@@ -1,3 +1,5 @@
+//! Retries over a simulated model: waits, limits, recovered streams, and who is told of what.
+
 use std::sync::Mutex;
 
 use futures::StreamExt as _;

@@ -1,3 +1,5 @@
+//! When a circuit opens and closes, on a time that the tests move.
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
