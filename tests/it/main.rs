@@ -17,6 +17,8 @@ mod operations;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]
+mod rate_limits;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod requests;

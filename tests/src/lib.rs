@@ -6,6 +6,7 @@ pub mod conformance;
 pub mod corpus;
 pub mod mock;
 pub mod neutral;
+pub mod redis;
 pub mod requests;
 pub mod server;
 pub mod sessions;

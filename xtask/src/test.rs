@@ -4,6 +4,7 @@
 
 mod counts;
 mod python;
+mod redis;
 mod rust;
 mod tally;
 

@@ -2,7 +2,7 @@
 //!
 //! Keeps no limit itself: a [`Limiter`] does, in memory or on a server that several processes share.
 
-mod book;
+pub mod book;
 mod estimate;
 pub mod gcra;
 mod layer;

@@ -1,6 +1,7 @@
 //! The limits of one key, or of one of its models: requests and tokens, taken together or not at all.
 //!
-//! Reads no clock and waits never; decides what is learnt from what a provider tells.
+//! Reads no clock and waits never; times are nanoseconds after a start that the caller chooses. Decides what is learnt
+//! from what a provider tells.
 
 use motet_core::limits::{Allowance, RateLimits};
 use motet_core::settings::Learning;
@@ -43,26 +44,30 @@ struct Kept {
 
 /// What has been taken of the limits, and until when nothing is let through.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Book {
+pub struct Book {
     requests: Option<Kept>,
     tokens: Option<Kept>,
     paused_until: u64,
 }
 
 impl Book {
-    pub(super) fn new(limits: Limits) -> Self {
+    /// Begins with nothing taken.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
         let kept = |rate: Rate| Kept { gcra: Gcra::new(rate), since: 0 };
         Self { requests: limits.requests.map(kept), tokens: limits.tokens.map(kept), paused_until: 0 }
     }
 
     /// Gives the limits as they are now.
-    pub(super) fn limits(&self) -> Limits {
+    #[must_use]
+    pub fn limits(&self) -> Limits {
         let rate = |kept: Kept| kept.gcra.rate();
         Limits { requests: self.requests.map(rate), tokens: self.tokens.map(rate) }
     }
 
     /// Gives the earliest time from `now` on for one request, after others that stand ahead.
-    pub(super) fn earliest(&self, now: u64, ahead: Ahead, tokens: u64) -> u64 {
+    #[must_use]
+    pub fn earliest(&self, now: u64, ahead: Ahead, tokens: u64) -> u64 {
         let from = now.max(self.paused_until);
         let at = |kept: Option<Kept>, ahead, cells| {
             kept.map_or(from, |kept| kept.gcra.earliest(from, ahead, cells))
@@ -71,7 +76,7 @@ impl Book {
     }
 
     /// Takes one request at a time that [`earliest`](Self::earliest) gave, or a later one.
-    pub(super) fn take(&mut self, at: u64, tokens: u64) {
+    pub fn take(&mut self, at: u64, tokens: u64) {
         if let Some(kept) = &mut self.requests {
             kept.gcra.take(at, 1);
         }
@@ -81,7 +86,7 @@ impl Book {
     }
 
     /// Puts what was used in the place of what was taken; `None` when nothing was sent.
-    pub(super) fn settle(&mut self, taken_at: u64, tokens: u64, used: Option<u64>) {
+    pub fn settle(&mut self, taken_at: u64, tokens: u64, used: Option<u64>) {
         if let Some(kept) = self.requests.as_mut().filter(|kept| kept.since <= taken_at && used.is_none()) {
             kept.gcra.correct(1, 0);
         }
@@ -100,12 +105,12 @@ impl Book {
     }
 
     /// Lets nothing through until a time; a later one stays.
-    pub(super) fn pause(&mut self, until: u64) {
+    pub fn pause(&mut self, until: u64) {
         self.paused_until = self.paused_until.max(until);
     }
 
     /// Keeps the limits that the provider tells of, and no more left than it says is left.
-    pub(super) fn mirror(&mut self, now: u64, told: &Told) {
+    pub fn mirror(&mut self, now: u64, told: &Told) {
         mirror(&mut self.requests, now, told.requests);
         mirror(&mut self.tokens, now, told.tokens);
     }
@@ -122,21 +127,26 @@ fn mirror(kept: &mut Option<Kept>, now: u64, told: Option<(Rate, u64)>) {
 
 /// Those who asked before and wait still.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Ahead {
-    pub(super) requests: u64,
-    pub(super) tokens: u64,
+pub struct Ahead {
+    /// How many.
+    pub requests: u64,
+    /// Tokens that they ask for together.
+    pub tokens: u64,
 }
 
 /// What is believed of what a provider told: rates, and how much of each is left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Told {
-    pub(super) requests: Option<(Rate, u64)>,
-    pub(super) tokens: Option<(Rate, u64)>,
+pub struct Told {
+    /// Of requests.
+    pub requests: Option<(Rate, u64)>,
+    /// Of tokens.
+    pub tokens: Option<(Rate, u64)>,
 }
 
 impl Told {
     /// Reads what a provider told, as far as the settings let it be learnt.
-    pub(super) fn read(limits: &RateLimits, configured: Limits, learning: Learning) -> Self {
+    #[must_use]
+    pub fn read(limits: &RateLimits, configured: Limits, learning: Learning) -> Self {
         let wanted = |configured: Option<Rate>| match learning {
             Learning::Off => false,
             Learning::Tighten => configured.is_some(),

@@ -64,10 +64,10 @@ impl<'a> Patience<'a> {
         });
     }
 
-    /// Waits for a turn, and no longer than until the run is cancelled or patience ends.
-    pub(super) async fn wait<T>(&self, turn: impl Future<Output = Result<T>>) -> Result<T> {
+    /// Waits for something, and no longer than until the run is cancelled or ends.
+    pub(super) async fn while_running<T>(&self, something: impl Future<Output = T>) -> Result<T> {
         let ends = async {
-            match self.left() {
+            match self.context.remaining() {
                 Some(left) => sleep(left).await,
                 None => std::future::pending().await,
             }
@@ -77,13 +77,24 @@ impl<'a> Patience<'a> {
             () = self.context.cancellation().cancelled() => {
                 Err(Error::new(ErrorKind::Cancelled, "the run was cancelled"))
             }
-            turn = turn => turn,
-            () = ends => {
-                self.context.check()?;
-                let waited = self.begun.elapsed();
-                Err(self.too_long(waited, self.max_wait.unwrap_or(waited)))
-            }
+            something = something => Ok(something),
+            () = ends => Err(Error::new(ErrorKind::Timeout, "the run's deadline passed").with_retry(Retry::Never)),
         }
+    }
+
+    /// Waits for a turn, and no longer than until the run is cancelled or patience ends.
+    pub(super) async fn wait<T>(&self, turn: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(most) = self.max_wait else { return self.while_running(turn).await? };
+        let turn = async {
+            tokio::select! {
+                biased;
+                turn = turn => turn,
+                () = sleep(most.saturating_sub(self.begun.elapsed())) => {
+                    Err(self.too_long(self.begun.elapsed(), most))
+                }
+            }
+        };
+        self.while_running(turn).await?
     }
 
     fn too_late(&self, wait: Duration, left: Duration) -> Error {

@@ -83,8 +83,11 @@ impl RedisLimiter {
 
     /// Waits until all of this process who asked before have their room, and then for its own.
     async fn in_turn(&self, patience: &Patience<'_>, tokens: u64) -> Result<Option<Permit>> {
+        let places = self.local.places(tokens);
         let _turn = self.turn.lock().await;
-        let Some(booked) = self.book(tokens, patience.left()).await else { return Ok(None) };
+        let booked = self.book(tokens, patience.left()).await;
+        drop(places);
+        let Some(booked) = booked else { return Ok(None) };
         if !booked.granted {
             return Err(patience.too_short_for(booked.wait));
         }
@@ -132,7 +135,7 @@ impl Limiter for RedisLimiter {
         context.check()?;
         let patience = self.local.patience(context, scope);
         let expected = if self.turn.try_lock().is_ok() {
-            match patience.wait(async { Ok(self.book(tokens, Some(Duration::ZERO)).await) }).await? {
+            match patience.while_running(self.book(tokens, Some(Duration::ZERO))).await? {
                 Some(booked) if booked.granted => return Ok(booked.permit),
                 Some(booked) => booked.wait.max(self.expected_wait(tokens)),
                 None => return self.without_server(context, &patience, tokens).await,
@@ -144,10 +147,7 @@ impl Limiter for RedisLimiter {
         if !expected.is_zero() {
             patience.tell(expected);
         }
-        let places = self.local.places(tokens);
-        let permit = patience.wait(self.in_turn(&patience, tokens)).await?;
-        drop(places);
-        match permit {
+        match patience.wait(self.in_turn(&patience, tokens)).await? {
             Some(permit) => Ok(permit),
             None => self.without_server(context, &patience, tokens).await,
         }
