@@ -50,7 +50,7 @@ impl KeySnapshot {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct KeyCounts {
-    /// Calls that it is used for now, those that wait for its limits included.
+    /// Calls on their way with it, those that wait for its limits included.
     pub in_flight: u32,
     /// Requests sent.
     pub sent: u64,
