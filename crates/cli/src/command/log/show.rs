@@ -19,7 +19,7 @@ pub(super) struct Show {
     run: RunId,
 }
 
-pub(super) fn run(mut context: Context, show: Show) -> Result<Exit> {
+pub(super) fn run(context: Context, show: Show) -> Result<Exit> {
     let runtime = context.runtime()?;
     let printer = context.printer;
     context.block_on(|_| async move {
