@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{Amount, Book, Budget, Estimate, Limits, Reservation, Spent};
 use crate::error::{Error, ErrorKind, Result};
+use crate::settings::UnknownPrice;
 
 /// A book in memory, and when it was opened.
 #[derive(Debug)]
@@ -102,6 +103,7 @@ impl Reservation for Hold {
 pub struct MemoryBudget {
     name: String,
     limits: Limits,
+    unknown_price: UnknownPrice,
     ledger: Arc<Ledger>,
 }
 
@@ -115,7 +117,14 @@ impl MemoryBudget {
     /// Makes a budget of a book that exists already.
     #[must_use]
     pub fn of(name: impl Into<String>, limits: Limits, ledger: Arc<Ledger>) -> Self {
-        Self { name: name.into(), limits, ledger }
+        Self { name: name.into(), limits, unknown_price: UnknownPrice::Refuse, ledger }
+    }
+
+    /// Sets what happens with models of unknown price where money is limited; they are refused unless this says
+    /// otherwise.
+    #[must_use]
+    pub fn with_unknown_price(self, unknown_price: UnknownPrice) -> Self {
+        Self { unknown_price, ..self }
     }
 
     /// Gives what was spent and is reserved.
@@ -140,7 +149,8 @@ impl Budget for MemoryBudget {
     /// # Errors
     /// `BudgetExceeded` when it does not fit; `Configuration` when money is limited and the price is unknown.
     async fn reserve(&self, estimate: &Estimate) -> Result<Box<dyn Reservation>> {
-        if self.limits.cost.is_some() && estimate.cost.is_none() {
+        let refuses = self.unknown_price == UnknownPrice::Refuse;
+        if refuses && self.limits.cost.is_some() && estimate.cost.is_none() {
             return Err(unknown_price(estimate));
         }
         Ok(Box::new(self.ledger.reserve(&self.name, &self.limits, estimate.amount())?))

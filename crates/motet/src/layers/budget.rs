@@ -115,7 +115,9 @@ impl Budgets for Configured {
     fn of(&self, context: &RunContext) -> Result<Vec<SharedBudget>> {
         let mut budgets: Vec<SharedBudget> = Vec::new();
         if !self.run.is_empty() {
-            budgets.push(Arc::new(MemoryBudget::of("run", self.run, Arc::clone(context.ledger()))));
+            let run = MemoryBudget::of("run", self.run, Arc::clone(context.ledger()));
+            // The layer has judged by the settings.
+            budgets.push(Arc::new(run.with_unknown_price(settings::UnknownPrice::Warn)));
         }
         let books = self.books(context)?;
         if !books.is_empty() {
