@@ -4,6 +4,7 @@
 
 #[cfg(test)]
 mod answers;
+#[cfg(test)]
 mod books;
 #[cfg(test)]
 mod claim;
