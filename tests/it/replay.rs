@@ -368,14 +368,14 @@ outputs: {{all: "${{ask}}", work: "${{work.result}}"}}
     assert!(whole.matches(secret).count() > 20, "the secret is not everywhere to begin with");
     assert!(!whole.contains("sk-lab-0123456789"));
     let masked = export(&here, &["--redact", "hunter2-[0-9]+"]);
-    assert!(!masked.contains("hunter2") && masked.contains("[redacted]"));
+    assert!(!masked.contains("hunter2") && masked.contains("[redacted]"), "{masked}");
     let by_setting = export(&here, &["--set", "record.redact=hunter2-[0-9]+"]);
     assert_eq!(by_setting, masked, "the flag and the setting mask the same");
     let call =
         ["complete", "--model", "lab:x", "--record", "--system", secret, "--tools", "tools.json", secret];
     ok(&here, &call);
     let call = export(&here, &["--redact", "hunter2-[0-9]+"]);
-    assert!(!call.contains("hunter2") && call.contains("[redacted]"));
+    assert!(!call.contains("hunter2") && call.contains("[redacted]"), "{call}");
     drop(server);
     for cassette in [masked, call.clone()] {
         let replayed = ok(&elsewhere(&cassette), &["replay", "run.jsonl", "--output", "json"]);

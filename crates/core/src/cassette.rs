@@ -64,12 +64,18 @@ pub struct Header {
     /// What it gave back; empty unless it is completed.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub outputs: Map<String, Value>,
-    /// Whether there was anything to mask: expressions, or keys in the settings.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub masked: bool,
-    /// The expressions whose matches are masked, each of them masked as well.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub redact: Vec<String>,
+    /// What was masked; `None` where there was nothing to mask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub masked: Option<Masked>,
+}
+
+/// What was masked, in numbers: an expression may tell what it is to hide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Masked {
+    /// How many expressions there were.
+    pub expressions: usize,
+    /// How many keys and passwords of the settings.
+    pub secrets: usize,
 }
 
 /// A line after the first.

@@ -30,6 +30,17 @@ impl Difference {
         texts(place, now, recorded)
     }
 
+    /// Tells of two texts that differ in a place, whole.
+    #[must_use]
+    pub fn of_words(place: &str, now: &str, recorded: &str) -> Option<Self> {
+        let whole = |text: &str| Some(text.to_owned());
+        (now != recorded).then(|| Self {
+            place: place.to_owned(),
+            now: whole(now),
+            recorded: whole(recorded),
+        })
+    }
+
     /// Puts the place below a larger one, whose name ends as is fitting.
     #[must_use]
     pub fn below(self, place: &str) -> Self {

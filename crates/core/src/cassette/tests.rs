@@ -89,6 +89,7 @@ fn model_step(name: &'static str) -> Step<'static> {
 /// Makes a recording of model calls and a tool; `None` is a call that was interrupted.
 fn recording(calls: &[(&str, &str, Option<Result<&str>>)], masked: bool) -> Arc<Steps> {
     let header = Reader::read(GOLDEN).unwrap().header;
+    let masked = masked.then_some(Masked { expressions: 1, secrets: 0 });
     let mut cassette = Cassette::new(Header { masked, ..header });
     let mut shelf = Shelf::default();
     let mut add = |record: Record| {

@@ -51,7 +51,8 @@ fn requests(now: &Cassette, before: &Cassette) -> Result<Vec<RunDifference>> {
 
 /// Gives every difference, the state of the run first, then its tasks, then its outputs.
 ///
-/// A replay is not cancelled where the recorded run was, so that the state is then left aside. What had not ended when the recorded run stopped is no difference, and neither is a task that the run did not come to
+/// Outputs are compared where both ended alike. A replay is not cancelled where the recorded run was, so that the state is
+/// then left aside. What had not ended when the recorded run stopped is no difference, and neither is a task that the run did not come to
 /// because both failed: which tasks a failure cuts off is a matter of chance.
 pub(super) fn differences(now: &Came<'_>, recorded: &Came<'_>) -> Vec<RunDifference> {
     let state = Difference::of_texts("state", now.state.as_str(), recorded.state.as_str());
@@ -90,7 +91,7 @@ fn task(is: Option<&RecordedTask>, was: &RecordedTask) -> Option<RunDifference> 
         return Difference::between(&place, None, Some(&Value::from(told(was))));
     };
     if is.state != was.state || was.state == TaskState::Failed {
-        return Difference::of_texts(&place, &told(is), &told(was));
+        return Difference::of_words(&place, &told(is), &told(was));
     }
     Difference::between(&place, is.output.as_ref(), was.output.as_ref())
 }

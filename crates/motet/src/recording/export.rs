@@ -124,8 +124,7 @@ async fn header(store: &SharedStore, run: Run, tasks: &[Task]) -> Result<Header>
         inputs: run.inputs,
         settings: run.settings,
         outputs,
-        masked: false,
-        redact: Vec::new(),
+        masked: None,
     })
 }
 

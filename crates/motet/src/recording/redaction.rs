@@ -6,13 +6,13 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use motet_core::cassette::{Header, Line, MASK, RecordedTask};
+use motet_core::cassette::{Header, Line, MASK, Masked, RecordedTask};
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::run_log::{Entry, Piece, Record, RecordV1, StepKind};
 use motet_core::settings::Loaded;
 use motet_core::store::Sequenced;
 use motet_core::workflow::WorkflowSpec;
-use motet_core::{Attribution, ChatResponse, ModelId, RunId, Secret};
+use motet_core::{Attribution, ChatRequest, ChatResponse, Message, ModelId, RunId, Secret};
 use motet_providers::rows;
 use motet_workflows::dag::plan;
 use regex::Regex;
@@ -35,6 +35,8 @@ pub struct Redaction {
     patterns: Vec<Regex>,
     /// Every form in which a secret may stand.
     secrets: Vec<Secret>,
+    /// How many secrets there are.
+    known: usize,
 }
 
 impl Redaction {
@@ -44,7 +46,9 @@ impl Redaction {
     /// `Configuration` naming the expression that cannot be read.
     pub fn new(patterns: &[String], secrets: impl IntoIterator<Item = Secret>) -> Result<Self> {
         let patterns = patterns.iter().map(|pattern| expression(pattern)).collect::<Result<_>>()?;
-        Ok(Self { patterns, secrets: secrets.into_iter().flat_map(|secret| forms(&secret)).collect() })
+        let forms: Vec<Vec<Secret>> = secrets.into_iter().map(|secret| forms(&secret)).collect();
+        let known = forms.iter().filter(|forms| !forms.is_empty()).count();
+        Ok(Self { patterns, secrets: forms.into_iter().flatten().collect(), known })
     }
 
     /// Masks what the setting `record.redact` and these expressions match, and every key of the settings.
@@ -169,6 +173,7 @@ impl Redaction {
             Cow::Borrowed(_) => header.run.clone(),
             Cow::Owned(_) => "redacted".parse::<RunId>()?,
         };
+        let expressions = self.patterns.len();
         Ok(Header {
             run,
             name: self.text(&header.name).into_owned(),
@@ -176,8 +181,7 @@ impl Redaction {
             inputs: self.map(header.inputs),
             settings: self.map(header.settings),
             outputs: self.map(header.outputs),
-            masked: !(self.patterns.is_empty() && self.secrets.is_empty()),
-            redact: self.patterns.iter().map(|pattern| self.text(pattern.as_str()).into_owned()).collect(),
+            masked: (expressions + self.known > 0).then_some(Masked { expressions, secrets: self.known }),
             ..header
         })
     }
@@ -216,9 +220,7 @@ impl Redaction {
                 error: task.error.map(|error| self.error(error)).transpose()?,
                 ..*task
             })),
-            Line::Piece { key, value } => {
-                Line::Piece { key, value: self.but_for(value, &["/sampling", "/max_tokens"]) }
-            }
+            Line::Piece { key, value } => Line::Piece { key, value: self.piece(value)? },
             Line::Record(sequenced) => {
                 let Sequenced { seq, task, record } = *sequenced;
                 Line::Record(Box::new(Sequenced { seq, task, record: self.record(record, kind)? }))
@@ -227,13 +229,27 @@ impl Redaction {
         })
     }
 
+    /// Masks a message, or the options of a request.
+    fn piece(&self, value: Value) -> Result<Value> {
+        let masked = self.but_for(value, &["/sampling", "/max_tokens"]);
+        if masked.get("role").is_some() {
+            return readable::<Message>(masked.clone(), "a message").map(|_| masked);
+        }
+        let mut whole = masked.clone();
+        if let Some(fields) = whole.as_object_mut() {
+            fields.insert("model".to_owned(), Value::from("redacted:redacted"));
+            fields.insert("messages".to_owned(), Value::Array(Vec::new()));
+        }
+        readable::<ChatRequest>(whole, "a request").map(|_| masked)
+    }
+
     fn record(&self, record: Record, kind: Option<StepKind>) -> Result<Record> {
         let (step, at) = (self.text(record.step()).into_owned(), record.at());
         let entry = match record.entry().clone() {
             Entry::Started { kind, request_hash, effect, label, mut request } => {
                 for piece in request.iter_mut().flat_map(|request| request.pieces_mut()) {
                     if let Piece::First { value, .. } = piece {
-                        *value = self.value(value.take());
+                        *value = self.piece(value.take())?;
                     }
                 }
                 Entry::Started { kind, request_hash, effect, label: self.model(&label), request }

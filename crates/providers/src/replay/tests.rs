@@ -49,8 +49,7 @@ fn recording(calls: Vec<Taken<'_>>, keeps_requests: bool) -> Arc<Steps> {
         inputs: Map::new(),
         settings: Map::new(),
         outputs: Map::new(),
-        masked: false,
-        redact: Vec::new(),
+        masked: None,
     };
     let (mut cassette, mut shelf) = (Cassette::new(header), Shelf::default());
     let mut seq = 0;
