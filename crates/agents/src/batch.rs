@@ -40,7 +40,8 @@ pub struct BatchOptions {
     pub max_concurrent: usize,
     /// What a failed request does to the others; `Continue` by default.
     pub strategy: BatchStrategy,
-    /// How many times requests that failed in a way that may pass are tried again, after all others; 0 by default.
+    /// How many times requests that failed in a way that may pass are tried again, after all others and not before the
+    /// time that the other side named; 0 by default.
     pub retry_failed: u32,
     /// Longest time of each try of a request that names no other; `None` by default.
     pub timeout: Option<Duration>,
@@ -105,7 +106,7 @@ pub enum Order {
 /// let mut running = Batch::of(questions).start(&RunContext::new(), models);
 /// while let Some(result) = running.next().await {
 ///     let result = result?;
-///     println!("{}: {}", result.id, result.text().unwrap_or("failed"));
+///     println!("{}: {}", result.id, result.text().as_deref().unwrap_or("failed"));
 /// }
 /// assert_eq!(running.finish().await?.total, 3);
 /// # Ok::<(), motet_core::Error>(())

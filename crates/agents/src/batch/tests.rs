@@ -25,6 +25,8 @@ struct Reply {
     /// Fails so many times before it answers.
     failures: u32,
     kind: Option<ErrorKind>,
+    /// How long to wait, as a failure tells.
+    wait: Option<Duration>,
     /// Answers with these texts in turn instead of repeating the question.
     texts: Vec<String>,
     /// Price of an answer in nano-dollars; unknown where `None`.
@@ -98,7 +100,11 @@ impl Model for TestModel {
         tokio::time::sleep(reply.after).await;
         assert!(!reply.panics, "asked for");
         if let Some(kind) = reply.kind.filter(|_| before < reply.failures as usize) {
-            return Err(Error::new(kind, "the model is out of order"));
+            let error = Error::new(kind, "the model is out of order");
+            return Err(match reply.wait {
+                Some(wait) => error.with_retry(motet_core::Retry::After(wait)),
+                None => error,
+            });
         }
         let text = reply.texts.get(before).cloned().unwrap_or(format!("re: {question}"));
         let mut response =

@@ -30,6 +30,8 @@ pub(super) struct Pending {
     /// A call of some try broke off and may have been billed.
     broke_off: bool,
     failure: Option<Error>,
+    /// When the other side may be asked again.
+    not_before: Option<Instant>,
 }
 
 impl Pending {
@@ -43,6 +45,7 @@ impl Pending {
             spent: Spent::default(),
             broke_off: false,
             failure: None,
+            not_before: None,
         }
     }
 
@@ -84,6 +87,12 @@ pub(super) enum Ended {
 
 /// Tries a request once.
 pub(super) async fn work(shared: Arc<Shared>, mut pending: Pending) -> Ended {
+    if let Some(time) = pending.not_before.take() {
+        tokio::select! {
+            () = tokio::time::sleep_until(time) => {}
+            () = shared.stop.cancelled() => return Ended::Again(Box::new(pending)),
+        }
+    }
     match attempt(&shared, &mut pending).await {
         Ok(Some(result)) => {
             shared.ended(&result);
@@ -129,6 +138,7 @@ async fn attempt(shared: &Shared, pending: &mut Pending) -> Result<Option<BatchR
                 && !shared.stop.is_cancelled();
             let outcome = failed(shared, &error);
             pending.broke_off |= pending.spent.broke_off(&error);
+            pending.not_before = error.retry_after().and_then(|time| Instant::now().checked_add(time));
             pending.failure = Some(error);
             if again {
                 return Ok(None);

@@ -50,6 +50,31 @@ async fn failures_that_may_pass_are_tried_again_after_all_others_and_so_many_tim
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_is_not_tried_again_before_the_time_that_the_other_side_named() {
+    let wait = Duration::from_secs(60);
+    let limited = Reply { failures: 1, wait: Some(wait), ..fails(ErrorKind::RateLimit) };
+    let again = options(|options| options.retry_failed = 1);
+    let model = TestModel::new(after(10), &[("q0", limited)]);
+    let report = collect(&model, Batch::of(questions(3)).options(again.clone())).await;
+    assert_eq!((report.summary.succeeded, report.summary.elapsed.as_secs()), (3, 60));
+    assert_eq!(report.results[0].elapsed, Duration::from_millis(20), "waiting is no work");
+    let model = TestModel::new(
+        after(10),
+        &[("q0", Reply { failures: 1, wait: Some(wait), ..fails(ErrorKind::RateLimit) })],
+    );
+    let context = RunContext::new().with_cancellation(CancellationToken::new());
+    let running = Batch::of(questions(3)).options(again).start(&context, models(&model));
+    let stop = context.cancellation().clone();
+    let stopping = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.cancel();
+    };
+    let (summary, ()) = futures::join!(running.finish(), stopping);
+    let summary = summary.unwrap();
+    assert_eq!((summary.succeeded, summary.failed, summary.elapsed.as_secs()), (2, 1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_that_may_pass_ends_a_batch_only_when_its_tries_are_used_up() {
     let model = TestModel::new(after(10), &[("q0", Reply { failures: 1, ..fails(ErrorKind::Overloaded) })]);
     let strict = |retry_failed| {
