@@ -148,6 +148,23 @@ async fn a_store_shares_answers_between_processes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_too_old_for_one_process_is_asked_anew_and_replaced_for_all() {
+    let (model, store) = (Arc::default(), Arc::new(MemoryStore::new()) as SharedStore);
+    let with = |max_age| {
+        let runtime = runtime(&[ON, STORED, ("cache.max_age", max_age)], &model);
+        runtime.with_store(Arc::clone(&store)).unwrap()
+    };
+    assert_eq!(said(&with("1h"), "a").await, "0");
+    tokio::time::advance(Duration::from_secs(20)).await;
+    assert_eq!(said(&with("1h"), "a").await, "0");
+    assert_eq!(said(&with("10s"), "a").await, "1");
+    assert_eq!(
+        (said(&with("10s"), "a").await, said(&with("1h"), "a").await),
+        ("1".to_owned(), "1".to_owned())
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_long_question_keeps_its_lease() {
     let model = Arc::new(Counting { takes: Duration::from_secs(120), ..Counting::default() });
     let (one, two, _) = pair(&model);

@@ -51,6 +51,11 @@ pub use workflow::WorkflowFile;
 #[doc = include_str!("../../../docs/guide/cache.md")]
 pub struct CacheGuide;
 
+/// The examples of the page about testing, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/testing.md")]
+pub struct TestingGuide;
+
 /// The examples of the README, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]

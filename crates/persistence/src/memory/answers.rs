@@ -53,13 +53,14 @@ impl State {
     }
 
     fn keep(&mut self, answer: NewAnswer, rules: KeepRules) {
+        // Also where it is not kept: nobody asks any more.
+        self.leases.remove(&answer.key);
         let bytes = answer.body.len() as u64;
         let holds = self.answers.get(&answer.key).is_some_and(|kept| kept.view().is_some());
         if bytes > rules.most_bytes || (holds && !rules.replace) {
             return;
         }
         self.remove(&answer.key, &mut Removed::default());
-        self.leases.remove(&answer.key);
         self.newest += 1;
         self.bytes += bytes;
         let kept =

@@ -104,6 +104,8 @@ fn keep(session: &Session<'_>, answers: Vec<NewAnswer>, rules: KeepRules) -> Res
     let (connection, now) = (session.connection, session.now);
     let mut sum = total(connection)?;
     for answer in answers {
+        // Also where it is not kept: nobody asks any more.
+        execute(connection, "DELETE FROM answer_lease WHERE key = ?1", [&answer.key])?;
         let holds = || {
             let mut statement = connection.prepare_cached(HOLDS).or_store()?;
             statement.exists(params![answer.key, now.0]).or_store()
@@ -112,7 +114,6 @@ fn keep(session: &Session<'_>, answers: Vec<NewAnswer>, rules: KeepRules) -> Res
         if bytes > signed(rules.most_bytes) || (!rules.replace && holds()?) {
             continue;
         }
-        execute(connection, "DELETE FROM answer_lease WHERE key = ?1", [&answer.key])?;
         sum += bytes - remove(connection, &answer.key)?;
         let until = now.after(answer.max_age);
         execute(connection, INSERT, params![answer.key, now.0, until.0, bytes, answer.body])?;

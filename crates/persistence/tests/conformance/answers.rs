@@ -71,6 +71,14 @@ pub(crate) async fn an_answer_larger_than_all_that_may_be_kept_is_not_kept(store
     keep(&store, "a", "one", RULES).await;
     keep(&store, "b", &"x".repeat(1_001), RULES).await;
     assert_eq!(found(&store, "a b").await, "one -");
+    let answers = answers(&store);
+    answers.lease("c", "one", HOUR).await.unwrap();
+    answers.keep(vec![new("c", &"x".repeat(1_001), HOUR)], RULES).await.unwrap();
+    assert_eq!(
+        answers.lease("c", "two", HOUR).await.unwrap(),
+        AnswerClaim::Yours,
+        "its lease ends all the same"
+    );
 }
 
 pub(crate) async fn one_of_many_is_given_the_duty_to_ask(store: SharedStore) {

@@ -163,8 +163,9 @@ impl Use<'_> {
     /// Tells whether an answer is kept, and if so, whether in the place of another.
     fn keeps(self) -> Option<Replace> {
         match self.mode {
-            CacheMode::Write | CacheMode::ReadWrite => Some(Replace(false)),
-            CacheMode::Refresh => Some(Replace(true)),
+            CacheMode::Write => Some(Replace(false)),
+            // Who looked and asked nevertheless found nothing, or only what is too old by its own limit.
+            CacheMode::ReadWrite | CacheMode::Refresh => Some(Replace(true)),
             _ => None,
         }
     }

@@ -146,19 +146,16 @@ impl Cache {
     pub(super) async fn find_all(&self, keys: &[Key], context: &RunContext) -> Vec<Option<Kept>> {
         let mut found: Vec<Option<Kept>> = keys.iter().map(|key| self.memory().find(key)).collect();
         let Some(store) = &self.store else { return found };
-        let missing: Vec<(usize, Key)> = keys.iter().copied().enumerate().collect();
-        let missing: Vec<(usize, Key)> =
-            missing.into_iter().filter(|(place, _)| found.get(*place).is_none_or(Option::is_none)).collect();
+        let missing: Vec<(&Key, &mut Option<Kept>)> =
+            keys.iter().zip(&mut found).filter(|(_, kept)| kept.is_none()).collect();
         if missing.is_empty() {
             return found;
         }
-        let names: Vec<String> = missing.iter().map(|(_, key)| key.to_string()).collect();
+        let names: Vec<String> = missing.iter().map(|(key, _)| key.to_string()).collect();
         match store.find(&names).await {
             Ok(answers) => {
-                for ((place, key), answer) in missing.into_iter().zip(answers) {
-                    if let (Some(place), Some(answer)) = (found.get_mut(place), answer) {
-                        *place = self.take(key, &answer);
-                    }
+                for ((key, place), answer) in missing.into_iter().zip(answers) {
+                    *place = answer.and_then(|answer| self.take(*key, &answer));
                 }
             }
             Err(error) => self.warn(&error, context),
