@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::usage::{Cost, Usage};
 
-/// Name of the metadata that tells where a cost comes from: `reported` by the provider, or computed from the `listed`
-/// price.
+/// Name of the metadata that tells where a cost comes from: `reported` by the provider; without it, the cost is computed
+/// from the listed price.
 pub const COST_SOURCE: &str = "cost_source";
 
 /// Name of the metadata with the cost by the listed price, in nano-dollars, where the provider reported another one.

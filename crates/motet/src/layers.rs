@@ -16,8 +16,8 @@ use motet_core::ModelId;
 use motet_core::error::Result;
 use motet_core::settings::Loaded;
 use motet_providers::layers::breaker::CircuitSnapshot;
-use motet_providers::layers::retry::RetryJudge;
 use motet_providers::layers::key_pool::KeySnapshot;
+use motet_providers::layers::retry::RetryJudge;
 use motet_providers::layers::trace::TraceLayer;
 use motet_providers::layers::{Bottom, Chain, Layer, Place, Stack};
 

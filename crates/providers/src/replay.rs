@@ -146,13 +146,19 @@ pub fn read(path: &Path) -> Result<Cassette> {
 }
 
 /// Gives the recorded answer as it is given again: nothing is paid, and who gave it first is told.
-fn replayed(recorded: &RecordedStep, result: &Value, as_recorded: bool) -> Result<ChatResponse> {
+fn replayed(
+    recorded: &RecordedStep,
+    result: &Value,
+    asked: &ModelId,
+    as_recorded: bool,
+) -> Result<ChatResponse> {
     let mut response: ChatResponse = serde_json::from_value(result.clone()).map_err(|error| {
         Error::new(ErrorKind::Store, format!("the answer of step `{}` cannot be read", recorded.step))
             .with_source(error)
     })?;
     if !as_recorded {
         response.cost = Some(Cost::ZERO);
+        response.model = asked.clone();
         response.metadata.insert(RECORDED_MODEL.to_owned(), Value::String(recorded.label.clone()));
     }
     Ok(response)
@@ -172,7 +178,10 @@ impl Model for ReplayModel {
             odd.into_iter().map(|message| StreamEvent::Warning { message }).collect();
         match &recorded.outcome {
             Some(StepOutcome::Finished(result)) => {
-                events.extend(deliver(&replayed(recorded, result, self.as_recorded)?, delivery));
+                events.extend(deliver(
+                    &replayed(recorded, result, &request.model, self.as_recorded)?,
+                    delivery,
+                ));
                 Ok(ready_stream(events))
             }
             Some(StepOutcome::Failed(report)) => Err(Error::from((**report).clone())),

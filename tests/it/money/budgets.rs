@@ -178,7 +178,11 @@ async fn a_model_of_unknown_price_is_refused_or_warned_of_and_never_free() {
 
 #[tokio::test]
 async fn a_fallback_that_is_dearer_is_reserved_for() {
-    let options = [("budget.run_cost", "0.002"), ("fallback.models", "openai:gpt-4o")];
+    let options = [
+        ("budget.run_cost", "0.002"),
+        ("fallback.models", "openai:gpt-4o"),
+        ("providers.openai.api_key", "sk-0123456789abcdef"),
+    ];
     let runtime = with_model(runtime(&options));
     let error = ask(&runtime, &RunContext::new()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::BudgetExceeded);

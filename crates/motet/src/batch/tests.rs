@@ -69,7 +69,9 @@ impl Model for TestModel {
 }
 
 fn runtime(store: &SharedStore) -> (Runtime, Arc<TestModel>) {
-    let runtime = Runtime::with_defaults().unwrap().with_store(Arc::clone(store)).unwrap();
+    let once = ("retry.max_attempts".to_owned(), "1".to_owned(), "test".to_owned());
+    let loaded = Settings::load(&Sources { overrides: vec![once], ..Sources::default() }).unwrap();
+    let runtime = Runtime::new(loaded, ".".into()).unwrap().with_store(Arc::clone(store)).unwrap();
     let model = Arc::new(TestModel::default());
     runtime.add_model("test:model".parse().unwrap(), Arc::clone(&model) as Arc<dyn Model>);
     (runtime, model)

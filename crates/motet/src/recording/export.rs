@@ -169,7 +169,8 @@ impl Pieces {
             }
             _ => self.models.remove(&place).then_some(StepKind::Model),
         };
-        let record = Record::V1(RecordV1 { step, at, attribution: None, entry }).with_attribution(&attribution);
+        let record =
+            Record::V1(RecordV1 { step, at, attribution: None, entry }).with_attribution(&attribution);
         sink.line(Line::Record(Box::new(Sequenced { seq, task, record })), kind)
     }
 

@@ -62,15 +62,10 @@ impl Bill {
 
 /// Tells where a cost comes from, and the listed one where the reported one is another.
 pub(super) fn settle(reported: Option<Cost>, listed: Option<Cost>, mut tell: impl FnMut(&str, Value)) {
-    match (reported, listed) {
-        (Some(cost), listed) => {
-            tell(COST_SOURCE, Value::from("reported"));
-            if let Some(listed) = listed.filter(|listed| *listed != cost) {
-                tell(LISTED_COST, Value::from(listed.nanos()));
-            }
-        }
-        (None, Some(_)) => tell(COST_SOURCE, Value::from("listed")),
-        (None, None) => {}
+    let Some(cost) = reported else { return };
+    tell(COST_SOURCE, Value::from("reported"));
+    if let Some(listed) = listed.filter(|listed| *listed != cost) {
+        tell(LISTED_COST, Value::from(listed.nanos()));
     }
 }
 
@@ -104,7 +99,7 @@ mod tests {
         let cost = |nanos| StreamEvent::Cost { cost: Some(Cost::from_nanos(nanos)) };
         let fact = |name: &str, value| StreamEvent::Metadata { name: name.to_owned(), value };
         for (events, price, told) in [
-            (vec![usage.clone()], Some(&price), &["cost_source \"listed\"", "cost 20000"][..]),
+            (vec![usage.clone()], Some(&price), &["cost 20000"][..]),
             (vec![usage.clone(), cost(20_000)], Some(&price), &["cost_source \"reported\""]),
             (vec![usage.clone(), cost(7)], Some(&price), &["cost_source \"reported\"", "listed_cost 20000"]),
             (vec![cost(7)], None, &["cost_source \"reported\""]),
@@ -113,7 +108,7 @@ mod tests {
             (
                 vec![usage.clone(), fact("serviceTier", json!({"type": "flex"}))],
                 Some(&price),
-                &["cost_source \"listed\"", "cost 10000"],
+                &["cost 10000"],
             ),
             (vec![fact("service_tier", json!("priority")), usage.clone()], Some(&price), &[]),
             (
@@ -124,7 +119,7 @@ mod tests {
             (
                 vec![usage, fact("billed_tokens", json!({"input": 3, "output": 0}))],
                 Some(&price),
-                &["cost_source \"listed\"", "cost 3000"],
+                &["cost 3000"],
             ),
         ] {
             assert_eq!(closed(&events, price), told, "{events:?}");

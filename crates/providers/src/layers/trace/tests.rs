@@ -1,3 +1,5 @@
+//! Spans as a listener sees them: what they tell of a request, and what they never tell.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
