@@ -12,6 +12,7 @@ mod live;
 mod operations;
 mod reading;
 mod signing;
+mod transport;
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ use motet_core::usage::Price;
 use motet_core::{
     ChatRequest, Delivery, Error, ErrorKind, EventStream, Model, ModelId, Result, RunContext, StreamEvent,
 };
-use reqwest::header::HeaderMap;
+use http::HeaderMap;
 
 pub use clients::Clients;
 pub use dry_run::DryRun;
@@ -176,10 +177,10 @@ impl HttpModel {
         };
         if delivery == Delivery::Streamed {
             let decoding = live::Decoding::new(self.connection.dialect, &self.origin, restoring, self.price);
-            let body = response.bytes_stream().map(|piece| piece.map_err(failure::of_body));
+            let body = response.into_body().map(|piece| piece.map_err(failure::of_body));
             return Ok(live::events(body, decoding, clock, events, answered));
         }
-        let body = clock.body(response, BODY_LIMIT).await;
+        let body = clock.body(response.into_body(), BODY_LIMIT).await;
         let decoded = body.and_then(|body| self.decode(&body)).map_err(|error| answered.complete(error))?;
         let known = events.len();
         events.extend(decoded);

@@ -6,12 +6,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 use motet_core::{Error, ErrorKind, Result, RunContext};
-use reqwest::Response;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::failure;
+use super::transport::Body;
 use crate::provider::Timeouts;
 
 /// What is waited for.
@@ -72,10 +73,11 @@ impl Clock {
     ///
     /// # Errors
     /// `Truncated` when it breaks off, `InvalidOutput` when it is too large, `Timeout`, or `Cancelled`.
-    pub(super) async fn body(&self, mut response: Response, limit: usize) -> Result<Bytes> {
+    pub(super) async fn body(&self, mut body: Body, limit: usize) -> Result<Bytes> {
         let mut first = Bytes::new();
         let mut whole = BytesMut::new();
-        while let Some(piece) = self.within(Phase::Idle, response.chunk()).await?.map_err(failure::of_body)? {
+        while let Some(piece) = self.within(Phase::Idle, body.next()).await? {
+            let piece = piece.map_err(failure::of_body)?;
             if first.len() + whole.len() + piece.len() > limit {
                 return Err(Error::new(
                     ErrorKind::InvalidOutput,
