@@ -5,6 +5,7 @@
 pub mod accumulate;
 pub mod attempts;
 pub mod budget;
+mod canonical;
 pub mod context;
 pub mod embedding;
 pub mod error;
