@@ -17,7 +17,6 @@ mod transport;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::StreamExt as _;
 use motet_core::event::ready_stream;
 use motet_core::usage::Price;
 use motet_core::{
@@ -177,8 +176,7 @@ impl HttpModel {
         };
         if delivery == Delivery::Streamed {
             let decoding = live::Decoding::new(self.connection.dialect, &self.origin, restoring, self.price);
-            let body = response.into_body().map(|piece| piece.map_err(failure::of_body));
-            return Ok(live::events(body, decoding, clock, events, answered));
+            return Ok(live::events(response.into_body(), decoding, clock, events, answered));
         }
         let body = clock.body(response.into_body(), BODY_LIMIT).await;
         let decoded = body.and_then(|body| self.decode(&body)).map_err(|error| answered.complete(error))?;

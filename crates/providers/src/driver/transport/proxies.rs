@@ -20,11 +20,13 @@ impl Proxies {
 
     /// Takes one for every request; `None` when its address is malformed or its scheme is not known.
     pub(in crate::driver) fn of_address(address: &str) -> Option<Self> {
-        let scheme = address.split_once("://").map_or("http", |(scheme, _)| scheme);
-        let known = ["http", "https", "socks5", "socks5h"].iter().any(|one| scheme.eq_ignore_ascii_case(one));
+        let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
+        let scheme = scheme.to_ascii_lowercase();
+        let known = ["http", "https", "socks5", "socks5h"].contains(&&*scheme);
+        let address = format!("{scheme}://{rest}");
         let uri: Uri = address.trim_end_matches('/').parse().ok().filter(|_| known)?;
         uri.host().filter(|host| !host.is_empty())?;
-        let matcher = Matcher::builder().all(address.to_owned()).build();
+        let matcher = Matcher::builder().all(address).build();
         matcher.intercept(&Uri::from_static("http://example"))?;
         Some(Proxies::Matching(Box::new(matcher)))
     }

@@ -129,7 +129,8 @@ async fn a_request_is_sent_anew_only_if_nothing_of_it_went_out() {
         let model =
             HttpModel::new(rows::find("custom").unwrap(), id.clone(), &config, &Clients::default()).unwrap();
         let request = ChatRequest::new(id, vec![Message::user("Hi")]);
-        let call = || motet_core::model::chat(&model, &RunContext::new(), &request);
+        let context = RunContext::new();
+        let call = || motet_core::model::chat(&model, &context, &request);
         call().await.unwrap();
         assert_eq!(call().await.is_ok(), answers, "the second request is answered by a second connection");
         assert_eq!((first.requests().len(), first.connections()), (2, 2), "what a server read is never sent again");
