@@ -16,7 +16,7 @@ use motet_core::{
     StreamEvent,
 };
 
-use crate::feed::{Feed, Narrated, tell};
+use crate::feed::{Feed, Narrated, tell_of};
 use crate::guard::until_stopped;
 
 /// Calls a model as the named step of the run and waits for the whole answer; a recorded answer is given back.
@@ -100,20 +100,20 @@ impl Call<'_> {
             label: &label,
         };
         let begun = self.context.begin_asking(step, self.request).await?;
-        self.tell(&StreamEvent::ModelCallStarted {
+        self.tell_of(|| StreamEvent::ModelCallStarted {
             step: self.context.key(self.step),
             model: self.request.model.clone(),
         });
         match begun {
             Begun::Recorded(value) => {
                 let response: ChatResponse = serde_json::from_value(value).map_err(unreadable)?;
-                unfold(&response).iter().for_each(|event| self.tell(event));
+                unfold(&response).into_iter().for_each(|event| self.tell_of(|| event));
                 self.tell_end(&response, true);
                 Ok(response)
             }
             Begun::Fresh(pending) => match self.receive(progress).await {
                 Ok(response) => {
-                    pending.finish(&response).await?;
+                    pending.answered(&response).await?;
                     self.tell_end(&response, false);
                     Ok(response)
                 }
@@ -132,13 +132,20 @@ impl Call<'_> {
         let mut finished = false;
         while let Some(event) = events.next().await {
             let event = event?;
-            self.tell(&event);
+            self.context.emit(&event);
             match event {
                 StreamEvent::Finished { .. } => finished = true,
                 StreamEvent::OutputDiscarded { .. } => finished = false,
                 _ => {}
             }
-            arrived.push(event)?;
+            match self.feed {
+                None => arrived.push(event)?,
+                Some(feed) => {
+                    let fits = arrived.note(&event);
+                    feed.push(event);
+                    fits?;
+                }
+            }
         }
         if !finished {
             // What arrived stays for the caller; the clone is asked for the error only.
@@ -150,12 +157,12 @@ impl Call<'_> {
         }
     }
 
-    fn tell(&self, event: &StreamEvent) {
-        tell(self.context, self.feed, event);
+    fn tell_of(&self, make: impl FnOnce() -> StreamEvent) {
+        tell_of(self.context, self.feed, make);
     }
 
     fn tell_end(&self, response: &ChatResponse, replayed: bool) {
-        self.tell(&StreamEvent::ModelCallEnded {
+        self.tell_of(|| StreamEvent::ModelCallEnded {
             step: self.context.key(self.step),
             model: response.model.clone(),
             usage: response.usage,

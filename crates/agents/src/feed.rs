@@ -16,12 +16,14 @@ use motet_core::{RunContext, StreamEvent};
 pub(crate) struct Feed(Arc<Mutex<VecDeque<StreamEvent>>>);
 
 impl Feed {
-    fn push(&self, event: StreamEvent) {
+    /// Adds an event.
+    pub(crate) fn push(&self, event: StreamEvent) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(event);
     }
 
-    fn pop(&self) -> Option<StreamEvent> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    /// Exchanges all events told so far for an empty queue.
+    fn swap(&self, empty: &mut VecDeque<StreamEvent>) {
+        std::mem::swap(empty, &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 
@@ -33,9 +35,23 @@ pub(crate) fn tell(context: &RunContext, feed: Option<&Feed>, event: &StreamEven
     }
 }
 
+/// Tells the listeners of an event that is only made if there are any.
+pub(crate) fn tell_of(context: &RunContext, feed: Option<&Feed>, make: impl FnOnce() -> StreamEvent) {
+    if feed.is_none() && !context.is_listened_to() {
+        return;
+    }
+    let event = make();
+    context.emit(&event);
+    if let Some(feed) = feed {
+        feed.push(event);
+    }
+}
+
 /// Work, the events it told, and its result.
 pub(crate) struct Narrated<T> {
     feed: Feed,
+    /// Events that were told and not handed out yet; taken all at once, so that each costs no lock.
+    told: VecDeque<StreamEvent>,
     work: Work<T>,
 }
 
@@ -50,12 +66,12 @@ impl<T> Narrated<T> {
         W: Future<Output = T> + Send + 'static,
     {
         let feed = Feed::default();
-        Self { work: Work::Running(Box::pin(work(feed.clone()))), feed }
+        Self { work: Work::Running(Box::pin(work(feed.clone()))), told: VecDeque::new(), feed }
     }
 
     /// Gives the next event, or the result once the work is done and its events are taken.
     pub(crate) fn poll_event(&mut self, context: &mut Context<'_>) -> Poll<Result<StreamEvent, &mut T>> {
-        if let Some(event) = self.feed.pop() {
+        if let Some(event) = self.told.pop_front() {
             return Poll::Ready(Ok(event));
         }
         if let Work::Running(work) = &mut self.work
@@ -63,7 +79,8 @@ impl<T> Narrated<T> {
         {
             self.work = Work::Done(result);
         }
-        match (self.feed.pop(), &mut self.work) {
+        self.feed.swap(&mut self.told);
+        match (self.told.pop_front(), &mut self.work) {
             (Some(event), _) => Poll::Ready(Ok(event)),
             (None, Work::Done(result)) => Poll::Ready(Err(result)),
             (None, Work::Running(_)) => Poll::Pending,

@@ -2,7 +2,7 @@
 //!
 //! Knows no wire and does no waiting; streaming and blocking calls both end here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map};
 
 use futures::StreamExt as _;
 use serde_json::{Map, Value};
@@ -57,9 +57,11 @@ impl Accumulator {
                 self.served_model = served_model.or(self.served_model.take());
             }
             StreamEvent::AnsweredBy { model } => self.model = model,
-            StreamEvent::TextDelta { part, text } => match self.part(part, || Part::text("")) {
-                Part::Text { text: whole, .. } => whole.push_str(&text),
-                other => return Err(misplaced("text", part, other)),
+            StreamEvent::TextDelta { part, text } => match self.parts.entry(part) {
+                btree_map::Entry::Vacant(place) => {
+                    place.insert(Part::text(text));
+                }
+                btree_map::Entry::Occupied(place) => append(part, place.into_mut(), &text)?,
             },
             StreamEvent::ReasoningDelta { part, text } => {
                 match self.part(part, || Part::Reasoning(Reasoning::default())) {
@@ -100,6 +102,22 @@ impl Accumulator {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Takes one event that somebody else keeps, as [`push`](Self::push) does.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn note(&mut self, event: &StreamEvent) -> Result<()> {
+        match event {
+            // Almost every event is one of these, and its text is copied to where it belongs in any case.
+            StreamEvent::TextDelta { part, text } => match self.parts.get_mut(part) {
+                Some(there) => append(*part, there, text),
+                None => self.push(event.clone()),
+            },
+            StreamEvent::Limits { .. } | StreamEvent::Warning { .. } => Ok(()),
+            other => self.push(other.clone()),
+        }
     }
 
     /// Gives the tokens counted so far.
@@ -178,6 +196,17 @@ fn message_of(model: &ModelId, parts: impl Iterator<Item = Part>) -> Message {
         part => part,
     });
     Message { role: Role::Assistant, parts: labelled.collect() }
+}
+
+/// Adds visible text to what stands at its place.
+fn append(place: u32, there: &mut Part, text: &str) -> Result<()> {
+    match there {
+        Part::Text { text: whole, .. } => {
+            whole.push_str(text);
+            Ok(())
+        }
+        other => Err(misplaced("text", place, other)),
+    }
 }
 
 fn misplaced(what: &str, place: u32, there: &Part) -> Error {

@@ -25,7 +25,8 @@ use crate::settings::CacheMode;
 /// Handed as the first parameter to everything that runs; cheap to clone.
 #[derive(Clone)]
 pub struct RunContext {
-    step: Arc<str>,
+    /// Name of the step; `None` at the root of a run.
+    step: Option<Arc<str>>,
     shared: Arc<Shared>,
 }
 
@@ -90,7 +91,7 @@ impl RunContext {
             cache: None,
             attribution: Attribution::default(),
         };
-        Self { step: "".into(), shared: Arc::new(shared) }
+        Self { step: None, shared: Arc::new(shared) }
     }
 
     fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
@@ -180,7 +181,7 @@ impl RunContext {
     #[must_use]
     pub fn in_run(self, run_id: RunId, log: Arc<dyn RunLog>) -> Self {
         let mut context = self.with(|shared| (shared.run_id, shared.log) = (run_id, log));
-        context.step = "".into();
+        context.step = None;
         context
     }
 
@@ -193,7 +194,11 @@ impl RunContext {
     /// Gives the context of a part of this work; its steps are named below `name`.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        Self { step: self.key(name).into(), shared: Arc::clone(&self.shared) }
+        let step = match &self.step {
+            None => Some(name.into()).filter(|name: &Arc<str>| !name.is_empty()),
+            Some(_) => Some(self.key(name).into()),
+        };
+        Self { step, shared: Arc::clone(&self.shared) }
     }
 
     /// Gives the run's id.
@@ -211,7 +216,7 @@ impl RunContext {
     /// Gives the step this context stands at; empty at the root of a run.
     #[must_use]
     pub fn step_name(&self) -> &str {
-        &self.step
+        self.step.as_deref().unwrap_or_default()
     }
 
     /// Gives the token that tells of cancellation.
@@ -273,6 +278,12 @@ impl RunContext {
     #[must_use]
     pub fn attribution(&self) -> &Attribution {
         &self.shared.attribution
+    }
+
+    /// Tells whether anybody listens, so that events need not be made for nobody.
+    #[must_use]
+    pub fn is_listened_to(&self) -> bool {
+        self.shared.events.is_some()
     }
 
     /// Tells the listener of an event.
@@ -382,7 +393,10 @@ impl RunContext {
     /// Gives the full name of a step below this one.
     #[must_use]
     pub fn key(&self, name: &str) -> String {
-        if self.step.is_empty() { name.to_owned() } else { format!("{}/{name}", self.step) }
+        match &self.step {
+            None => name.to_owned(),
+            Some(step) => [step, "/", name].concat(),
+        }
     }
 }
 
@@ -400,7 +414,7 @@ impl fmt::Debug for RunContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RunContext")
             .field("run_id", &self.shared.run_id)
-            .field("step", &self.step)
+            .field("step", &self.step_name())
             .field("deadline", &self.shared.deadline)
             .finish_non_exhaustive()
     }

@@ -6,6 +6,7 @@ pub mod accumulate;
 pub mod answers;
 pub mod attempts;
 pub mod budget;
+mod canonical;
 pub mod cassette;
 pub mod context;
 pub mod embedding;

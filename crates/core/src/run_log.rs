@@ -4,10 +4,11 @@
 
 mod costs;
 mod kept;
+mod memory;
 mod stored;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -15,12 +16,14 @@ use serde_json::Value;
 
 pub use costs::{Costs, Paid, Total};
 pub use kept::{KeptRequest, Piece, Shelf, fingerprint};
+pub use memory::MemoryLog;
 pub use stored::StoredLog;
 
 use crate::context::{Attribution, RunContext};
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::Millis;
 use crate::request::ChatRequest;
+use crate::response::ChatResponse;
 use crate::tool::Effect;
 
 /// One stored entry; every version that was ever written can be read.
@@ -199,6 +202,14 @@ pub trait RunLog: Send + Sync {
     /// `Conflict` when somebody else writes this log by now; `Store` when it cannot be written.
     async fn append(&self, records: Vec<Record>) -> Result<()>;
 
+    /// Adds the answer of a model call; a log that dies with the process need not write it out before somebody asks.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append), and `Internal` when the answer cannot be written as JSON.
+    async fn answered(&self, step: String, response: &ChatResponse) -> Result<()> {
+        self.append(vec![Record::new(step, finished(response)?)]).await
+    }
+
     /// Gives every entry so far, oldest first.
     fn records(&self) -> Vec<Record>;
 }
@@ -220,40 +231,64 @@ pub struct StepState {
 #[derive(Debug, Clone, Default)]
 pub struct Entries {
     records: Vec<Record>,
-    steps: HashMap<String, StepState>,
+    steps: HashMap<String, Place>,
+}
+
+/// Where the entries of a step stand that say how it is.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    started: usize,
+    finished: Option<usize>,
+    failed: bool,
 }
 
 impl Entries {
     /// Adds an entry.
     pub fn push(&mut self, record: Record) {
+        let at = self.records.len();
         match record.entry() {
-            Entry::Started { request_hash, effect, .. } => {
-                let state = StepState {
-                    request_hash: request_hash.clone(),
-                    effect: *effect,
-                    result: None,
-                    failed: false,
-                };
-                self.steps.insert(record.step().to_owned(), state);
+            Entry::Started { .. } => {
+                let place = Place { started: at, finished: None, failed: false };
+                self.steps.insert(record.step().to_owned(), place);
             }
-            Entry::Finished { result } => {
-                if let Some(state) = self.steps.get_mut(record.step()) {
-                    state.result = Some(result.clone());
+            Entry::Finished { .. } => {
+                if let Some(place) = self.steps.get_mut(record.step()) {
+                    place.finished = Some(at);
                 }
             }
             Entry::Failed { .. } => {
-                if let Some(state) = self.steps.get_mut(record.step()) {
-                    state.failed = true;
+                if let Some(place) = self.steps.get_mut(record.step()) {
+                    place.failed = true;
                 }
             }
         }
         self.records.push(record);
     }
 
+    /// Tells whether a step was ever begun.
+    fn knows(&self, step: &str) -> bool {
+        self.steps.contains_key(step)
+    }
+
+    /// Sets the result of an entry that was added before its result was there.
+    fn fill(&mut self, place: usize, value: Value) {
+        if let Some(Record::V1(RecordV1 { entry: Entry::Finished { result }, .. })) = self.records.get_mut(place) {
+            *result = value;
+        }
+    }
+
     /// Gives what is known of a step.
     #[must_use]
     pub fn lookup(&self, step: &str) -> Option<StepState> {
-        self.steps.get(step).cloned()
+        let place = self.steps.get(step)?;
+        let Entry::Started { request_hash, effect, .. } = self.records.get(place.started)?.entry() else {
+            return None;
+        };
+        let result = place.finished.and_then(|at| match self.records.get(at)?.entry() {
+            Entry::Finished { result } => Some(result.clone()),
+            _ => None,
+        });
+        Some(StepState { request_hash: request_hash.clone(), effect: *effect, result, failed: place.failed })
     }
 
     /// Gives all entries, oldest first.
@@ -268,33 +303,6 @@ impl FromIterator<Record> for Entries {
         let mut entries = Entries::default();
         records.into_iter().for_each(|record| entries.push(record));
         entries
-    }
-}
-
-/// A log that lives as long as the process.
-#[derive(Debug, Default)]
-pub struct MemoryLog(Mutex<Entries>);
-
-impl FromIterator<Record> for MemoryLog {
-    fn from_iter<I: IntoIterator<Item = Record>>(records: I) -> Self {
-        Self(Mutex::new(records.into_iter().collect()))
-    }
-}
-
-#[async_trait]
-impl RunLog for MemoryLog {
-    fn lookup(&self, step: &str) -> Option<StepState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).lookup(step)
-    }
-
-    async fn append(&self, records: Vec<Record>) -> Result<()> {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        records.into_iter().for_each(|record| entries.push(record));
-        Ok(())
-    }
-
-    fn records(&self) -> Vec<Record> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).records().to_vec()
     }
 }
 
@@ -325,10 +333,15 @@ impl Pending {
     /// # Errors
     /// `Store` and `Conflict` as [`RunLog::append`]; `Internal` when the result cannot be written as JSON.
     pub async fn finish(self, result: &impl Serialize) -> Result<()> {
-        let result = serde_json::to_value(result).map_err(|error| {
-            Error::new(ErrorKind::Internal, "a result cannot be recorded").with_source(error)
-        })?;
-        self.log.append(vec![Record::new(self.step, Entry::Finished { result })]).await
+        self.log.append(vec![Record::new(self.step, finished(result)?)]).await
+    }
+
+    /// Records the answer of a model, as [`finish`](Self::finish) does, but leaves to the log when it is written out.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub async fn answered(self, response: &ChatResponse) -> Result<()> {
+        self.log.answered(self.step, response).await
     }
 
     /// Records the failure.
@@ -338,6 +351,13 @@ impl Pending {
     pub async fn fail(self, error: &Error) -> Result<()> {
         self.log.append(vec![Record::new(self.step, Entry::Failed { error: error.report() })]).await
     }
+}
+
+fn finished(result: &impl Serialize) -> Result<Entry> {
+    let result = serde_json::to_value(result).map_err(|error| {
+        Error::new(ErrorKind::Internal, "a result cannot be recorded").with_source(error)
+    })?;
+    Ok(Entry::Finished { result })
 }
 
 pub(crate) async fn begin(

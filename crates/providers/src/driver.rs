@@ -13,17 +13,17 @@ mod live;
 mod operations;
 mod reading;
 mod signing;
+mod transport;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::StreamExt as _;
 use motet_core::event::ready_stream;
 use motet_core::usage::Price;
 use motet_core::{
     ChatRequest, Delivery, Error, ErrorKind, EventStream, Model, ModelId, Result, RunContext, StreamEvent,
 };
-use reqwest::header::HeaderMap;
+use http::HeaderMap;
 
 pub use clients::Clients;
 pub use dry_run::DryRun;
@@ -178,10 +178,9 @@ impl HttpModel {
         if delivery == Delivery::Streamed {
             let decoding =
                 live::Decoding::new(self.connection.dialect, &self.origin, restoring, self.price.clone());
-            let body = response.bytes_stream().map(|piece| piece.map_err(failure::of_body));
-            return Ok(live::events(body, decoding, clock, events, answered));
+            return Ok(live::events(response.into_body(), decoding, clock, events, answered));
         }
-        let body = clock.body(response, BODY_LIMIT).await;
+        let body = clock.body(response.into_body(), BODY_LIMIT).await;
         let decoded = body.and_then(|body| self.decode(&body)).map_err(|error| answered.complete(error))?;
         let known = events.len();
         events.extend(decoded);

@@ -69,9 +69,10 @@ enum Number {
 }
 
 /// One allowance while its numbers are gathered.
-struct Gathered {
-    /// The header's name without the word for the number, so that the numbers of one allowance find each other.
-    name: String,
+struct Gathered<'a> {
+    /// What stands in the header's name before and after the word for the number, so that the numbers of one allowance
+    /// find each other.
+    name: (&'a str, &'a str),
     subject: Subject,
     allowance: Allowance,
 }
@@ -90,7 +91,7 @@ pub fn read<'a>(
     let mut told = told.filter_map(|(name, value)| Some((name, std::str::from_utf8(value).ok()?.trim())));
     let Some(first) = told.next() else { return RateLimits::default() };
     let now = now();
-    let mut gathered: Vec<Gathered> = Vec::new();
+    let mut gathered: Vec<Gathered<'_>> = Vec::with_capacity(4);
     for (name, value) in std::iter::once(first).chain(told) {
         if structured::is_list(name) {
             structured::gather(&mut gathered, name, value);
@@ -115,7 +116,7 @@ fn family(name: &str) -> Option<(&str, Subject)> {
     FAMILIES.iter().find_map(|(prefix, subject)| Some((name.strip_prefix(prefix)?, *subject)))
 }
 
-fn gather(gathered: &mut Vec<Gathered>, name: &str, value: &str, now: SystemTime) {
+fn gather<'a>(gathered: &mut Vec<Gathered<'a>>, name: &'a str, value: &str, now: SystemTime) {
     let Some((subject, number)) = family(name).and_then(|(rest, default)| meaning(rest, default)) else {
         return;
     };
@@ -128,9 +129,8 @@ fn gather(gathered: &mut Vec<Gathered>, name: &str, value: &str, now: SystemTime
     };
     let place = name.rfind(word).unwrap_or(name.len());
     let (before, after) = (name.get(..place).unwrap_or(name), name.get(place + word.len()..).unwrap_or(""));
-    let shared = format!("{}{}", before.trim_end_matches('-'), after);
     let window = window(name);
-    let allowance = entry(gathered, shared, subject);
+    let allowance = entry(gathered, (before.trim_end_matches('-'), after), subject);
     allowance.window = allowance.window.or(window);
     match number {
         Number::Limit => {
@@ -186,13 +186,22 @@ fn meaning(rest: &str, default: Subject) -> Option<(Subject, Number)> {
     number.filter(|_| !of_plan || subject == Subject::Plan).map(|number| (subject, number))
 }
 
-fn entry(gathered: &mut Vec<Gathered>, name: String, subject: Subject) -> &mut Allowance {
-    let known = gathered.iter().position(|one| one.name == name).unwrap_or_else(|| {
+fn entry<'a, 'b>(
+    gathered: &'b mut Vec<Gathered<'a>>,
+    name: (&'a str, &'a str),
+    subject: Subject,
+) -> &'b mut Allowance {
+    let known = gathered.iter().position(|one| is_same(one.name, name)).unwrap_or_else(|| {
         gathered.push(Gathered { name, subject, allowance: Allowance::default() });
         gathered.len() - 1
     });
     #[expect(clippy::indexing_slicing, reason = "the place was found or made on the line above")]
     &mut gathered[known].allowance
+}
+
+/// Compares two names that lie in two pieces each.
+fn is_same(one: (&str, &str), other: (&str, &str)) -> bool {
+    one == other || one.0.bytes().chain(one.1.bytes()).eq(other.0.bytes().chain(other.1.bytes()))
 }
 
 /// Reads a whole number; of a list such as `100, 100;w=60`, the first.
@@ -215,7 +224,7 @@ fn whole(number: f64) -> Option<u64> {
     (number >= 0.0).then_some(number.round() as u64)
 }
 
-fn merged(gathered: Vec<Gathered>) -> RateLimits {
+fn merged(gathered: Vec<Gathered<'_>>) -> RateLimits {
     let mut limits = RateLimits::default();
     for Gathered { subject, allowance, .. } in gathered {
         if (allowance.limit, allowance.remaining, allowance.reset) == (None, None, None) {

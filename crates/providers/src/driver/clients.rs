@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use motet_core::{Error, ErrorKind, Result};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Url};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::Uri;
 use rustls::{ClientConfig, RootCertStore};
+use url::Url;
 
 use crate::dialect::{Dialect, KeyHeader};
+use super::transport::{Proxies, Transport};
 use crate::provider::{AWS_CREDENTIAL_NAMES, Auth, ProviderConfig, ProviderRow, Proxy};
 
 /// Names of headers that hold secrets, beside the key's own.
@@ -21,7 +23,7 @@ const SECRET_NAMES: [&str; 5] = ["auth", "cookie", "key", "secret", "token"];
 /// HTTP clients by how they connect; each keeps its connections open for the next call.
 #[derive(Default)]
 pub struct Clients {
-    known: Mutex<HashMap<Connecting, Client>>,
+    known: Mutex<HashMap<Connecting, Transport>>,
 }
 
 impl fmt::Debug for Clients {
@@ -42,7 +44,7 @@ struct Connecting {
 
 impl Clients {
     /// Gives the client for an address.
-    pub(super) fn client(&self, base: &Url, config: &ProviderConfig) -> Result<Client> {
+    pub(super) fn client(&self, base: &Url, config: &ProviderConfig) -> Result<Transport> {
         let proxy = match &config.proxy {
             Proxy::System => None,
             Proxy::Off => Some(String::new()),
@@ -67,30 +69,17 @@ fn no_system_proxy() -> bool {
     names.iter().all(|name| std::env::var_os(name).is_none())
 }
 
-fn build(connecting: &Connecting) -> Result<Client> {
-    let mut builder = Client::builder()
-        .tls_backend_preconfigured(tls(connecting.secure)?)
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .pool_idle_timeout(Duration::from_secs(90))
-        .tcp_keepalive(Duration::from_secs(60))
-        .user_agent(concat!("motet/", env!("CARGO_PKG_VERSION")));
-    if let Some(timeout) = connecting.timeout {
-        builder = builder.connect_timeout(timeout);
-    }
-    builder = match connecting.proxy.as_deref() {
-        None => builder,
-        Some("") => builder.no_proxy(),
-        Some(address) => builder.proxy(reqwest::Proxy::all(address).map_err(|_| {
-            Error::new(ErrorKind::Configuration, "the proxy's address is malformed")
-                .with_hint("write it as `http://host:port` or `http://user:password@host:port`")
-        })?),
+fn build(connecting: &Connecting) -> Result<Transport> {
+    let malformed = || {
+        Error::new(ErrorKind::Configuration, "the proxy's address is malformed")
+            .with_hint("write it as `http://host:port` or `http://user:password@host:port`")
     };
-    builder.build().map_err(|error| {
-        Error::new(ErrorKind::Configuration, "the HTTP client cannot be made")
-            .with_source(error.without_url())
-    })
+    let proxies = match connecting.proxy.as_deref() {
+        None => Proxies::of_system(),
+        Some("") => Proxies::Off,
+        Some(address) => Proxies::of_address(address).ok_or_else(malformed)?,
+    };
+    Ok(Transport::new(proxies, tls(connecting.secure)?, connecting.timeout))
 }
 
 fn tls(secure: bool) -> Result<ClientConfig> {
@@ -167,6 +156,20 @@ pub(super) fn joined(base: &Url, path: &str) -> Url {
         url.set_query(Some(&whole));
     }
     url
+}
+
+/// Gives an address as it is sent: without user and password, which are a header's to carry.
+///
+/// # Errors
+/// `Configuration` when it holds what HTTP cannot send.
+pub(super) fn sent(address: &Url) -> Result<Uri> {
+    let mut bare = address.clone();
+    let _ = bare.set_username("");
+    let _ = bare.set_password(None);
+    bare.as_str().parse().map_err(|_| {
+        Error::new(ErrorKind::Configuration, "the address of the request holds characters that cannot be sent")
+            .with_hint("look for a stray character in the base URL and in the model's name")
+    })
 }
 
 /// Gives the header in which a provider wants its key.

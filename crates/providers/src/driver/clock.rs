@@ -6,12 +6,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 use motet_core::{Error, ErrorKind, Result, RunContext};
-use reqwest::Response;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::failure;
+use super::transport::Body;
 use crate::provider::Timeouts;
 
 /// What is waited for.
@@ -23,20 +24,28 @@ pub(super) enum Phase {
     Idle,
 }
 
+/// Why a call must end.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// What to say of the run's deadline.
+    Run(&'static str),
+    Call(Duration),
+}
+
 /// Knows when one call must end.
 #[derive(Debug)]
 pub(super) struct Clock {
     cancellation: CancellationToken,
     timeouts: Timeouts,
-    /// When the whole call must end, and how the limit is called.
-    end: Option<(Instant, String)>,
+    /// When the whole call must end, and why.
+    end: Option<(Instant, End)>,
 }
 
 impl Clock {
     /// Starts the clock of a call.
     pub(super) fn new(context: &RunContext, timeouts: Timeouts) -> Self {
-        let run = context.remaining().map(|left| (left, context.deadline_message().to_owned()));
-        let call = timeouts.total.map(|limit| (limit, format!("the whole call took longer than {limit:?}")));
+        let run = context.remaining().map(|left| (left, End::Run(context.deadline_message())));
+        let call = timeouts.total.map(|limit| (limit, End::Call(limit)));
         let first = run.into_iter().chain(call).min_by_key(|(left, _)| *left);
         let end = first.and_then(|(left, why)| Some((Instant::now().checked_add(left)?, why)));
         Self { cancellation: context.cancellation().clone(), timeouts, end }
@@ -72,10 +81,11 @@ impl Clock {
     ///
     /// # Errors
     /// `Truncated` when it breaks off, `InvalidOutput` when it is too large, `Timeout`, or `Cancelled`.
-    pub(super) async fn body(&self, mut response: Response, limit: usize) -> Result<Bytes> {
+    pub(super) async fn body(&self, mut body: Body, limit: usize) -> Result<Bytes> {
         let mut first = Bytes::new();
         let mut whole = BytesMut::new();
-        while let Some(piece) = self.within(Phase::Idle, response.chunk()).await?.map_err(failure::of_body)? {
+        while let Some(piece) = self.within(Phase::Idle, body.next()).await? {
+            let piece = piece.map_err(failure::of_body)?;
             if first.len() + whole.len() + piece.len() > limit {
                 return Err(Error::new(
                     ErrorKind::InvalidOutput,
@@ -101,6 +111,7 @@ impl Clock {
             cancelled: Box::pin(self.cancellation.clone().cancelled_owned()),
             sleep: None,
             last: now,
+            touched: false,
             clock: self,
         };
         watch.sleep = watch.deadline().map(|deadline| Box::pin(tokio::time::sleep_until(deadline)));
@@ -109,7 +120,10 @@ impl Clock {
 
     fn too_late(&self, phase: Phase, limit: Option<Duration>, at: Option<Instant>) -> Error {
         let message = match (&self.end, limit) {
-            (Some((end, why)), _) if at.is_none_or(|at| *end <= at) => why.clone(),
+            (Some((end, why)), _) if at.is_none_or(|at| *end <= at) => match why {
+                End::Run(message) => (*message).to_owned(),
+                End::Call(limit) => format!("the whole call took longer than {limit:?}"),
+            },
             (_, Some(limit)) if phase == Phase::FirstByte => {
                 format!("the answer did not begin within {limit:?}")
             }
@@ -126,20 +140,25 @@ pub(super) struct Watch {
     clock: Clock,
     cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
     sleep: Option<Pin<Box<Sleep>>>,
-    /// When the last piece came.
+    /// When it was first waited for the next piece.
     last: Instant,
+    /// A piece came since.
+    touched: bool,
 }
 
 impl Watch {
-    /// Notes that a piece came.
+    /// Notes that a piece came; the clock is only read once the next one is waited for.
     pub(super) fn touch(&mut self) {
-        self.last = Instant::now();
+        self.touched = true;
     }
 
     /// Gives the error that ends the waiting, once it has to end.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Error> {
         if self.cancelled.as_mut().poll(context).is_ready() {
             return Poll::Ready(cancelled());
+        }
+        if std::mem::take(&mut self.touched) {
+            self.last = Instant::now();
         }
         let deadline = self.deadline();
         let (Some(sleep), Some(deadline)) = (&mut self.sleep, deadline) else { return Poll::Pending };

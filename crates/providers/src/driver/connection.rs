@@ -6,11 +6,13 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use motet_core::{Error, ErrorKind, Result, Secret};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Response, Url};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::{Request, Response, Uri};
+use url::Url;
 
 use super::clock::{Clock, Phase};
 use super::dry_run::DryRun;
+use super::transport::{Body, Transport};
 use super::{clients, failure, signing};
 use crate::dialect::{Answer, Dialect, HttpRequest, Method, Origin};
 use crate::dialects;
@@ -25,11 +27,13 @@ pub(super) struct Connection {
     pub(super) row: &'static ProviderRow,
     /// Reads refusals, whatever was asked.
     pub(super) dialect: &'static dyn Dialect,
-    client: reqwest::Client,
+    transport: Transport,
+    /// What a proxy wants to see with each request.
+    proxy_authorization: Option<HeaderValue>,
     /// Base address without a slash at its end.
     base: Url,
     /// The first path that was asked for, joined to the base; mostly there is no other.
-    address: OnceLock<(String, Url)>,
+    address: OnceLock<(String, Uri)>,
     headers: HeaderMap,
     /// What must never be shown: the key, or the token of the session that is signed for.
     pub(super) key: Option<Secret>,
@@ -64,10 +68,12 @@ impl Connection {
         let dialect = dialects::find(row.dialect)?;
         let base = clients::base_url(row, config)?;
         let aws = config.aws.clone().filter(|_| config.api_key.is_none());
+        let transport = clients.client(&base, config)?;
         Ok(Self {
             row,
             dialect,
-            client: clients.client(&base, config)?,
+            proxy_authorization: transport.proxy_authorization(&clients::sent(&base)?),
+            transport,
             headers: clients::headers(row, clients::key_header(row, dialect), config)?,
             base,
             address: OnceLock::new(),
@@ -80,18 +86,19 @@ impl Connection {
     }
 
     /// Sends a request and waits for the beginning of its answer.
-    pub(super) async fn send(&self, wire: &HttpRequest, clock: &Clock) -> Result<Response> {
+    pub(super) async fn send(&self, wire: &HttpRequest, clock: &Clock) -> Result<Response<Body>> {
         let mut request = self.unsigned(wire)?;
-        signing::sign(&mut request, &wire.body, self.row.auth, self.aws.as_ref())?;
-        let sent = clock.within(Phase::FirstByte, self.client.execute(request)).await?;
+        signing::sign(&mut request, self.row.auth, self.aws.as_ref())?;
+        let sending = self.transport.send(request, self.proxy_authorization.as_ref());
+        let sent = clock.within(Phase::FirstByte, sending).await?;
         sent.map_err(|error| failure::of_sending(error, self.row, &self.base, &self.timeouts))
     }
 
     /// Reads a refusal and tells what it means.
-    pub(super) async fn refused(&self, response: Response, origin: &Origin, clock: &Clock) -> Error {
+    pub(super) async fn refused(&self, response: Response<Body>, origin: &Origin, clock: &Clock) -> Error {
         let status = response.status().as_u16();
         let headers = pairs(response.headers());
-        let body = match clock.body(response, REFUSAL_LIMIT).await {
+        let body = match clock.body(response.into_body(), REFUSAL_LIMIT).await {
             Ok(body) => body,
             Err(error) if error.kind() == ErrorKind::Cancelled => return error,
             Err(_) => Bytes::new(),
@@ -104,7 +111,7 @@ impl Connection {
     pub(super) fn shown(&self, wire: HttpRequest) -> Result<DryRun> {
         let mut request = self.unsigned(&wire)?;
         if self.aws.is_some() {
-            signing::sign(&mut request, &wire.body, self.row.auth, self.aws.as_ref())?;
+            signing::sign(&mut request, self.row.auth, self.aws.as_ref())?;
         }
         let mut headers: Vec<(String, String)> = request
             .headers()
@@ -116,7 +123,7 @@ impl Connection {
         let body = String::from_utf8_lossy(&wire.body).into_owned();
         Ok(DryRun {
             method: wire.method.as_str(),
-            url: failure::shown_url(request.url()),
+            url: request.uri().to_string(),
             headers,
             body: self.key.as_ref().map_or(body.clone(), |key| key.redact(&body)),
             warnings: wire.warnings,
@@ -141,30 +148,35 @@ impl Connection {
         }
     }
 
-    fn unsigned(&self, wire: &HttpRequest) -> Result<reqwest::Request> {
-        let method = match wire.method {
-            Method::Get => reqwest::Method::GET,
-            Method::Post => reqwest::Method::POST,
-        };
-        let mut request = reqwest::Request::new(method, self.url(&wire.path));
+    fn unsigned(&self, wire: &HttpRequest) -> Result<Request<Bytes>> {
         let mut headers = self.headers.clone();
         for (name, value) in &wire.headers {
             let value = HeaderValue::from_str(value).map_err(|_| clients::bad_header(name))?;
             headers.entry(*name).or_insert(value);
         }
-        if wire.method == Method::Get {
-            headers.remove("content-type");
-        } else {
-            *request.body_mut() = Some(wire.body.clone().into());
+        let mut request = Request::new(Bytes::new());
+        match wire.method {
+            Method::Get => {
+                headers.remove("content-type");
+            }
+            Method::Post => {
+                *request.method_mut() = http::Method::POST;
+                *request.body_mut() = wire.body.clone();
+            }
         }
+        *request.uri_mut() = self.uri(&wire.path)?;
         *request.headers_mut() = headers;
         Ok(request)
     }
 
-    fn url(&self, path: &str) -> Url {
-        let joined = || clients::joined(&self.base, path);
-        let (known, url) = self.address.get_or_init(|| (path.to_owned(), joined()));
-        if known == path { url.clone() } else { joined() }
+    fn uri(&self, path: &str) -> Result<Uri> {
+        if let Some((_, uri)) = self.address.get().filter(|(known, _)| known == path) {
+            return Ok(uri.clone());
+        }
+        let uri = clients::sent(&clients::joined(&self.base, path))?;
+        // Another thread may have been faster; then its path is the one that is kept.
+        let _ = self.address.set((path.to_owned(), uri.clone()));
+        Ok(uri)
     }
 }
 

@@ -6,16 +6,16 @@ use std::io;
 use std::sync::Arc;
 
 use motet_core::{Error, ErrorKind, Retry, Secret};
-use reqwest::Url;
+use url::Url;
 
+use super::transport::{Failure, TimedOut};
 use crate::dialect::Origin;
 use crate::provider::{ProviderRow, Timeouts};
 
 /// Tells why no answer began.
-pub(super) fn of_sending(error: reqwest::Error, row: &ProviderRow, base: &Url, timeouts: &Timeouts) -> Error {
+pub(super) fn of_sending(error: Failure, row: &ProviderRow, base: &Url, timeouts: &Timeouts) -> Error {
     let host = shown_host(base);
-    let error = error.without_url();
-    if error.is_timeout() {
+    if error.is_connect() && chain(&error).any(is_timeout) {
         let limit = timeouts.connect.map_or_else(String::new, |limit| format!(" within {limit:?}"));
         return Error::new(ErrorKind::Timeout, format!("no connection to `{host}` could be made{limit}"))
             .with_hint(unreachable_hint(row))
@@ -56,19 +56,9 @@ pub(super) fn of_sending(error: reqwest::Error, row: &ProviderRow, base: &Url, t
 }
 
 /// Tells why an answer broke off.
-pub(super) fn of_body(error: reqwest::Error) -> Error {
-    let error = error.without_url();
+pub(super) fn of_body(error: hyper::Error) -> Error {
     let why = deepest(&error);
     Error::new(ErrorKind::Truncated, format!("the answer broke off before its end: {why}")).with_source(error)
-}
-
-/// Gives an address without user and password.
-pub(super) fn shown_url(url: &Url) -> String {
-    let mut url = url.clone();
-    if url.set_username("").is_err() || url.set_password(None).is_err() {
-        return shown_host(&url);
-    }
-    url.to_string()
 }
 
 fn shown_host(url: &Url) -> String {
@@ -89,7 +79,13 @@ enum Cause {
     Other(String),
 }
 
-fn cause(error: &reqwest::Error) -> Cause {
+/// Tells whether connecting took longer than allowed, or than the system waits.
+fn is_timeout(link: &(dyn StdError + 'static)) -> bool {
+    let system = |error: &io::Error| error.kind() == io::ErrorKind::TimedOut;
+    link.is::<TimedOut>() || link.downcast_ref::<io::Error>().is_some_and(system)
+}
+
+fn cause(error: &Failure) -> Cause {
     for link in chain(error) {
         if let Some(tls) = tls_error(link) {
             return match tls {
@@ -129,7 +125,7 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
     })
 }
 
-fn deepest(error: &reqwest::Error) -> String {
+fn deepest(error: &(dyn StdError + 'static)) -> String {
     chain(error).last().map(ToString::to_string).unwrap_or_default()
 }
 

@@ -13,7 +13,8 @@ use motet_core::{Error, ErrorKind, EventStream, Result, StreamEvent};
 
 use super::bill::Bill;
 use super::clock::{Clock, Watch};
-use super::failure::Answered;
+use super::failure::{self, Answered};
+use super::transport::Body;
 use super::reading::{self, StreamReader};
 use crate::dialect::lowering::Restoring;
 use crate::dialect::{Dialect, Origin};
@@ -122,8 +123,8 @@ pub(super) fn add_cost(events: &mut Vec<StreamEvent>, price: Option<&Price>) {
 }
 
 /// Gives the events of an answer after those known already.
-pub(super) fn events<S: Stream<Item = Result<Bytes>> + Send + 'static>(
-    body: S,
+pub(super) fn events(
+    body: Body,
     decoding: Decoding,
     clock: Clock,
     mut known: Vec<StreamEvent>,
@@ -131,7 +132,7 @@ pub(super) fn events<S: Stream<Item = Result<Bytes>> + Send + 'static>(
 ) -> EventStream {
     known.reverse();
     Box::pin(Live {
-        body: Some(Box::pin(body)),
+        body: Some(body),
         rest: None,
         watch: clock.watch(),
         decoding,
@@ -143,9 +144,9 @@ pub(super) fn events<S: Stream<Item = Result<Bytes>> + Send + 'static>(
 
 /// Hands out events as long as bytes arrive in time. It polls by hand because this runs once for each piece of every
 /// answer, and a wait made anew each time would cost as much as the reading.
-struct Live<S> {
+struct Live {
     /// Gone once nothing more is read; dropping it closes the connection.
-    body: Option<Pin<Box<S>>>,
+    body: Option<Body>,
     /// Reads what follows the genuine end.
     rest: Option<BoxFuture<'static, ()>>,
     watch: Watch,
@@ -156,7 +157,7 @@ struct Live<S> {
     answered: Answered,
 }
 
-impl<S: Stream<Item = Result<Bytes>> + Send + 'static> Stream for Live<S> {
+impl Stream for Live {
     type Item = Result<StreamEvent>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -173,8 +174,8 @@ impl<S: Stream<Item = Result<Bytes>> + Send + 'static> Stream for Live<S> {
                 live.rest = None;
             }
             let Some(body) = &mut live.body else { return Poll::Ready(None) };
-            let piece = match body.as_mut().poll_next(context) {
-                Poll::Ready(piece) => Ok(piece),
+            let piece = match body.poll_next_unpin(context) {
+                Poll::Ready(piece) => Ok(piece.map(|piece| piece.map_err(failure::of_body))),
                 Poll::Pending => Err(std::task::ready!(live.watch.poll(context))),
             };
             live.take(piece);
@@ -182,7 +183,7 @@ impl<S: Stream<Item = Result<Bytes>> + Send + 'static> Stream for Live<S> {
     }
 }
 
-impl<S: Stream<Item = Result<Bytes>> + Send + 'static> Live<S> {
+impl Live {
     /// Takes the next piece of the body, its end, or why there will be none.
     fn take(&mut self, piece: Result<Option<Result<Bytes>>>) {
         let outcome = match piece {
@@ -208,7 +209,7 @@ impl<S: Stream<Item = Result<Bytes>> + Send + 'static> Live<S> {
 }
 
 /// Reads what follows the genuine end, so that the connection can serve the next call.
-async fn drain<S: Stream + Send + 'static>(mut body: Pin<Box<S>>) {
+async fn drain(mut body: Body) {
     let mut rest = Box::pin(async move { while body.next().await.is_some() {} });
     if tokio::time::timeout(DRAIN_INLINE, &mut rest).await.is_err() {
         tokio::spawn(tokio::time::timeout(DRAIN_LIMIT, rest));

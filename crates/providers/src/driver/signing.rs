@@ -8,7 +8,9 @@ use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{self, SignableBody, SignableRequest, SigningSettings};
 use aws_sigv4::sign::v4;
 use motet_core::{Error, ErrorKind, Result};
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use bytes::Bytes;
+use http::Request;
+use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 
 use crate::provider::{AWS_CREDENTIAL_NAMES, Auth, AwsCredentials};
 
@@ -17,8 +19,7 @@ use crate::provider::{AWS_CREDENTIAL_NAMES, Auth, AwsCredentials};
 /// # Errors
 /// `Configuration` when the credentials or a header cannot be signed.
 pub(super) fn sign(
-    request: &mut reqwest::Request,
-    body: &[u8],
+    request: &mut Request<Bytes>,
     auth: Auth,
     credentials: Option<&AwsCredentials>,
 ) -> Result<()> {
@@ -26,7 +27,7 @@ pub(super) fn sign(
         // A key, or what the user set in its place, already proves who sends.
         _ if request.headers().contains_key(AUTHORIZATION) => Ok(()),
         (Auth::AwsSigV4 { service }, Some(credentials)) => {
-            let headers = signature(request, body, service, credentials, SystemTime::now())?;
+            let headers = signature(request, service, credentials, SystemTime::now())?;
             request.headers_mut().extend(headers.into_iter().map(|(name, value)| (Some(name), value)));
             Ok(())
         }
@@ -34,12 +35,11 @@ pub(super) fn sign(
     }
 }
 
-type Headers = Vec<(reqwest::header::HeaderName, HeaderValue)>;
+type Headers = Vec<(HeaderName, HeaderValue)>;
 
 /// Gives the headers that carry the signature of method, address, headers, and body as they are sent.
 fn signature(
-    request: &reqwest::Request,
-    body: &[u8],
+    request: &Request<Bytes>,
     service: &str,
     credentials: &AwsCredentials,
     now: SystemTime,
@@ -60,15 +60,15 @@ fn signature(
     // every detail; and so do those that are no text.
     let open = request.headers().iter().filter(|(_, value)| !value.is_sensitive());
     let headers = open.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    let body = SignableBody::Bytes(body);
-    let signable = SignableRequest::new(request.method().as_str(), request.url().as_str(), headers, body);
+    let (body, address) = (SignableBody::Bytes(request.body()), request.uri().to_string());
+    let signable = SignableRequest::new(request.method().as_str(), &address, headers, body);
     let signed = http_request::sign(signable.map_err(unsigned)?, &parameters).map_err(unsigned)?;
     let (headers, _) = signed.into_parts().0.into_parts();
     let parsed = headers.into_iter().map(|header| {
         let mut value = HeaderValue::from_str(header.value()).map_err(unsigned)?;
         // The signature is as good as a key for some minutes.
         value.set_sensitive(header.sensitive() || header.name() == AUTHORIZATION.as_str());
-        Ok((reqwest::header::HeaderName::from_static(header.name()), value))
+        Ok((HeaderName::from_static(header.name()), value))
     });
     parsed.collect()
 }
@@ -86,7 +86,7 @@ mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
     use motet_core::Secret;
-    use reqwest::{Method, Request};
+    use http::Method;
 
     use super::*;
 
@@ -102,12 +102,12 @@ mod tests {
         }
     }
 
-    fn request(method: Method, url: &str) -> Request {
-        Request::new(method, url.parse().unwrap())
+    fn request(method: Method, url: &str, body: &'static [u8]) -> Request<Bytes> {
+        Request::builder().method(method).uri(url).body(Bytes::from_static(body)).unwrap()
     }
 
-    fn signed(request: &Request, credentials: &AwsCredentials) -> Vec<(String, String)> {
-        let headers = signature(request, b"", "service", credentials, UNIX_EPOCH + MOMENT).unwrap();
+    fn signed(request: &Request<Bytes>, credentials: &AwsCredentials) -> Vec<(String, String)> {
+        let headers = signature(request, "service", credentials, UNIX_EPOCH + MOMENT).unwrap();
         assert!(headers.iter().all(|(name, value)| value.is_sensitive() != (name == "x-amz-date")));
         headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
     }
@@ -139,7 +139,7 @@ mod tests {
                 "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
             ),
         ] {
-            let found = signed(&request(method, &url), &credentials(token));
+            let found = signed(&request(method, &url, b""), &credentials(token));
             let authorization = format!(
                 "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
                  SignedHeaders={headers}, Signature={expected}"
@@ -155,12 +155,12 @@ mod tests {
     #[test]
     fn everything_that_is_sent_is_signed() {
         let url = "https://h/model/us.some%3A0/converse";
-        let known = |url: &str, body: &[u8], name: &str| {
-            let mut request = request(Method::POST, url);
+        let known = |url: &str, body: &'static [u8], name: &str| {
+            let mut request = request(Method::POST, url, body);
             request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
             request.headers_mut().insert("x-team", HeaderValue::from_str(name).unwrap());
             let headers =
-                signature(&request, body, "bedrock", &credentials(None), UNIX_EPOCH + MOMENT).unwrap();
+                signature(&request, "bedrock", &credentials(None), UNIX_EPOCH + MOMENT).unwrap();
             headers
                 .into_iter()
                 .find(|(name, _)| name == AUTHORIZATION)
@@ -185,17 +185,17 @@ mod tests {
     #[test]
     fn what_already_proves_who_sends_is_left_alone_and_secrets_never_show() {
         let auth = Auth::AwsSigV4 { service: "bedrock" };
-        let mut keyed = request(Method::POST, "https://h/");
+        let mut keyed = request(Method::POST, "https://h/", b"");
         keyed.headers_mut().insert(AUTHORIZATION, HeaderValue::from_static("Bearer k"));
-        sign(&mut keyed, b"", auth, Some(&credentials(None))).unwrap();
+        sign(&mut keyed, auth, Some(&credentials(None))).unwrap();
         assert_eq!(keyed.headers().len(), 1);
         for (auth, credentials) in [(Auth::Key, Some(credentials(None))), (auth, None)] {
-            let mut plain = request(Method::POST, "https://h/");
-            sign(&mut plain, b"", auth, credentials.as_ref()).unwrap();
+            let mut plain = request(Method::POST, "https://h/", b"");
+            sign(&mut plain, auth, credentials.as_ref()).unwrap();
             assert!(plain.headers().is_empty());
         }
         let broken = credentials(Some("hunter2\n"));
-        let error = sign(&mut request(Method::POST, "https://h/"), b"", auth, Some(&broken)).unwrap_err();
+        let error = sign(&mut request(Method::POST, "https://h/", b""), auth, Some(&broken)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.hint().is_some_and(|hint| hint.contains("AWS_SECRET_ACCESS_KEY")));
         assert!(!format!("{error:?} {error}").contains("hunter2"));

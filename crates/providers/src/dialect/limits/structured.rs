@@ -14,7 +14,7 @@ pub(super) fn is_list(name: &str) -> bool {
 }
 
 /// Takes what one such header says.
-pub(super) fn gather(gathered: &mut Vec<Gathered>, header: &str, value: &str) {
+pub(super) fn gather<'a>(gathered: &mut Vec<Gathered<'a>>, header: &str, value: &'a str) {
     for member in value.split(',') {
         let pieces = || member.split(';').map(str::trim);
         if pieces()
@@ -24,14 +24,13 @@ pub(super) fn gather(gathered: &mut Vec<Gathered>, header: &str, value: &str) {
         }
         // The older spelling divides the parameters of its one allowance by commas and names none.
         let name = pieces().rfind(|piece| piece.starts_with('"')).unwrap_or_default();
-        let place = format!("ratelimit {name}");
         for piece in pieces() {
             let (key, text) = piece.split_once('=').unwrap_or(("q", piece));
             if !(header == "ratelimit" || matches!(key, "q" | "w")) {
                 continue;
             }
             if let Some(number) = count(text) {
-                set(entry(gathered, place.clone(), Subject::Requests), key, number);
+                set(entry(gathered, ("ratelimit ", name), Subject::Requests), key, number);
             }
         }
     }

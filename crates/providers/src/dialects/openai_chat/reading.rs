@@ -1,5 +1,6 @@
 //! Turns answers into events; a plain answer takes the same way as a streamed one, in one piece.
 
+mod alike;
 mod calls;
 mod media;
 mod reasoning;
@@ -63,18 +64,25 @@ pub(super) fn plain(body: &[u8], origin: &Origin) -> Result<Vec<StreamEvent>> {
 pub(super) struct StreamDecoder {
     origin: Arc<Origin>,
     reading: Reading,
+    envelope: alike::Envelope,
     ended: bool,
 }
 
 impl StreamDecoder {
     pub(super) fn new(origin: Arc<Origin>) -> Self {
-        Self { origin, reading: Reading::default(), ended: false }
+        Self { origin, reading: Reading::default(), envelope: alike::Envelope::default(), ended: false }
     }
 }
 
 impl Decoder for StreamDecoder {
     fn frame(&mut self, frame: Frame<'_>, out: &mut Vec<StreamEvent>) -> Result<()> {
         if self.ended {
+            return Ok(());
+        }
+        if frame.event.is_none()
+            && let Some(text) = self.envelope.text(frame.data)
+        {
+            push_text(text, out);
             return Ok(());
         }
         if frame.data.trim_ascii() == b"[DONE]" {
@@ -86,6 +94,9 @@ impl Decoder for StreamDecoder {
             Err(_) if is_foreign(frame.event) => return Ok(()),
             result => result?,
         };
+        if let Some(text) = alike::only_text(&answer).filter(|_| frame.event.is_none()) {
+            self.envelope.keep(frame.data, text);
+        }
         let origin = &*self.origin;
         self.reading.begin(&mut answer, origin, out);
         let mut failed = None;

@@ -52,6 +52,13 @@ pub(super) struct Choices<'a> {
     more: Vec<Choice<'a>>,
 }
 
+impl<'a> Choices<'a> {
+    /// Gives the candidate if there is no other.
+    pub(super) fn only(&self) -> Option<&Choice<'a>> {
+        self.first.as_ref().filter(|_| self.more.is_empty())
+    }
+}
+
 impl<'a> IntoIterator for Choices<'a> {
     type Item = Choice<'a>;
     type IntoIter = std::iter::Chain<std::option::IntoIter<Choice<'a>>, std::vec::IntoIter<Choice<'a>>>;

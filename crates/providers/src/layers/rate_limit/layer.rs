@@ -89,16 +89,11 @@ fn used(permit: Permit, ending: &Ending<'_>) -> Option<u64> {
 
 /// Tells whether the provider never saw the request: no connection came about, or it could not be written.
 fn was_not_sent(error: &Error) -> bool {
-    use std::error::Error as _;
-    let unconnected = || {
-        let source = error.source().and_then(|source| source.downcast_ref::<reqwest::Error>());
-        source.is_some_and(reqwest::Error::is_connect)
-    };
     let unwritten = matches!(
         error.kind(),
         ErrorKind::Configuration | ErrorKind::Unsupported | ErrorKind::InvalidRequest | ErrorKind::TokenLimit
     );
-    error.status().is_none() && (unwritten || unconnected())
+    error.status().is_none() && (unwritten || error.is_unsent())
 }
 
 /// Tells whether the provider refused the request, so that it counts as one and used no token.
