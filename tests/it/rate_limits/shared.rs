@@ -6,9 +6,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use motet_core::RunContext;
 use motet_core::limits::{Allowance, RateLimits};
 use motet_core::settings::{Learning, Outage};
-use motet_core::RunContext;
 use motet_providers::layers::rate_limit::book::{Ahead, Book, Limits, Told};
 use motet_providers::layers::rate_limit::gcra::Rate;
 use motet_providers::layers::rate_limit::{
