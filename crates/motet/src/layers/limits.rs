@@ -103,3 +103,61 @@ fn differ(provider: &str, one: &Key, other: &Key) -> Error {
     )
     .with_hint("give all keys of a group the same limits, or each a group of its own")
 }
+
+#[cfg(test)]
+mod tests {
+    use motet_core::settings::{Settings, Sources};
+
+    use super::*;
+
+    fn parts(learn: &str) -> Parts {
+        let overrides = vec![("rate_limit.learn".to_owned(), learn.to_owned(), "test".to_owned())];
+        Parts::new(&Settings::load(&Sources { overrides, ..Sources::default() }).unwrap()).unwrap()
+    }
+
+    fn key(name: &str, group: &str, requests_per_minute: Option<u32>) -> Key {
+        Key { name: name.to_owned(), group: group.to_owned(), requests_per_minute, ..Key::none() }
+    }
+
+    #[test]
+    fn without_limits_there_is_no_limiter_unless_they_are_adopted() {
+        let (id, key) = ("acme:m".parse().unwrap(), key("a", "a", None));
+        assert!(parts("tighten").limiters(&id, &[&key]).unwrap()[0].is_none());
+        assert!(parts("adopt").limiters(&id, &[&key]).unwrap()[0].is_some());
+    }
+
+    #[tokio::test]
+    async fn keys_of_a_group_share_one_limit_over_all_models() {
+        let parts = parts("tighten");
+        let keys = [key("a", "team", Some(1)), key("b", "team", Some(1)), key("c", "c", Some(1))];
+        let keys: Vec<&Key> = keys.iter().collect();
+        let of = |model: &str| -> Vec<Arc<dyn Limiter>> {
+            let limiters = parts.limiters(&model.parse().unwrap(), &keys).unwrap();
+            limiters.into_iter().map(Option::unwrap).collect()
+        };
+        let (one, other) = (of("acme:one"), of("acme:other"));
+        one[0].admit(&motet_core::RunContext::new(), 1, "acme").await.unwrap();
+        let waits = |limiters: &[Arc<dyn Limiter>]| {
+            limiters.iter().map(|limiter| !limiter.expected_wait(1).is_zero()).collect::<Vec<_>>()
+        };
+        assert_eq!((waits(&one), waits(&other)), (vec![true, true, false], vec![true, true, false]));
+        assert!(waits(&of("else:one")).iter().all(|waits| !waits), "another provider");
+        one[2].pause(Duration::from_secs(9));
+        assert_eq!(waits(&of("acme:one")), [true, true, true], "asked for again, it is the same one");
+        assert_eq!(waits(&other), [true, true, false], "a pause is for one model");
+    }
+
+    #[test]
+    fn keys_of_a_group_must_have_the_same_limits() {
+        let (one, other) = (key("a", "team", Some(1)), key("b", "team", Some(2)));
+        let error = parts("tighten").limiters(&"acme:m".parse().unwrap(), &[&one, &other]).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert_eq!(
+            error.to_string(),
+            "the keys `a` and `b` of `acme` share the limits of `team` and have different ones"
+        );
+        let burst = Key { burst: Some(3), ..key("a", "a", None) };
+        let error = parts("tighten").limiters(&"acme:m".parse().unwrap(), &[&burst]).err().unwrap();
+        assert!(error.hint().unwrap().contains("providers.acme.requests_per_minute"), "{error:?}");
+    }
+}

@@ -19,6 +19,23 @@ use super::{Granted, Limiter, Permit};
 ///
 /// What the provider tells, and its wish to be left alone for a while, holds for this model only: a call that waits for
 /// that keeps no other model's calls waiting.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use motet_core::{RunContext, settings::Learning};
+/// use motet_providers::layers::rate_limit::{LimitQueue, Limiter, Limits, MemoryLimiter};
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+/// # runtime.block_on(async {
+/// let limits = Limits::per_minute(Some(500), Some(200_000), Some(20));
+/// let limiter = MemoryLimiter::new(Arc::new(LimitQueue::new(limits)), Learning::Off, None);
+/// let permit = limiter.admit(&RunContext::new(), 1_200, "my service").await?;
+/// // The call goes here.
+/// limiter.settle(permit, Some(950));
+/// # Ok::<(), motet_core::Error>(())
+/// # }).unwrap();
+/// ```
 #[derive(Debug)]
 pub struct MemoryLimiter {
     own: LimitQueue,
