@@ -17,6 +17,7 @@ pub use stored::StoredLog;
 
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::Millis;
+use crate::request::ChatRequest;
 use crate::response::ChatResponse;
 use crate::tool::Effect;
 
@@ -121,12 +122,23 @@ pub struct Step<'a> {
     pub name: &'a str,
     /// What kind of effect.
     pub kind: StepKind,
-    /// Hash of what is asked; see [`crate::id::content_hash`].
+    /// Hash of what is asked; see [`crate::id::content_hash`]. Empty only where what is asked is given beside it.
     pub request_hash: &'a str,
     /// What happens when it runs twice.
     pub effect: Effect,
     /// What it is, for people.
     pub label: &'a str,
+}
+
+impl Step<'_> {
+    fn started(&self) -> Entry {
+        Entry::Started {
+            kind: self.kind,
+            request_hash: self.request_hash.to_owned(),
+            effect: self.effect,
+            label: self.label.to_owned(),
+        }
+    }
 }
 
 /// Where the entries of a run, or of one task of it, are kept.
@@ -140,6 +152,12 @@ pub trait RunLog: Send + Sync {
     /// # Errors
     /// `Conflict` when somebody else writes this log by now; `Store` when it cannot be written.
     async fn append(&self, records: Vec<Record>) -> Result<()>;
+
+    /// Adds the beginning of a model call that is not known yet, without its hash, which is made of the request when
+    /// somebody asks for it; false where the log cannot do so, and then nothing is added.
+    fn begin_unhashed(&self, _key: &str, _step: &Step<'_>, _request: &ChatRequest) -> bool {
+        false
+    }
 
     /// Adds the answer of a model call; a log that dies with the process need not write it out before somebody asks.
     ///
@@ -209,11 +227,10 @@ impl Entries {
         self.steps.contains_key(step)
     }
 
-    /// Sets the result of an entry that was added before its result was there.
-    fn fill(&mut self, place: usize, value: Value) {
-        if let Some(Record::V1(RecordV1 { entry: Entry::Finished { result }, .. })) = self.records.get_mut(place) {
-            *result = value;
-        }
+    /// Gives an entry, to be completed.
+    fn entry(&mut self, place: usize) -> Option<&mut Entry> {
+        let Record::V1(record) = self.records.get_mut(place)?;
+        Some(&mut record.entry)
     }
 
     /// Gives what is known of a step.
@@ -251,6 +268,12 @@ pub enum Begun {
     Recorded(Value),
     /// It must be performed now, and its outcome reported.
     Fresh(Pending),
+}
+
+impl Begun {
+    pub(crate) fn fresh(log: &Arc<dyn RunLog>, step: String) -> Self {
+        Begun::Fresh(Pending { log: Arc::clone(log), step })
+    }
 }
 
 /// The duty to report an effect's outcome. Dropped without a report, the outcome stays unknown.
@@ -317,14 +340,8 @@ pub(crate) async fn begin(log: &Arc<dyn RunLog>, key: String, step: &Step<'_>) -
                 .with_hint("it began before a crash and must not run twice; check what it did before starting a new run"));
         }
     }
-    let entry = Entry::Started {
-        kind: step.kind,
-        request_hash: step.request_hash.to_owned(),
-        effect: step.effect,
-        label: step.label.to_owned(),
-    };
-    log.append(vec![Record::new(key.clone(), entry)]).await?;
-    Ok(Begun::Fresh(Pending { log: Arc::clone(log), step: key }))
+    log.append(vec![Record::new(key.clone(), step.started())]).await?;
+    Ok(Begun::fresh(log, key))
 }
 
 #[cfg(test)]
