@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: how long the release build takes, beside the goals.
+//! `cargo xtask bench`: how long the release build takes, and what a call costs beside a bare one, beside the goals.
 //!
 //! A benchmark is one row: what it starts, how often, and what is good enough.
 
@@ -28,25 +28,36 @@ pub(crate) struct Options {
 struct Benchmark {
     name: &'static str,
     doc: &'static str,
-    arguments: &'static [&'static str],
-    runs: u32,
-    goal: Option<Duration>,
+    subject: Subject,
+}
+
+/// What is measured.
+enum Subject {
+    /// The wall-clock time of the command with these arguments.
+    Command { arguments: &'static [&'static str], runs: u32, goal: Option<Duration> },
+    /// Whatever a program of the tests measures, which knows its goals and fails when it misses one.
+    Program { name: &'static str, rounds: u32 },
 }
 
 const BENCHMARKS: &[Benchmark] = &[
     Benchmark {
         name: "version",
         doc: "`motet --version`, from start to end of the process",
-        arguments: &["--version"],
-        runs: 200,
-        goal: Some(Duration::from_millis(5)),
+        subject: Subject::Command {
+            arguments: &["--version"],
+            runs: 200,
+            goal: Some(Duration::from_millis(5)),
+        },
     },
     Benchmark {
         name: "run-brief",
         doc: "`motet run examples/brief.yaml` with an empty store",
-        arguments: &["run", "examples/brief.yaml"],
-        runs: 20,
-        goal: None,
+        subject: Subject::Command { arguments: &["run", "examples/brief.yaml"], runs: 20, goal: None },
+    },
+    Benchmark {
+        name: "overhead",
+        doc: "processor time of calls, streams, tool rounds, and embeddings beside a bare HTTP client's",
+        subject: Subject::Program { name: "overhead", rounds: 41 },
     },
 ];
 
@@ -59,25 +70,53 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         }
         return Ok(());
     }
-    shell::run(workspace.cargo(&["build", "--release", "--package", "motet-cli"]))?;
     let mut missed = Vec::new();
     for benchmark in chosen {
-        let measured = measure(workspace, benchmark, options.runs.unwrap_or(benchmark.runs))
-            .with_context(|| format!("cannot measure `{}`", benchmark.name))?;
-        let verdict = match benchmark.goal {
-            None => "no goal".to_owned(),
-            Some(goal) if measured.median < goal => format!("pass, goal < {}", millis(goal)),
-            Some(goal) => {
-                missed.push(benchmark.name);
-                format!("FAIL, goal < {}", millis(goal))
+        let met = match benchmark.subject {
+            Subject::Command { arguments, runs, goal } => {
+                shell::run(workspace.cargo(&["build", "--release", "--package", "motet-cli"]))?;
+                let measured = measure(workspace, arguments, options.runs.unwrap_or(runs))
+                    .with_context(|| format!("cannot measure `{}`", benchmark.name))?;
+                told(benchmark.name, &measured, goal)
+            }
+            Subject::Program { name, rounds } => {
+                shell::run(workspace.cargo(&["build", "--release", "--package", "motet-tests", "--bin", name]))?;
+                performed(workspace, name, options.runs.unwrap_or(rounds))?
             }
         };
-        println!("{:10}  {measured}  {verdict}", benchmark.name);
+        if !met {
+            missed.push(benchmark.name);
+        }
     }
     if !missed.is_empty() {
         bail!("over the goal: {}", missed.join(", "));
     }
     Ok(())
+}
+
+/// Prints what was measured; tells whether the goal is met.
+fn told(name: &str, measured: &Measured, goal: Option<Duration>) -> bool {
+    let met = goal.is_none_or(|goal| measured.median < goal);
+    let verdict = match goal {
+        None => "no goal".to_owned(),
+        Some(goal) if met => format!("pass, goal < {}", millis(goal)),
+        Some(goal) => format!("FAIL, goal < {}", millis(goal)),
+    };
+    println!("{name:10}  {measured}  {verdict}");
+    met
+}
+
+/// Runs a program that prints what it measures; tells whether its goals are met.
+fn performed(workspace: &Workspace, name: &str, rounds: u32) -> Result<bool> {
+    let program = workspace.target.join("release").join(name);
+    let mut command = workspace.command(&program);
+    let status = command.args(["--rounds", &rounds.to_string()]).status();
+    let status = status.with_context(|| format!("cannot start `{}`", program.display()))?;
+    match status.code() {
+        Some(0) => Ok(true),
+        Some(1) => Ok(false),
+        _ => bail!("`{name}` failed ({status})"),
+    }
 }
 
 /// Wall-clock times of the runs of one benchmark.
@@ -121,7 +160,7 @@ fn choose(names: &[String]) -> Result<Vec<&'static Benchmark>> {
 }
 
 /// Runs a benchmark once to warm up, then as often as asked, each time with a store of its own.
-fn measure(workspace: &Workspace, benchmark: &Benchmark, runs: u32) -> Result<Measured> {
+fn measure(workspace: &Workspace, arguments: &[&str], runs: u32) -> Result<Measured> {
     let program = workspace.target.join("release/motet");
     let folder = workspace.target.join("bench");
     let mut times = Vec::new();
@@ -130,15 +169,15 @@ fn measure(workspace: &Workspace, benchmark: &Benchmark, runs: u32) -> Result<Me
             std::fs::remove_dir_all(&folder)?;
         }
         std::fs::create_dir_all(&folder)?;
-        times.push(time(workspace, benchmark, &program, &folder)?);
+        times.push(time(workspace, arguments, &program, &folder)?);
     }
     Measured::of(times.split_off(1))
 }
 
-fn time(workspace: &Workspace, benchmark: &Benchmark, program: &Path, folder: &Path) -> Result<Duration> {
+fn time(workspace: &Workspace, arguments: &[&str], program: &Path, folder: &Path) -> Result<Duration> {
     let store = format!("sqlite:{}", folder.join("motet.db").display());
     let mut command: Command = workspace.command(program);
-    command.args(benchmark.arguments).env("MOTET_STORE", store);
+    command.args(arguments).env("MOTET_STORE", store);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let begun = Instant::now();
     let output = command.output().with_context(|| format!("cannot start `{}`", program.display()))?;
@@ -168,6 +207,6 @@ mod tests {
     #[test]
     fn an_unknown_benchmark_is_refused_with_the_names_of_all() {
         let message = choose(&["versoin".to_owned()]).err().unwrap().to_string();
-        assert_eq!(message, "there is no benchmark `versoin`; there are version, run-brief");
+        assert_eq!(message, "there is no benchmark `versoin`; there are version, run-brief, overhead");
     }
 }

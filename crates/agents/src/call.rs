@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 
 use futures::{Stream, StreamExt as _};
 use motet_core::accumulate::{Accumulator, unfold};
-use motet_core::id::content_hash;
 use motet_core::run_log::{Begun, Step, StepKind};
 use motet_core::tool::Effect;
 use motet_core::{
@@ -30,9 +29,7 @@ pub async fn chat(
     request: &ChatRequest,
     step: &str,
 ) -> Result<ChatResponse> {
-    let hash = content_hash(request)?;
-    let call =
-        Call { context, model, request, request_hash: &hash, step, delivery: Delivery::Plain, feed: None };
+    let call = Call { context, model, request, request_hash: "", step, delivery: Delivery::Plain, feed: None };
     until_stopped(context, call.perform(&mut None)).await?
 }
 
@@ -53,7 +50,7 @@ pub fn open(
             context: &context,
             model: &*model,
             request: &request,
-            request_hash: &content_hash(&request)?,
+            request_hash: "",
             step: &step,
             delivery: Delivery::Streamed,
             feed: Some(&feed),
@@ -81,6 +78,7 @@ pub(crate) struct Call<'a> {
     pub(crate) context: &'a RunContext,
     pub(crate) model: &'a dyn Model,
     pub(crate) request: &'a ChatRequest,
+    /// Hash of what is asked; empty where that is the request as a whole.
     pub(crate) request_hash: &'a str,
     pub(crate) step: &'a str,
     pub(crate) delivery: Delivery,
@@ -91,7 +89,7 @@ impl Call<'_> {
     /// Performs the call. What has arrived of the answer stands in `progress` until the answer is whole, so that it is
     /// not lost when the call fails or is dropped.
     pub(crate) async fn perform(&self, progress: &mut Option<Accumulator>) -> Result<ChatResponse> {
-        let label = self.request.model.to_string();
+        let label = [self.request.model.provider(), ":", self.request.model.model()].concat();
         let step = Step {
             name: self.step,
             kind: StepKind::Model,

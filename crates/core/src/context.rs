@@ -17,7 +17,7 @@ use crate::attempts::Attempts;
 use crate::budget::{Budget, Ledger, ResendGate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventSink, StreamEvent};
-use crate::id::RunId;
+use crate::id::{RunId, content_hash};
 use crate::request::ChatRequest;
 use crate::run_log::{Begun, Entry, MemoryLog, Record, RunLog, Step, begin};
 use crate::settings::CacheMode;
@@ -33,7 +33,8 @@ pub struct RunContext {
 /// What changes seldom on the way down, so that clones share it.
 #[derive(Clone)]
 struct Shared {
-    run_id: RunId,
+    /// Made when somebody asks, as the id of a plain call is rarely asked for.
+    run_id: Arc<OnceLock<RunId>>,
     correlation_id: Option<Arc<str>>,
     deadline: Option<Instant>,
     cancellation: CancellationToken,
@@ -70,14 +71,18 @@ impl RunContext {
     /// Starts a run of its own that keeps its log in memory.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_log(RunId::new(), Arc::new(MemoryLog::default()))
+        Self::rooted(OnceLock::new(), Arc::new(MemoryLog::default()))
     }
 
     /// Starts or continues a run whose log is kept elsewhere.
     #[must_use]
     pub fn with_log(run_id: RunId, log: Arc<dyn RunLog>) -> Self {
+        Self::rooted(OnceLock::from(run_id), log)
+    }
+
+    fn rooted(run_id: OnceLock<RunId>, log: Arc<dyn RunLog>) -> Self {
         let shared = Shared {
-            run_id,
+            run_id: Arc::new(run_id),
             correlation_id: None,
             deadline: None,
             cancellation: CancellationToken::new(),
@@ -180,7 +185,7 @@ impl RunContext {
     /// Makes all that follows part of another run with a log of its own, named from its root on.
     #[must_use]
     pub fn in_run(self, run_id: RunId, log: Arc<dyn RunLog>) -> Self {
-        let mut context = self.with(|shared| (shared.run_id, shared.log) = (run_id, log));
+        let mut context = self.with(|shared| (shared.run_id, shared.log) = (Arc::new(OnceLock::from(run_id)), log));
         context.step = None;
         context
     }
@@ -204,13 +209,13 @@ impl RunContext {
     /// Gives the run's id.
     #[must_use]
     pub fn run_id(&self) -> &RunId {
-        &self.shared.run_id
+        self.shared.run_id.get_or_init(RunId::new)
     }
 
     /// Gives the id by which the caller's own systems know this work.
     #[must_use]
     pub fn correlation_id(&self) -> &str {
-        self.shared.correlation_id.as_deref().unwrap_or(self.shared.run_id.as_str())
+        self.shared.correlation_id.as_deref().unwrap_or_else(|| self.run_id().as_str())
     }
 
     /// Gives the step this context stands at; empty at the root of a run.
@@ -327,15 +332,6 @@ impl RunContext {
         begin(self, self.key(step.name), &step, None).await
     }
 
-    /// Begins a model call as [`begin`](Self::begin) does, and shows the log what is asked, which it may keep.
-    ///
-    /// # Errors
-    /// As [`begin`](Self::begin).
-    pub async fn begin_asking(&self, step: Step<'_>, request: &ChatRequest) -> Result<Begun> {
-        self.check()?;
-        begin(self, self.key(step.name), &step, Some(request)).await
-    }
-
     /// Looks at something outside once in the life of the run, such as a file: what was seen is given back later.
     ///
     /// Looking changes nothing, so it is recorded together with what was seen, in one write.
@@ -364,6 +360,25 @@ impl RunContext {
         let records = entries.map(ascribed).into();
         self.shared.log.append(records).await?;
         Ok(seen)
+    }
+
+    /// Begins a model call as [`begin`](Self::begin) does, and shows the log what is asked, which it may keep. Where the
+    /// step has no hash, that of the request is taken, which a log that dies with the process does not need before
+    /// somebody reads it.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin), and `Internal` when the request cannot be written as JSON.
+    pub async fn begin_asking(&self, step: Step<'_>, request: &ChatRequest) -> Result<Begun> {
+        self.check()?;
+        let (log, key) = (&self.shared.log, self.key(step.name));
+        if !step.request_hash.is_empty() {
+            return begin(self, key, &step, Some(request)).await;
+        }
+        let is_ascribed = *self.attribution() != Attribution::default();
+        if !is_ascribed && log.begin_unhashed(&key, &step, request) {
+            return Ok(Begun::fresh(log, key));
+        }
+        begin(self, key, &Step { request_hash: &content_hash(request)?, ..step }, Some(request)).await
     }
 
     /// Performs an effect once in the life of the run: a recorded result is given back instead.
@@ -413,7 +428,7 @@ impl Default for RunContext {
 impl fmt::Debug for RunContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RunContext")
-            .field("run_id", &self.shared.run_id)
+            .field("run_id", self.run_id())
             .field("step", &self.step_name())
             .field("deadline", &self.shared.deadline)
             .finish_non_exhaustive()

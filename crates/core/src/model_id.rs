@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -20,8 +21,8 @@ use crate::error::{Error, ErrorKind};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ModelId {
-    provider: String,
-    model: String,
+    provider: Arc<str>,
+    model: Arc<str>,
 }
 
 impl ModelId {
@@ -38,7 +39,7 @@ impl ModelId {
         if !named || model.trim().is_empty() {
             return Err(malformed(&format!("{provider}:{model}")));
         }
-        Ok(Self { provider, model })
+        Ok(Self { provider: provider.into(), model: model.into() })
     }
 
     /// Gives the provider's name.

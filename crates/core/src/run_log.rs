@@ -149,7 +149,7 @@ pub struct Step<'a> {
     pub name: &'a str,
     /// What kind of effect.
     pub kind: StepKind,
-    /// Hash of what is asked; see [`crate::id::content_hash`].
+    /// Hash of what is asked; see [`crate::id::content_hash`]. Empty only where what is asked is given beside it.
     pub request_hash: &'a str,
     /// What happens when it runs twice.
     pub effect: Effect,
@@ -201,6 +201,12 @@ pub trait RunLog: Send + Sync {
     /// # Errors
     /// `Conflict` when somebody else writes this log by now; `Store` when it cannot be written.
     async fn append(&self, records: Vec<Record>) -> Result<()>;
+
+    /// Adds the beginning of a model call that is not known yet, without its hash, which is made of the request when
+    /// somebody asks for it; false where the log cannot do so, and then nothing is added.
+    fn begin_unhashed(&self, _key: &str, _step: &Step<'_>, _request: &ChatRequest) -> bool {
+        false
+    }
 
     /// Adds the answer of a model call; a log that dies with the process need not write it out before somebody asks.
     ///
@@ -270,11 +276,10 @@ impl Entries {
         self.steps.contains_key(step)
     }
 
-    /// Sets the result of an entry that was added before its result was there.
-    fn fill(&mut self, place: usize, value: Value) {
-        if let Some(Record::V1(RecordV1 { entry: Entry::Finished { result }, .. })) = self.records.get_mut(place) {
-            *result = value;
-        }
+    /// Gives an entry, to be completed.
+    fn entry(&mut self, place: usize) -> Option<&mut Entry> {
+        let Record::V1(record) = self.records.get_mut(place)?;
+        Some(&mut record.entry)
     }
 
     /// Gives what is known of a step.
@@ -312,6 +317,12 @@ pub enum Begun {
     Recorded(Value),
     /// It must be performed now, and its outcome reported.
     Fresh(Pending),
+}
+
+impl Begun {
+    pub(crate) fn fresh(log: &Arc<dyn RunLog>, step: String) -> Self {
+        Begun::Fresh(Pending { log: Arc::clone(log), step })
+    }
 }
 
 /// The duty to report an effect's outcome. Dropped without a report, the outcome stays unknown.
@@ -387,7 +398,7 @@ pub(crate) async fn begin(
     let kept = request.map(|request| log.keep(request)).transpose()?.flatten();
     let record = Record::new(key.clone(), step.started(kept)).with_attribution(context.attribution());
     log.append(vec![record]).await?;
-    Ok(Begun::Fresh(Pending { log: Arc::clone(log), step: key }))
+    Ok(Begun::fresh(log, key))
 }
 
 #[cfg(test)]

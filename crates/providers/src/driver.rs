@@ -18,7 +18,7 @@ mod transport;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use motet_core::event::ready_stream;
+use futures::stream;
 use motet_core::usage::Price;
 use motet_core::{
     ChatRequest, Delivery, Error, ErrorKind, EventStream, Model, ModelId, Result, RunContext, StreamEvent,
@@ -168,25 +168,25 @@ impl HttpModel {
         if !limits.is_empty() {
             events.push(StreamEvent::Limits { limits });
         }
-        let answered = Answered {
+        let status = response.status().as_u16();
+        let answered = || Answered {
             origin: Arc::clone(&self.origin),
             key: self.connection.key.clone(),
-            status: response.status().as_u16(),
-            request_id,
+            status,
+            request_id: request_id.clone(),
             operation: CHAT,
         };
         if delivery == Delivery::Streamed {
             let decoding =
                 live::Decoding::new(self.connection.dialect, &self.origin, restoring, self.price.clone());
-            return Ok(live::events(response.into_body(), decoding, clock, events, answered));
+            return Ok(live::events(response.into_body(), decoding, clock, events, answered()));
         }
         let body = clock.body(response.into_body(), BODY_LIMIT).await;
-        let decoded = body.and_then(|body| self.decode(&body)).map_err(|error| answered.complete(error))?;
-        let known = events.len();
-        events.extend(decoded);
-        restoring.apply(&mut events, known);
-        live::add_cost(&mut events, self.price.as_deref());
-        Ok(ready_stream(events))
+        let decoded = body.and_then(|body| self.decode(&body)).map_err(|error| answered().complete(error));
+        let mut decoded = decoded?;
+        restoring.apply(&mut decoded, 0);
+        live::add_cost(&mut decoded, self.price.as_deref());
+        Ok(Box::pin(stream::iter(events.into_iter().chain(decoded).map(Ok))))
     }
 }
 

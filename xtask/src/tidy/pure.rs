@@ -24,6 +24,8 @@ const PURE: &[&str] = &[
 const IMPURE: &[(&str, &str)] = &[
     ("tokio::", "the async runtime"),
     ("tokio_util::", "the async runtime"),
+    ("hyper::", "an HTTP client"),
+    ("hyper_util::", "an HTTP client"),
     ("reqwest::", "an HTTP client"),
     ("rusqlite::", "a database"),
     ("std::fs", "the file system"),

@@ -5,8 +5,10 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{Entries, Entry, Record, RunLog, StepState};
+use super::{Entries, Entry, Record, RunLog, Step, StepState};
 use crate::error::Result;
+use crate::id::content_hash;
+use crate::request::ChatRequest;
 use crate::response::ChatResponse;
 
 /// A log that lives as long as the process.
@@ -16,19 +18,39 @@ pub struct MemoryLog(Mutex<Memory>);
 #[derive(Debug, Default)]
 struct Memory {
     entries: Entries,
-    /// Answers that were not written out yet, and the places of their entries.
-    answers: Vec<(usize, ChatResponse)>,
+    /// What entries lack as long as nobody reads them, and their places.
+    unwritten: Vec<(usize, Unwritten)>,
+}
+
+#[derive(Debug)]
+enum Unwritten {
+    /// What is asked, whose hash is to be taken.
+    Request(Box<ChatRequest>),
+    /// What was answered.
+    Answer(Box<ChatResponse>),
 }
 
 impl Memory {
-    /// Gives the entries with all answers written out.
+    /// Gives the entries with all that they lack.
     fn whole(&mut self) -> &Entries {
-        for (place, response) in self.answers.drain(..) {
-            // Nothing in an answer is without a form in JSON.
-            let result = serde_json::to_value(response).unwrap_or_default();
-            self.entries.fill(place, result);
+        for (place, unwritten) in self.unwritten.drain(..) {
+            // Nothing in a request or an answer is without a form in JSON.
+            match (self.entries.entry(place), unwritten) {
+                (Some(Entry::Started { request_hash, .. }), Unwritten::Request(request)) => {
+                    *request_hash = content_hash(&request).unwrap_or_default();
+                }
+                (Some(Entry::Finished { result }), Unwritten::Answer(response)) => {
+                    *result = serde_json::to_value(response).unwrap_or_default();
+                }
+                _ => {}
+            }
         }
         &self.entries
+    }
+
+    fn push(&mut self, record: Record, unwritten: Unwritten) {
+        self.unwritten.push((self.entries.records().len(), unwritten));
+        self.entries.push(record);
     }
 }
 
@@ -40,7 +62,7 @@ impl MemoryLog {
 
 impl FromIterator<Record> for MemoryLog {
     fn from_iter<I: IntoIterator<Item = Record>>(records: I) -> Self {
-        Self(Mutex::new(Memory { entries: records.into_iter().collect(), answers: Vec::new() }))
+        Self(Mutex::new(Memory { entries: records.into_iter().collect(), ..Memory::default() }))
     }
 }
 
@@ -60,11 +82,20 @@ impl RunLog for MemoryLog {
         Ok(())
     }
 
-    async fn answered(&self, step: String, response: &ChatResponse) -> Result<()> {
+    fn begin_unhashed(&self, key: &str, step: &Step<'_>, request: &ChatRequest) -> bool {
         self.with(|memory| {
-            memory.answers.push((memory.entries.records().len(), response.clone()));
-            memory.entries.push(Record::new(step, Entry::Finished { result: Value::Null }));
-        });
+            let is_new = !memory.entries.knows(key);
+            if is_new {
+                let record = Record::new(key, step.started(None));
+                memory.push(record, Unwritten::Request(Box::new(request.clone())));
+            }
+            is_new
+        })
+    }
+
+    async fn answered(&self, step: String, response: &ChatResponse) -> Result<()> {
+        let record = Record::new(step, Entry::Finished { result: Value::Null });
+        self.with(|memory| memory.push(record, Unwritten::Answer(Box::new(response.clone()))));
         Ok(())
     }
 
@@ -76,34 +107,46 @@ impl RunLog for MemoryLog {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
     use crate::message::Message;
     use crate::response::FinishReason;
-    use crate::run_log::{Begun, Step, StepKind};
+    use crate::run_log::{Begun, StepKind};
     use crate::tool::Effect;
     use crate::{ModelId, RunContext};
 
+    fn step<'a>(name: &'a str, request_hash: &'a str) -> Step<'a> {
+        Step { name, kind: StepKind::Model, request_hash, effect: Effect::Pure, label: "openai:m" }
+    }
+
     #[tokio::test]
-    async fn an_answer_reads_as_if_it_had_been_written_at_once() {
+    async fn what_is_written_late_reads_as_if_it_had_been_written_at_once() {
         let id: ModelId = "openai:m".parse().unwrap();
+        let request = ChatRequest::new(id.clone(), vec![Message::user("Hi")]);
+        let other = ChatRequest::new(id.clone(), vec![Message::user("Ho")]);
         let response = ChatResponse::new(id, Message::assistant("Hello"), FinishReason::Stop);
-        let step = |name| Step {
-            name,
-            kind: StepKind::Model,
-            request_hash: "h",
-            effect: Effect::Pure,
-            label: "openai:m",
-        };
-        let recorded = async |later: bool| {
+        let hash = content_hash(&request).unwrap();
+        let recorded = async |late: bool| {
             let context = RunContext::new();
+            let begin = async |name, request| match late {
+                true => context.begin_asking(step(name, ""), request).await,
+                false => context.begin(step(name, &content_hash(request).unwrap())).await,
+            };
             for name in ["one", "two"] {
-                let Begun::Fresh(pending) = context.begin(step(name)).await.unwrap() else { panic!("{name}") };
-                let ended = if later { pending.answered(&response).await } else { pending.finish(&response).await };
-                ended.unwrap();
+                let Begun::Fresh(pending) = begin(name, &request).await.unwrap() else { panic!("{name}") };
+                match late {
+                    true => pending.answered(&response).await.unwrap(),
+                    false => pending.finish(&response).await.unwrap(),
+                }
             }
-            let Begun::Recorded(value) = context.begin(step("one")).await.unwrap() else { panic!("one") };
+            let Begun::Recorded(value) = begin("one", &request).await.unwrap() else { panic!("one") };
             assert_eq!(serde_json::from_value::<ChatResponse>(value).unwrap(), response);
-            context.log().records().iter().map(|record| (record.step().to_owned(), record.entry().clone())).collect::<Vec<_>>()
+            let changed = begin("two", &other).await.err().unwrap();
+            assert_eq!(changed.kind(), ErrorKind::Conflict);
+            let records = context.log().records();
+            records.iter().map(|record| (record.step().to_owned(), record.entry().clone())).collect::<Vec<_>>()
         };
-        assert_eq!(recorded(true).await, recorded(false).await);
+        let late = recorded(true).await;
+        assert_eq!(late, recorded(false).await);
+        assert!(matches!(&late[0].1, Entry::Started { request_hash, .. } if *request_hash == hash), "{late:?}");
     }
 }

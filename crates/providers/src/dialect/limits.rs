@@ -5,6 +5,7 @@
 mod structured;
 mod time;
 
+use std::ops::Range;
 use std::time::{Duration, SystemTime};
 
 use motet_core::limits::{Allowance, RateLimits};
@@ -117,18 +118,11 @@ fn family(name: &str) -> Option<(&str, Subject)> {
 }
 
 fn gather<'a>(gathered: &mut Vec<Gathered<'a>>, name: &'a str, value: &str, now: SystemTime) {
-    let Some((subject, number)) = family(name).and_then(|(rest, default)| meaning(rest, default)) else {
-        return;
-    };
-    let word = match number {
-        Number::Limit => "limit",
-        Number::Remaining => "remaining",
-        Number::Reset => "reset",
-        Number::Used => "utilization",
-        Number::Status => "status",
-    };
-    let place = name.rfind(word).unwrap_or(name.len());
-    let (before, after) = (name.get(..place).unwrap_or(name), name.get(place + word.len()..).unwrap_or(""));
+    let Some((rest, default)) = family(name) else { return };
+    let Some((subject, number, word)) = meaning(rest, default) else { return };
+    // What stands before the word begins with the family, as the rest is the end of the name.
+    let place = name.len() - rest.len() + word.start;
+    let (before, after) = (name.get(..place).unwrap_or(name), rest.get(word.end..).unwrap_or_default());
     let window = window(name);
     let allowance = entry(gathered, (before.trim_end_matches('-'), after), subject);
     allowance.window = allowance.window.or(window);
@@ -157,17 +151,22 @@ fn window(name: &str) -> Option<Duration> {
     name.split('-').find_map(found).map(|(_, seconds)| Duration::from_secs(*seconds))
 }
 
-/// Reads what the rest of a name means; `None` where it counts something else, such as images, or is no number.
-fn meaning(rest: &str, default: Subject) -> Option<(Subject, Number)> {
+/// Reads what the rest of a name means, and where the word for the number stands in it; `None` where it counts something
+/// else, such as images, or is no number.
+fn meaning(rest: &str, default: Subject) -> Option<(Subject, Number, Range<usize>)> {
     let (mut subject, mut number) = (None, None);
     let (mut input, mut output) = (false, false);
+    let mut start = 0;
     for word in rest.split(['-', '_']) {
+        let place = start..start + word.len();
+        start = place.end + 1;
+        let mut set = |what| number = Some((what, place.clone()));
         match word {
-            "limit" => number = Some(Number::Limit),
-            "remaining" => number = Some(Number::Remaining),
-            "reset" => number = Some(Number::Reset),
-            "utilization" => number = Some(Number::Used),
-            "status" => number = Some(Number::Status),
+            "limit" => set(Number::Limit),
+            "remaining" => set(Number::Remaining),
+            "reset" => set(Number::Reset),
+            "utilization" => set(Number::Used),
+            "status" => set(Number::Status),
             "requests" | "request" | "req" => subject = Some(Subject::Requests),
             "tokens" | "token" => subject = Some(Subject::Tokens),
             "input" | "prompt" => input = true,
@@ -182,8 +181,9 @@ fn meaning(rest: &str, default: Subject) -> Option<(Subject, Number)> {
         (subject, false, false) => subject.unwrap_or(default),
         _ => return None,
     };
-    let of_plan = matches!(number, Some(Number::Used | Number::Status));
-    number.filter(|_| !of_plan || subject == Subject::Plan).map(|number| (subject, number))
+    let (number, place) = number?;
+    let of_plan = matches!(number, Number::Used | Number::Status);
+    (!of_plan || subject == Subject::Plan).then_some((subject, number, place))
 }
 
 fn entry<'a, 'b>(

@@ -1,7 +1,7 @@
 //! Time limits and cancellation of one call.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -56,6 +56,11 @@ impl Clock {
     /// # Errors
     /// `Cancelled`, or a `Timeout` that says which limit passed.
     pub(super) async fn within<F: Future>(&self, phase: Phase, future: F) -> Result<F::Output> {
+        let mut future = pin!(future);
+        // What is there already needs no timer.
+        if let Poll::Ready(output) = poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
+            return Ok(output);
+        }
         let limit = match phase {
             Phase::FirstByte => self.timeouts.first_byte,
             Phase::Idle => self.timeouts.idle,

@@ -28,13 +28,14 @@ pub(super) struct Connection {
     /// Reads refusals, whatever was asked.
     pub(super) dialect: &'static dyn Dialect,
     transport: Transport,
-    /// What a proxy wants to see with each request.
-    proxy_authorization: Option<HeaderValue>,
     /// Base address without a slash at its end.
     base: Url,
     /// The first path that was asked for, joined to the base; mostly there is no other.
     address: OnceLock<(String, Uri)>,
+    /// What the row and the configuration say.
     headers: HeaderMap,
+    /// These, and what the client adds.
+    sent: HeaderMap,
     /// What must never be shown: the key, or the token of the session that is signed for.
     pub(super) key: Option<Secret>,
     /// No call can succeed for want of a key.
@@ -69,12 +70,15 @@ impl Connection {
         let base = clients::base_url(row, config)?;
         let aws = config.aws.clone().filter(|_| config.api_key.is_none());
         let transport = clients.client(&base, config)?;
+        let headers = clients::headers(row, clients::key_header(row, dialect), config)?;
+        let mut sent = headers.clone();
+        transport.complete(&mut sent, &clients::sent(&base)?);
         Ok(Self {
             row,
             dialect,
-            proxy_authorization: transport.proxy_authorization(&clients::sent(&base)?),
             transport,
-            headers: clients::headers(row, clients::key_header(row, dialect), config)?,
+            headers,
+            sent,
             base,
             address: OnceLock::new(),
             // What Amazon says of a wrong signature repeats the headers, the session's token among them.
@@ -87,10 +91,18 @@ impl Connection {
 
     /// Sends a request and waits for the beginning of its answer.
     pub(super) async fn send(&self, wire: &HttpRequest, clock: &Clock) -> Result<Response<Body>> {
-        let mut request = self.unsigned(wire)?;
-        signing::sign(&mut request, self.row.auth, self.aws.as_ref())?;
-        let sending = self.transport.send(request, self.proxy_authorization.as_ref());
-        let sent = clock.within(Phase::FirstByte, sending).await?;
+        let request = match &self.aws {
+            None => self.request(wire, &self.sent)?,
+            Some(credentials) => {
+                // What the client adds is not signed, as proxies may change it.
+                let mut request = self.request(wire, &self.headers)?;
+                signing::sign(&mut request, self.row.auth, Some(credentials))?;
+                let address = request.uri().clone();
+                self.transport.complete(request.headers_mut(), &address);
+                request
+            }
+        };
+        let sent = clock.within(Phase::FirstByte, self.transport.send(request)).await?;
         sent.map_err(|error| failure::of_sending(error, self.row, &self.base, &self.timeouts))
     }
 
@@ -109,7 +121,7 @@ impl Connection {
 
     /// Shows a request as it would be sent, with its secrets masked.
     pub(super) fn shown(&self, wire: HttpRequest) -> Result<DryRun> {
-        let mut request = self.unsigned(&wire)?;
+        let mut request = self.request(&wire, &self.headers)?;
         if self.aws.is_some() {
             signing::sign(&mut request, self.row.auth, self.aws.as_ref())?;
         }
@@ -148,8 +160,8 @@ impl Connection {
         }
     }
 
-    fn unsigned(&self, wire: &HttpRequest) -> Result<Request<Bytes>> {
-        let mut headers = self.headers.clone();
+    fn request(&self, wire: &HttpRequest, headers: &HeaderMap) -> Result<Request<Bytes>> {
+        let mut headers = headers.clone();
         for (name, value) in &wire.headers {
             let value = HeaderValue::from_str(value).map_err(|_| clients::bad_header(name))?;
             headers.entry(*name).or_insert(value);

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::Stream;
-use http::header::{ACCEPT, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
+use http::header::{ACCEPT, HeaderMap, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT};
 use http::{Request, Response, Uri};
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
@@ -63,28 +63,22 @@ impl Transport {
         Self { client, proxies }
     }
 
-    /// Gives what a proxy wants to see with requests to an address that it passes on as they are.
-    pub(super) fn proxy_authorization(&self, address: &Uri) -> Option<HeaderValue> {
-        self.proxies.forwarding_authorization(address)
+    /// Adds to the headers of requests to an address what this client says of itself, and what a proxy wants to see that
+    /// passes requests on as they are; what is there already stays.
+    pub(super) fn complete(&self, headers: &mut HeaderMap, address: &Uri) {
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        headers.entry(USER_AGENT).or_insert(AGENT);
+        if let Some(value) = self.proxies.forwarding_authorization(address) {
+            headers.entry(PROXY_AUTHORIZATION).or_insert(value);
+        }
     }
 
     /// Sends a request and waits for the beginning of its answer.
     ///
     /// # Errors
     /// Whatever kept an answer from beginning, below it the cause.
-    pub(super) async fn send(
-        &self,
-        request: Request<Bytes>,
-        proxy_authorization: Option<&HeaderValue>,
-    ) -> Result<Response<Body>, Failure> {
-        let mut request = request.map(Full::new);
-        let headers = request.headers_mut();
-        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
-        headers.entry(USER_AGENT).or_insert(AGENT);
-        if let Some(value) = proxy_authorization {
-            headers.entry(PROXY_AUTHORIZATION).or_insert_with(|| value.clone());
-        }
-        Ok(self.client.request(request).await?.map(Body))
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Result<Response<Body>, Failure> {
+        Ok(self.client.request(request.map(Full::new)).await?.map(Body))
     }
 }
 

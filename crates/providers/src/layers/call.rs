@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use futures::future::BoxFuture;
 use motet_core::attempts::Attempts;
 use motet_core::embedding::Embedder;
 use motet_core::rerank::{RerankRequest, RerankResponse};
@@ -193,10 +194,12 @@ impl Next {
     ///
     /// # Errors
     /// Whatever keeps the answer from starting.
-    pub async fn call(&self, call: Call<'_>) -> Result<Answer> {
+    #[must_use = "nothing is sent unless it is awaited"]
+    pub fn call<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Answer>> {
+        // Not async: each layer would hold the whole of what it awaits, which is copied with it.
         match self.chain.0.layers.get(self.at) {
-            Some(layer) => layer.call(call, Next { chain: self.chain.clone(), at: self.at + 1 }).await,
-            None => self.chain.0.bottom.call(&call).await,
+            Some(layer) => layer.call(call, Next { chain: self.chain.clone(), at: self.at + 1 }),
+            None => Box::pin(async move { self.chain.0.bottom.call(&call).await }),
         }
     }
 }

@@ -1,0 +1,110 @@
+//! How often memory is asked for, a call and a piece of a stream: what keeps the cost of a call from creeping up, without
+//! a clock.
+//!
+//! A program of its own, as it counts by an allocator in place of the usual one. Only the client's thread is counted; the
+//! mock has threads of its own.
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+
+    use allocation_counter::measure;
+    use futures::StreamExt as _;
+    use motet::Runtime;
+    use motet_core::settings::{Settings, Sources};
+    use motet_core::{ChatRequest, EmbedRequest, Message, ModelId, RunContext, StreamEvent};
+    use motet_tests::mock::{self, Sizes};
+
+    /// Calls before the count, which open connections and fill caches.
+    const WARM: u32 = 20;
+    /// Calls that are counted.
+    const COUNTED: u32 = 20;
+
+    fn engine(pieces: usize, vectors: usize) -> Runtime {
+        let address = mock::start(&Sizes { pieces, vectors, tool_rounds: 0 }).unwrap();
+        let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned(), "the test".to_owned());
+        let overrides = vec![
+            setting("providers.openai.base_url", &format!("http://{address}/v1")),
+            setting("providers.openai.api_key", "k"),
+            setting("store", "memory:"),
+        ];
+        let sources = Sources { overrides, ..Sources::default() };
+        Runtime::new(Settings::load(&sources).unwrap(), std::env::temp_dir()).unwrap()
+    }
+
+    fn request() -> ChatRequest {
+        let messages = vec![Message::system("Be brief."), Message::user("Tell me about the harbour.")];
+        ChatRequest::new(ModelId::new("openai", "mock").unwrap(), messages)
+    }
+
+    /// Counts the allocations of one call, on average.
+    fn counted<F: Future<Output = ()>>(call: impl Fn() -> F) -> f64 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            for _ in 0..WARM {
+                call().await;
+            }
+        });
+        let info = measure(|| {
+            runtime.block_on(async {
+                for _ in 0..COUNTED {
+                    call().await;
+                }
+            });
+        });
+        info.count_total as f64 / f64::from(COUNTED)
+    }
+
+    async fn stream(engine: &Runtime) {
+        let mut events = engine.stream(&RunContext::new(), request()).await.unwrap();
+        let mut finished = false;
+        while let Some(event) = events.next().await {
+            finished |= matches!(event.unwrap(), StreamEvent::Finished { .. });
+        }
+        assert!(finished);
+    }
+
+    #[track_caller]
+    fn at_most(found: f64, most: f64, what: &str) {
+        assert!(found > 1.0, "nothing was counted");
+        assert!(found <= most, "{what}: {found:.1} allocations, and at most {most} are wanted");
+    }
+
+    #[test]
+    fn a_plain_call_asks_for_little_memory() {
+        let (engine, request) = (engine(1, 1), request());
+        let call = || async {
+            let response = engine.complete(&RunContext::new(), &request).await.unwrap();
+            assert!(!response.text().is_empty());
+        };
+        at_most(counted(call), PLAIN, "a plain call");
+    }
+
+    #[test]
+    fn a_piece_of_a_stream_asks_for_little_memory() {
+        let (short, long) = (engine(100, 1), engine(600, 1));
+        let (short, long) = (counted(|| stream(&short)), counted(|| stream(&long)));
+        at_most(short, STREAM, "a stream of 100 pieces");
+        at_most((long - short) / 500.0, PIECE, "a piece");
+    }
+
+    #[test]
+    fn vectors_are_read_into_the_memory_that_they_stay_in() {
+        let counted_for = |vectors: usize| {
+            let engine = engine(1, vectors);
+            let inputs = vec!["Boats wait for the tide.".to_owned(); vectors];
+            let request = EmbedRequest::new(ModelId::new("openai", "mock").unwrap(), inputs);
+            counted(|| async {
+                let response = engine.embed(&RunContext::new(), &request).await.unwrap();
+                assert_eq!(response.embeddings.len(), vectors);
+            })
+        };
+        let (few, many) = (counted_for(4), counted_for(20));
+        at_most((many - few) / 16.0, VECTOR, "a vector");
+    }
+
+    const PLAIN: f64 = 0.0;
+    const STREAM: f64 = 0.0;
+    const PIECE: f64 = 0.0;
+    const VECTOR: f64 = 0.0;
+}
