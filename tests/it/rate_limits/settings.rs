@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use futures::future::join_all;
 use motet::Runtime;
 use motet_core::embedding::EmbedRequest;
 use motet_core::settings::{Settings, Sources};
@@ -87,8 +88,8 @@ async fn tokens_a_minute_are_reserved_before_a_call_and_settled_after_it() {
     let server = server();
     let (calls, error) = asks(&runtime(&server, &[("providers.acme.tokens_per_minute", "150")])).await;
     assert!(calls == 2 && is_full(&error), "{calls}: {error}");
-    let (calls, _) = asks(&runtime(&server, &[("providers.acme.tokens_per_minute", "300")])).await;
-    assert_eq!(calls, 5);
+    let (calls, _) = asks(&runtime(&server, &[("providers.acme.tokens_per_minute", "200")])).await;
+    assert_eq!(calls, 3);
 }
 
 #[tokio::test]
@@ -123,13 +124,13 @@ async fn a_call_waits_for_its_turn_unless_that_takes_longer_than_it_may() {
         }
     }));
     let begun = Instant::now();
-    for _ in 0..4 {
-        ask_of(&runtime, &context, "m").await.unwrap();
+    for done in join_all((0..4).map(|_| ask_of(&runtime, &context, "m"))).await {
+        done.unwrap();
     }
     assert!(begun.elapsed() >= Duration::from_millis(295), "{:?}", begun.elapsed());
     let heard = heard.lock().unwrap();
     let right = |(reason, delay, scope): &(String, u64, String)| {
-        reason == "rate_limit" && *delay <= 100 && scope == "acme"
+        reason == "rate_limit" && *delay <= 300 && scope == "acme"
     };
     assert!(!heard.is_empty() && heard.len() <= 3 && heard.iter().all(right), "{heard:?}");
 }
@@ -148,15 +149,15 @@ async fn a_call_fails_at_once_where_its_deadline_comes_first() {
 
 #[tokio::test]
 async fn what_the_provider_tells_is_learnt_as_the_settings_say() {
-    let told = || answer().with_header("x-ratelimit-limit-requests", "50");
+    let told = || answer().with_header("x-ratelimit-limit-requests", "5");
     let server =
         Server::start(move |_, _| told().with_header("x-ratelimit-remaining-requests", "0")).unwrap();
-    let limit = ("providers.acme.requests_per_minute", "40");
+    let limit = ("providers.acme.requests_per_minute", "3");
     for (settings, expected) in [
         (&[limit][..], 1),
         (&[limit, ("rate_limit.learn", "tighten")], 1),
         (&[("rate_limit.learn", "adopt")], 1),
-        (&[limit, ("rate_limit.learn", "off")], 40),
+        (&[limit, ("rate_limit.learn", "off")], 3),
     ] {
         let (calls, error) = asks(&runtime(&server, settings)).await;
         assert!(calls == expected && is_full(&error), "{calls} with {settings:?}: {error}");
