@@ -249,6 +249,14 @@ fn processes_that_share_a_store_share_its_budget() {
     assert_eq!(server.requests().len(), answered, "what does not fit is not sent");
     let paid = answered as u64 * cost;
     assert!(paid <= 10_000_000 && paid > 10_000_000 - 2 * cost, "{answered} answers");
+    // Nothing is left reserved by processes that have ended.
+    let store = motet::persistence::open(&format!("sqlite:{}/shared.db", place.path().display())).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let books = runtime.block_on(store.books()).unwrap();
+    let [(name, book)] = &books[..] else { panic!("{books:?}") };
+    assert!(name.starts_with("day 20"), "{name}");
+    let spent = Amount { cost: Cost::from_nanos(paid), tokens: answered as u64 * 4_000 };
+    assert_eq!((book.spent, book.unknown, book.reserved), (spent, Amount::default(), Amount::default()));
 }
 
 const TWICE: &str = "

@@ -484,6 +484,24 @@ fn a_provider_is_merged_from_several_sources_part_by_part() {
 }
 
 #[test]
+fn every_part_of_a_price_can_be_set() {
+    let rows: Vec<_> = OPTIONS.iter().filter(|row| row.path.starts_with("prices.<model>.")).collect();
+    let lines = rows.iter().enumerate().map(|(number, row)| {
+        format!("{} = {}\n", row.path.trim_start_matches("prices.<model>."), number + 1)
+    });
+    let text = format!("[prices.'a:b']\n{}", lines.collect::<String>());
+    let loaded = load(&toml(&text));
+    let price = loaded.settings.prices[&"a:b".parse::<ModelId>().unwrap()].over(None).unwrap();
+    let parts = serde_json::to_value(price).unwrap();
+    assert_eq!(parts.as_object().unwrap().len(), rows.len(), "a part cannot be set, or an option is no part");
+    for (number, row) in (1_u64..).zip(&rows) {
+        let name = row.path.trim_start_matches("prices.<model>.");
+        let unit = if row.kind == "count" { 1 } else { 1_000_000 };
+        assert_eq!(parts[name], number * unit, "{name}");
+    }
+}
+
+#[test]
 fn prices_become_micro_dollars_exactly() {
     let whole = PriceChange {
         input: Some(75_000),

@@ -5,6 +5,7 @@
 
 pub mod bound;
 mod open;
+mod paying;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -17,6 +18,7 @@ use motet_core::{Error, ErrorKind, Result, RunContext, StreamEvent};
 
 use self::bound::{Bound, Candidate};
 use self::open::Open;
+use self::paying::Guard;
 use super::{Answer, Call, Layer, LayerRow, Next, Where};
 
 /// Its place among the layers.
@@ -153,10 +155,9 @@ impl Layer for BudgetLayer {
         self.judge(&call.context, &bound, money)?;
         let prices = candidates.iter().filter_map(|candidate| candidate.price).collect();
         let open = Open::reserve(call.context.clone(), budgets, (bound.estimate, prices)).await?;
-        let ending = Arc::clone(&open);
-        call.on_end(move |end| ending.end(end));
+        let guard = Guard::new(Arc::clone(&open));
         call.context = call.context.with_resend_gate(open);
-        next.call(call).await
+        guard.settle(next.call(call).await).await
     }
 }
 

@@ -1,17 +1,17 @@
 //! What one call has reserved, from its first send to its end, however it ends.
 //!
-//! Settling may have to wait for a store; nobody who made the call waits for that.
+//! Settling may have to wait for a store.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures::FutureExt as _;
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use motet_core::budget::{Estimate, ResendGate, Reservation, SharedBudget, Spent, may_be_billed};
 use motet_core::price::{Price, Tier};
 use motet_core::{Cost, Error, Result, RunContext, StreamEvent, Usage};
 
-use crate::layers::{Ending, Outcome};
+use crate::layers::{Outcome, Tally};
 
 /// The reservations of a call's current send.
 pub(super) struct Open {
@@ -34,20 +34,31 @@ impl Open {
         Ok(Arc::new(Self { context, budgets, estimate, prices, held }))
     }
 
-    /// Settles by what the end of the call tells.
-    pub(super) fn end(&self, end: &Ending<'_>) {
-        settle_soon(&self.context, self.take(), self.spent(end));
+    /// Settles by how the call ended; a second time changes nothing.
+    pub(super) fn settle(&self, outcome: Outcome<'_>, tally: &Tally) -> BoxFuture<'static, ()> {
+        let (context, held, spent) = (self.context.clone(), self.take(), self.spent(outcome, tally));
+        Box::pin(async move { settle(&context, held, spent).await })
+    }
+
+    /// The same where nobody can wait.
+    pub(super) fn settle_soon(&self, outcome: Outcome<'_>, tally: &Tally) {
+        let mut settling = self.settle(outcome, tally);
+        // The first poll hands the work to the store, which finishes it even if nobody waits for that.
+        if (&mut settling).now_or_never().is_none()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(settling);
+        }
     }
 
     /// Tells what a call used.
-    fn spent(&self, end: &Ending<'_>) -> Spent {
-        let tally = end.tally;
+    fn spent(&self, outcome: Outcome<'_>, tally: &Tally) -> Spent {
         if tally.cached {
             return Spent::Nothing;
         }
         let counted = |usage| Spent::Known { usage, cost: tally.cost.or_else(|| self.most(&usage)) };
         let known = tally.usage.map(counted);
-        match end.outcome {
+        match outcome {
             Outcome::Done => known.unwrap_or(Spent::Unknown),
             // An answer that was complete is paid for as it tells, whatever went wrong after it.
             Outcome::Failed(_) | Outcome::Dropped if tally.finished => known.unwrap_or(Spent::Unknown),
@@ -65,13 +76,6 @@ impl Open {
 
     fn take(&self) -> Vec<Box<dyn Reservation>> {
         std::mem::take(&mut *self.held.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Drop for Open {
-    /// A call that was dropped before its end was told may have been sent.
-    fn drop(&mut self) {
-        settle_soon(&self.context, self.take(), Spent::Unknown);
     }
 }
 
@@ -113,20 +117,5 @@ async fn settle(context: &RunContext, held: Vec<Box<dyn Reservation>>, spent: Sp
     for error in settled.into_iter().filter_map(Result::err) {
         let message = format!("what a call cost could not be written into the books of a budget: {error}");
         context.emit(&StreamEvent::Warning { message });
-    }
-}
-
-/// Settles at once where no store is waited for, else beside whatever goes on.
-fn settle_soon(context: &RunContext, held: Vec<Box<dyn Reservation>>, spent: Spent) {
-    if held.is_empty() {
-        return;
-    }
-    let context = context.clone();
-    let mut settling = Box::pin(async move { settle(&context, held, spent).await });
-    // The first poll hands the work to the store, which finishes it even if nobody waits for that.
-    if (&mut settling).now_or_never().is_none()
-        && let Ok(runtime) = tokio::runtime::Handle::try_current()
-    {
-        runtime.spawn(settling);
     }
 }
