@@ -86,18 +86,23 @@ fn serve(connection: &TcpStream, answers: &Answers) -> Option<()> {
 #[must_use]
 pub fn chat() -> String {
     let text = "The harbour lies in the lee of the cape, and boats wait there for the tide. ".repeat(12);
-    answer(&serde_json::json!({"role": "assistant", "content": text, "refusal": null, "annotations": []}), "stop")
+    answer(
+        &serde_json::json!({"role": "assistant", "content": text, "refusal": null, "annotations": []}),
+        "stop",
+    )
 }
 
 /// Gives the body of an answer that asks for a sum.
 fn call(number: usize) -> String {
     let function = serde_json::json!({"name": "add", "arguments": format!(r#"{{"a":{number},"b":1}}"#)});
-    let calls = serde_json::json!([{"id": format!("call_{number}"), "type": "function", "function": function}]);
+    let calls =
+        serde_json::json!([{"id": format!("call_{number}"), "type": "function", "function": function}]);
     answer(&serde_json::json!({"role": "assistant", "content": null, "tool_calls": calls}), "tool_calls")
 }
 
 fn answer(message: &serde_json::Value, reason: &str) -> String {
-    let choice = serde_json::json!({"index": 0, "finish_reason": reason, "logprobs": null, "message": message});
+    let choice =
+        serde_json::json!({"index": 0, "finish_reason": reason, "logprobs": null, "message": message});
     serde_json::json!({
         "id": "chatcmpl-mock", "object": "chat.completion", "created": 1_700_000_000, "model": "mock",
         "choices": [choice],
@@ -154,7 +159,8 @@ pub fn events(pieces: usize) -> String {
         )
     };
     let mut frames = vec![chunk(r#"{"role":"assistant","content":"","refusal":null}"#, "null", "null")];
-    frames.extend((0..pieces).map(|piece| chunk(&format!(r#"{{"content":" word{piece}"}}"#), "null", "null")));
+    frames
+        .extend((0..pieces).map(|piece| chunk(&format!(r#"{{"content":" word{piece}"}}"#), "null", "null")));
     let usage = r#"{"prompt_tokens":110,"completion_tokens":500,"total_tokens":610}"#;
     frames.extend([chunk("{}", r#""stop""#, usage), "[DONE]".to_owned()]);
     frames.iter().map(|data| format!("data: {data}\n\n")).collect()

@@ -80,7 +80,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
                 told(benchmark.name, &measured, goal)
             }
             Subject::Program { name, rounds } => {
-                shell::run(workspace.cargo(&["build", "--release", "--package", "motet-tests", "--bin", name]))?;
+                shell::run(workspace.cargo(&[
+                    "build",
+                    "--release",
+                    "--package",
+                    "motet-tests",
+                    "--bin",
+                    name,
+                ]))?;
                 performed(workspace, name, options.runs.unwrap_or(rounds))?
             }
         };

@@ -29,7 +29,8 @@ pub async fn chat(
     request: &ChatRequest,
     step: &str,
 ) -> Result<ChatResponse> {
-    let call = Call { context, model, request, request_hash: "", step, delivery: Delivery::Plain, feed: None };
+    let call =
+        Call { context, model, request, request_hash: "", step, delivery: Delivery::Plain, feed: None };
     until_stopped(context, call.perform(&mut None)).await?
 }
 

@@ -185,7 +185,8 @@ impl RunContext {
     /// Makes all that follows part of another run with a log of its own, named from its root on.
     #[must_use]
     pub fn in_run(self, run_id: RunId, log: Arc<dyn RunLog>) -> Self {
-        let mut context = self.with(|shared| (shared.run_id, shared.log) = (Arc::new(OnceLock::from(run_id)), log));
+        let mut context =
+            self.with(|shared| (shared.run_id, shared.log) = (Arc::new(OnceLock::from(run_id)), log));
         context.step = None;
         context
     }

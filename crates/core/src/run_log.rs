@@ -365,9 +365,8 @@ impl Pending {
 }
 
 fn finished(result: &impl Serialize) -> Result<Entry> {
-    let result = serde_json::to_value(result).map_err(|error| {
-        Error::new(ErrorKind::Internal, "a result cannot be recorded").with_source(error)
-    })?;
+    let result = serde_json::to_value(result)
+        .map_err(|error| Error::new(ErrorKind::Internal, "a result cannot be recorded").with_source(error))?;
     Ok(Entry::Finished { result })
 }
 

@@ -19,11 +19,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::stream;
+use http::HeaderMap;
 use motet_core::usage::Price;
 use motet_core::{
     ChatRequest, Delivery, Error, ErrorKind, EventStream, Model, ModelId, Result, RunContext, StreamEvent,
 };
-use http::HeaderMap;
 
 pub use clients::Clients;
 pub use dry_run::DryRun;

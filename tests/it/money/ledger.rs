@@ -59,6 +59,7 @@ fn records(number: usize, call: &Call) -> Vec<Record> {
         request_hash: "h".to_owned(),
         effect: Effect::Pure,
         label: call.model.to_owned(),
+        request: None,
     };
     let mut records = vec![Record::new(&*step, started).with_attribution(&call.attribution)];
     if call.paid {

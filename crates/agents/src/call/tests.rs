@@ -1,8 +1,8 @@
 //! Recorded calls, plain and streamed, fresh and replayed.
 
 use futures::StreamExt as _;
-use motet_core::id::content_hash;
 use motet_core::accumulate::fold;
+use motet_core::id::content_hash;
 use motet_core::{Message, Usage};
 
 use super::*;

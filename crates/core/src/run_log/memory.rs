@@ -143,10 +143,16 @@ mod tests {
             let changed = begin("two", &other).await.err().unwrap();
             assert_eq!(changed.kind(), ErrorKind::Conflict);
             let records = context.log().records();
-            records.iter().map(|record| (record.step().to_owned(), record.entry().clone())).collect::<Vec<_>>()
+            records
+                .iter()
+                .map(|record| (record.step().to_owned(), record.entry().clone()))
+                .collect::<Vec<_>>()
         };
         let late = recorded(true).await;
         assert_eq!(late, recorded(false).await);
-        assert!(matches!(&late[0].1, Entry::Started { request_hash, .. } if *request_hash == hash), "{late:?}");
+        assert!(
+            matches!(&late[0].1, Entry::Started { request_hash, .. } if *request_hash == hash),
+            "{late:?}"
+        );
     }
 }

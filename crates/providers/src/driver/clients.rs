@@ -7,14 +7,14 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use motet_core::{Error, ErrorKind, Result};
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::Uri;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use motet_core::{Error, ErrorKind, Result};
 use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
-use crate::dialect::{Dialect, KeyHeader};
 use super::transport::{Proxies, Transport};
+use crate::dialect::{Dialect, KeyHeader};
 use crate::provider::{AWS_CREDENTIAL_NAMES, Auth, ProviderConfig, ProviderRow, Proxy};
 
 /// Names of headers that hold secrets, beside the key's own.
@@ -167,8 +167,11 @@ pub(super) fn sent(address: &Url) -> Result<Uri> {
     let _ = bare.set_username("");
     let _ = bare.set_password(None);
     bare.as_str().parse().map_err(|_| {
-        Error::new(ErrorKind::Configuration, "the address of the request holds characters that cannot be sent")
-            .with_hint("look for a stray character in the base URL and in the model's name")
+        Error::new(
+            ErrorKind::Configuration,
+            "the address of the request holds characters that cannot be sent",
+        )
+        .with_hint("look for a stray character in the base URL and in the model's name")
     })
 }
 

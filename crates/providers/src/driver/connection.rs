@@ -5,9 +5,9 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use motet_core::{Error, ErrorKind, Result, Secret};
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, Uri};
+use motet_core::{Error, ErrorKind, Result, Secret};
 use url::Url;
 
 use super::clock::{Clock, Phase};

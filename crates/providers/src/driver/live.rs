@@ -14,8 +14,8 @@ use motet_core::{Error, ErrorKind, EventStream, Result, StreamEvent};
 use super::bill::Bill;
 use super::clock::{Clock, Watch};
 use super::failure::{self, Answered};
-use super::transport::Body;
 use super::reading::{self, StreamReader};
+use super::transport::Body;
 use crate::dialect::lowering::Restoring;
 use crate::dialect::{Dialect, Origin};
 

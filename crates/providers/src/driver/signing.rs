@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{self, SignableBody, SignableRequest, SigningSettings};
 use aws_sigv4::sign::v4;
-use motet_core::{Error, ErrorKind, Result};
 use bytes::Bytes;
 use http::Request;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
+use motet_core::{Error, ErrorKind, Result};
 
 use crate::provider::{AWS_CREDENTIAL_NAMES, Auth, AwsCredentials};
 
@@ -85,8 +85,8 @@ fn unsigned<E: std::error::Error>(error: E) -> Error {
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
-    use motet_core::Secret;
     use http::Method;
+    use motet_core::Secret;
 
     use super::*;
 
@@ -159,8 +159,7 @@ mod tests {
             let mut request = request(Method::POST, url, body);
             request.headers_mut().insert("content-type", HeaderValue::from_static("application/json"));
             request.headers_mut().insert("x-team", HeaderValue::from_str(name).unwrap());
-            let headers =
-                signature(&request, "bedrock", &credentials(None), UNIX_EPOCH + MOMENT).unwrap();
+            let headers = signature(&request, "bedrock", &credentials(None), UNIX_EPOCH + MOMENT).unwrap();
             headers
                 .into_iter()
                 .find(|(name, _)| name == AUTHORIZATION)

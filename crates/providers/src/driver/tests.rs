@@ -106,10 +106,7 @@ async fn a_streamed_call_gives_events_as_they_come_and_ends_with_its_cost() {
     let events: Vec<StreamEvent> = events.map(Result::unwrap).collect().await;
     let names: Vec<String> =
         events.iter().map(|event| serde_json::to_value(event).unwrap()["event"].to_string()).collect();
-    assert_eq!(
-        names.join(" "),
-        r#""response_started" "text_delta" "text_delta" "usage" "finished" "cost""#
-    );
+    assert_eq!(names.join(" "), r#""response_started" "text_delta" "text_delta" "usage" "finished" "cost""#);
     assert!(server.requests()[0].contains(r#""stream":true,"stream_options":{"include_usage":true}"#));
 }
 

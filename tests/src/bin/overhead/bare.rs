@@ -136,7 +136,12 @@ impl Bare {
         Ok(request.send().await?.error_for_status()?)
     }
 
-    async fn ask(&self, messages: &[Message], tools: Option<&Value>, stream: bool) -> Result<reqwest::Response> {
+    async fn ask(
+        &self,
+        messages: &[Message],
+        tools: Option<&Value>,
+        stream: bool,
+    ) -> Result<reqwest::Response> {
         let body = serde_json::to_vec(&Request { model: "mock", messages, tools, stream })?;
         self.send("chat/completions", body).await
     }
@@ -145,7 +150,9 @@ impl Bare {
         let body = self.ask(messages, tools, false).await?.bytes().await?;
         let mut answer: Answer = serde_json::from_slice(&body)?;
         let choice = answer.choices.pop().context("no choice")?;
-        anyhow::ensure!(answer.usage.total_tokens > 0 && !answer.id.is_empty() && choice.finish_reason.is_some());
+        anyhow::ensure!(
+            answer.usage.total_tokens > 0 && !answer.id.is_empty() && choice.finish_reason.is_some()
+        );
         Ok(choice.message)
     }
 
@@ -207,7 +214,9 @@ impl Bare {
         let body = serde_json::to_vec(&Embed { model: "mock", input: &self.inputs })?;
         let body = self.send("embeddings", body).await?.bytes().await?;
         let answer: Embedded = serde_json::from_slice(&body)?;
-        anyhow::ensure!(answer.data.len() == VECTORS && answer.data.iter().all(|one| !one.embedding.is_empty()));
+        anyhow::ensure!(
+            answer.data.len() == VECTORS && answer.data.iter().all(|one| !one.embedding.is_empty())
+        );
         Ok(())
     }
 }

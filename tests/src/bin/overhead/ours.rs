@@ -17,8 +17,10 @@ use super::{TOOL_ROUNDS, Workload};
 pub(super) const SYSTEM: &str = "You are a careful assistant that answers briefly and names its sources.";
 pub(super) const PROMPT: &str = "Tell me about the harbour, the boats that lie in it, and what they wait for. Keep to \
     what is known, and say what is not. Two paragraphs are enough, without a heading and without a list.";
-pub(super) const TOOL_PROMPT: &str = "Add the numbers from 0 to 4, one at a time, with the tool, and tell the sum.";
-pub(super) const INPUT: &str = "Boats wait in the lee of the cape for the tide, and those who came late wait longer.";
+pub(super) const TOOL_PROMPT: &str =
+    "Add the numbers from 0 to 4, one at a time, with the tool, and tell the sum.";
+pub(super) const INPUT: &str =
+    "Boats wait in the lee of the cape for the tide, and those who came late wait longer.";
 
 /// Gives the schema of the tool's arguments.
 pub(super) fn add_parameters() -> Value {
@@ -94,7 +96,8 @@ impl Ours {
 
     async fn tools(&self) -> Result<()> {
         let model = self.runtime.models().model(self.agent.model()).await?;
-        let result = motet_agents::run(&RunContext::new(), &self.agent, model, TOOL_PROMPT).await.into_result()?;
+        let result =
+            motet_agents::run(&RunContext::new(), &self.agent, model, TOOL_PROMPT).await.into_result()?;
         anyhow::ensure!(!result.text.is_empty() && result.tool_history.len() == TOOL_ROUNDS);
         Ok(())
     }

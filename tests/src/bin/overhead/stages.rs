@@ -15,9 +15,7 @@ use motet_core::event::ready_stream;
 use motet_core::id::content_hash;
 use motet_core::run_log::{Begun, Step, StepKind};
 use motet_core::tool::Effect;
-use motet_core::{
-    ChatRequest, ChatResponse, Delivery, EventStream, Model, ModelId, RunContext, StreamEvent,
-};
+use motet_core::{ChatRequest, ChatResponse, Delivery, EventStream, Model, ModelId, RunContext, StreamEvent};
 use motet_providers::dialect::{self, Origin};
 use motet_providers::driver::{Clients, HttpModel, StreamReader};
 use motet_providers::provider::{ProviderConfig, Proxy, Timeouts};
@@ -74,8 +72,12 @@ impl Bench {
     fn new(address: SocketAddr, delivery: Delivery, body: Vec<u8>, calls: u32) -> Result<Self> {
         let id = ModelId::new("openai", "mock")?;
         let row = rows::find("openai")?;
-        let timeouts =
-            Timeouts { connect: Some(MINUTE), first_byte: Some(MINUTE), idle: Some(MINUTE), total: Some(MINUTE) };
+        let timeouts = Timeouts {
+            connect: Some(MINUTE),
+            first_byte: Some(MINUTE),
+            idle: Some(MINUTE),
+            total: Some(MINUTE),
+        };
         let config = ProviderConfig {
             base_url: Some(format!("http://{address}/v1")),
             api_key: Some(motet_core::Secret::new("k")),
@@ -106,7 +108,11 @@ impl Bench {
         let clone = self.time(async || Ok(drop(self.ready.0.clone()))).await?;
         let fold =
             self.time(async || Ok(drop(folded(&self.request.model, self.ready.0.clone())?))).await? - clone;
-        let sent = self.time(async || drain(self.http.open(&RunContext::new(), &self.request, self.delivery).await?).await).await?;
+        let sent = self
+            .time(async || {
+                drain(self.http.open(&RunContext::new(), &self.request, self.delivery).await?).await
+            })
+            .await?;
         let model: Arc<dyn Model> = Arc::clone(&self.ready) as Arc<dyn Model>;
         let bare = self.time(async || self.called(&model, &self.request).await).await?;
         let own = ChatRequest { model: ModelId::new("own", "ready")?, ..self.request.clone() };

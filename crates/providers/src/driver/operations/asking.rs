@@ -62,7 +62,11 @@ impl<'a> Asking<'a> {
             request_id: request_id.clone(),
             operation: self.operation,
         };
-        let body = self.clock.body(response.into_body(), BODY_LIMIT).await.map_err(|error| answered.complete(error))?;
+        let body = self
+            .clock
+            .body(response.into_body(), BODY_LIMIT)
+            .await
+            .map_err(|error| answered.complete(error))?;
         let decode = |body: &[u8]| {
             decode(&Answer { status, headers: &headers, body })
                 .map_err(|error| reading::foreign_page(body).unwrap_or(error))

@@ -200,11 +200,7 @@ impl Read for Pipe {
 }
 
 impl Write for Pipe {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         inside!(self.get_mut(), stream => Pin::new(stream).poll_write(context, bytes))
     }
 

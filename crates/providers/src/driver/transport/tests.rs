@@ -37,7 +37,10 @@ async fn a_proxy_is_given_whole_addresses_and_its_password() {
     let text = call("http://nowhere.invalid:81/v1?a=1", proxy("http", &server.address)).await.unwrap();
     assert_eq!(text, "Hello");
     let request = &server.requests()[0];
-    assert!(request.starts_with("POST http://nowhere.invalid:81/v1/chat/completions?a=1 HTTP/1.1\r\n"), "{request}");
+    assert!(
+        request.starts_with("POST http://nowhere.invalid:81/v1/chat/completions?a=1 HTTP/1.1\r\n"),
+        "{request}"
+    );
     assert!(request.contains("\r\nhost: nowhere.invalid:81\r\n"), "{request}");
     assert!(request.contains("\r\nproxy-authorization: Basic bWU6aHVudGVyMg==\r\n"), "{request}");
 }
@@ -61,7 +64,10 @@ async fn a_secure_server_is_reached_through_a_tunnel() {
     let (head, first) = seen.await.unwrap();
     assert!(head.starts_with("CONNECT nowhere.invalid:443 HTTP/1.1\r\n"), "{head}");
     let head = head.to_lowercase();
-    assert!(head.contains("proxy-authorization: basic bwu6ahvudgvymg==") && head.contains("user-agent: motet/"), "{head}");
+    assert!(
+        head.contains("proxy-authorization: basic bwu6ahvudgvymg==") && head.contains("user-agent: motet/"),
+        "{head}"
+    );
     assert_eq!(first, 0x16);
 }
 
@@ -109,7 +115,10 @@ async fn a_password_in_the_address_is_not_part_of_the_host() {
     let server = Server::start(vec![Reply::keep(answer())]).await;
     call(&format!("http://me:hunter2@{}/v1", server.address), Proxy::Off).await.unwrap();
     let request = &server.requests()[0];
-    assert!(request.contains(&format!("\r\nhost: {}\r\n", server.address)) && !request.contains("hunter2"), "{request}");
+    assert!(
+        request.contains(&format!("\r\nhost: {}\r\n", server.address)) && !request.contains("hunter2"),
+        "{request}"
+    );
 }
 
 /// A server that answers the first request of a connection and closes it while nothing is asked; then it reads the
@@ -133,7 +142,11 @@ async fn a_request_is_sent_anew_only_if_nothing_of_it_went_out() {
         let call = || motet_core::model::chat(&model, &context, &request);
         call().await.unwrap();
         assert_eq!(call().await.is_ok(), answers, "the second request is answered by a second connection");
-        assert_eq!((first.requests().len(), first.connections()), (2, 2), "what a server read is never sent again");
+        assert_eq!(
+            (first.requests().len(), first.connections()),
+            (2, 2),
+            "what a server read is never sent again"
+        );
     }
 }
 
@@ -150,7 +163,8 @@ async fn connecting_takes_no_longer_than_allowed() {
         timeouts: Timeouts { connect: Some(Duration::from_millis(20)), ..none },
         ..ProviderConfig::default()
     };
-    let model = HttpModel::new(rows::find("custom").unwrap(), id.clone(), &config, &Clients::default()).unwrap();
+    let model =
+        HttpModel::new(rows::find("custom").unwrap(), id.clone(), &config, &Clients::default()).unwrap();
     let request = ChatRequest::new(id, vec![Message::user("Hi")]);
     let error = model.open(&RunContext::new(), &request, Delivery::Plain).await.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Timeout);

@@ -47,7 +47,9 @@ impl Envelope {
     /// Keeps the envelope of a piece that was read in full and says nothing but a text.
     pub(super) fn keep(&mut self, piece: &[u8], text: &str) {
         let start = text.as_ptr().addr().wrapping_sub(piece.as_ptr().addr());
-        let (Some(before), Some(after)) = (piece.get(..start), piece.get(start + text.len()..)) else { return };
+        let (Some(before), Some(after)) = (piece.get(..start), piece.get(start + text.len()..)) else {
+            return;
+        };
         if before.last() != Some(&b'"') || after.first() != Some(&b'"') {
             return;
         }
@@ -99,10 +101,16 @@ pub(super) fn only_text<'a>(answer: &Answer<'a>) -> Option<&'a str> {
         citations,
         search_results,
     } = answer;
-    if usage.is_some() || error.is_some() || x_groq.is_some() || citations.is_some() || search_results.is_some() {
+    if usage.is_some()
+        || error.is_some()
+        || x_groq.is_some()
+        || citations.is_some()
+        || search_results.is_some()
+    {
         return None;
     }
-    let Choice { index, message, delta, finish_reason, native_finish_reason, logprobs, error } = choices.only()?;
+    let Choice { index, message, delta, finish_reason, native_finish_reason, logprobs, error } =
+        choices.only()?;
     if index.value() != 0
         || message.is_some()
         || finish_reason.is_some()

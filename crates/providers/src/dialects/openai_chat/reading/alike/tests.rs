@@ -41,7 +41,9 @@ fn pieces_that_differ_in_text_and_padding_alone_are_not_read_in_full() {
     let mut decoder = decoder();
     let mut events = Vec::new();
     decoder.frame(Frame { event: None, data: &text("Hel", "abc") }, &mut events).unwrap();
-    for (new, expected) in [("lo", Some("lo")), ("", Some("")), (r#"\n\u00e4\""#, Some("\nä\"")), ("é", Some("é"))] {
+    for (new, expected) in
+        [("lo", Some("lo")), ("", Some("")), (r#"\n\u00e4\""#, Some("\nä\"")), ("é", Some("é"))]
+    {
         assert_eq!(decoder.envelope.text(&text(new, "x9")).as_deref(), expected, "{new}");
     }
     for other in [
@@ -61,7 +63,10 @@ fn pieces_that_differ_in_text_and_padding_alone_are_not_read_in_full() {
 fn what_says_more_than_a_text_is_no_pattern() {
     for more in [
         piece(r#"{"content":"a","reasoning":"b"}"#, ""),
-        piece(r#"{"content":"a","tool_calls":[{"index":0,"id":"i","function":{"name":"n","arguments":""}}]}"#, ""),
+        piece(
+            r#"{"content":"a","tool_calls":[{"index":0,"id":"i","function":{"name":"n","arguments":""}}]}"#,
+            "",
+        ),
         piece(r#"{"content":"a","annotations":[1]}"#, ""),
         piece(r#"{"content":"a"}"#, r#","usage":{"prompt_tokens":1}"#),
         piece(r#"{"content":"a"}"#, r#","citations":["https://h"]"#),
@@ -90,15 +95,17 @@ fn any_piece() -> impl Strategy<Value = Vec<u8>> {
         1 => Just("reasoning"),
         1 => Just("refusal"),
     ];
-    (delta, letters, field, "[a-z]{0,3}", any::<bool>(), 0..20u8).prop_map(|(delta, letters, field, padding, padded, odd)| {
-        let padding = if padded { format!(r#","obfuscation":"{padding}""#) } else { String::new() };
-        match odd {
-            0 => b"[DONE]".to_vec(),
-            1 => br#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#.to_vec(),
-            2 => b"{\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}".to_vec(),
-            _ => piece(&format!(r#"{{"{delta}":"{letters}"}}"#), &format!("{field}{padding}")),
-        }
-    })
+    (delta, letters, field, "[a-z]{0,3}", any::<bool>(), 0..20u8).prop_map(
+        |(delta, letters, field, padding, padded, odd)| {
+            let padding = if padded { format!(r#","obfuscation":"{padding}""#) } else { String::new() };
+            match odd {
+                0 => b"[DONE]".to_vec(),
+                1 => br#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#.to_vec(),
+                2 => b"{\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}".to_vec(),
+                _ => piece(&format!(r#"{{"{delta}":"{letters}"}}"#), &format!("{field}{padding}")),
+            }
+        },
+    )
 }
 
 proptest! {
