@@ -103,8 +103,8 @@ mod tests {
         at_most((many - few) / 16.0, VECTOR, "a vector");
     }
 
-    const PLAIN: f64 = 0.0;
-    const STREAM: f64 = 0.0;
-    const PIECE: f64 = 0.0;
-    const VECTOR: f64 = 0.0;
+    const PLAIN: f64 = 110.0;
+    const STREAM: f64 = 270.0;
+    const PIECE: f64 = 1.5;
+    const VECTOR: f64 = 3.0;
 }
