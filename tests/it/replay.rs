@@ -300,6 +300,47 @@ tasks:
     assert_eq!((&report["equal"], &report["state"]), (&json!(true), &json!("failed")));
 }
 
+#[test]
+fn the_turns_of_agents_are_replayed_in_a_run_and_as_a_model() {
+    let here = Place::new().unwrap();
+    here.write("s.json", r#"{"answers": [{"text": "a draft 4711"}, {"text": "a better draft"}]}"#).unwrap();
+    let workflow = r#"
+name: pattern
+model: scripted:s.json
+tasks:
+  - id: write
+    method: pattern/pipeline
+    params:
+      input: Write about bread.
+      stages:
+        - {name: writer, instructions: Write.}
+        - {name: editor, instructions: Improve it.}
+outputs: {text: "${write.final_output}", turns: "${write.interactions[*].input}"}
+"#;
+    here.write("p.yaml", workflow).unwrap();
+    let recorded = ok(&here, &["run", "p.yaml"]);
+    let there = elsewhere(&export(&here, &[]));
+    assert_eq!(ok(&there, &["replay", "run.jsonl"]).stdout, recorded.stdout);
+    there.write("p.yaml", workflow).unwrap();
+    let as_model = ok(&there, &["run", "p.yaml", "--model", "replay:run.jsonl"]);
+    assert_eq!(as_model.stdout, recorded.stdout);
+    let masked = elsewhere(&export(&here, &["--redact", "[0-9]{4}"]));
+    assert_eq!(ok(&masked, &["replay", "run.jsonl"]).stdout, recorded.stdout.replace("4711", "[redacted]"));
+}
+
+#[test]
+fn a_call_that_is_not_kept_is_not_said_to_be() {
+    let server = Server::start(|_, _| Reply::json(200, &answer("Hi"))).unwrap();
+    let here = place(&server);
+    let lost = ok(&here, &[ASK, &["--record", "--set", "store=memory:"]].concat());
+    assert_eq!(lost.stderr, "warning: the store keeps nothing beyond this command, and so not the call\n");
+    let never = run(&here, &["complete", "--model", "openai:x", "--record", "Hello"]);
+    assert_eq!(never.code, Some(3));
+    assert!(!never.stderr.contains("recorded as run"), "{}", never.stderr);
+    let both = run(&here, &[ASK, &["--record", "--dry-run"]].concat());
+    assert_eq!(both.code, Some(2), "what is not sent cannot be recorded");
+}
+
 /// Everything into which a user could write a secret, and everything a server and code could answer it in.
 fn leaky(secret: &str) -> (Server, Place) {
     let said = format!("The word is {secret}.");

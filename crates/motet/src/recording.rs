@@ -109,6 +109,22 @@ impl Runtime {
     /// The run has the id of the context, so that each call needs a context of its own; called again with the same
     /// context or id and the same request, it is answered from the store, or goes on where it was interrupted. A call
     /// below a child context is a run with an id of its own.
+    ///
+    /// ```
+    /// use motet::{ChatRequest, Message, RunContext, Runtime};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let runtime = Runtime::with_defaults()?;
+    /// # let runtime = runtime.with_store(motet::persistence::open("memory:")?)?;
+    /// let question = "Who wrote the letter?\n\nThe letter was written by Ada Brook.";
+    /// let request = ChatRequest::new("offline:extract".parse()?, vec![Message::user(question)]);
+    /// let context = RunContext::new();
+    /// let response = runtime.recorder().complete(&context, &request).await?;
+    /// let report = runtime.report(context.run_id()).await?;
+    /// assert_eq!(report.outputs["text"], response.text());
+    /// # Ok::<(), motet::Error>(())
+    /// # }).unwrap();
+    /// ```
     #[must_use]
     pub fn recorder(&self) -> Recorder {
         Recorder(self.clone())

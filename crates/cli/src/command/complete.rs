@@ -13,6 +13,7 @@ use motet::agents::structured;
 use motet::core::accumulate::Accumulator;
 use motet::core::request::{Output, ReasoningEffort};
 use motet::core::response::FinishReason;
+use motet::core::store::Durability;
 use motet::written;
 use motet::{
     ChatRequest, ChatResponse, Delivery, Error, ErrorKind, Message, ModelId, Part, Result, RunContext,
@@ -104,11 +105,25 @@ fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
         let run = RunContext::new().with_cancellation(cancellation).with_events(Arc::new(warn));
         let answered = answer(&runtime, &run, request, args.stream, printer).await;
         if args.record {
-            let id = run.run_id();
-            printer.note(&format!("recorded as run {id}; `motet log show {id}` shows it"));
+            tell_recorded(&runtime, &run, printer).await?;
         }
         answered
     })
+}
+
+/// Tells where the call is kept, which it is not where it failed before it began.
+async fn tell_recorded(runtime: &Runtime, run: &RunContext, printer: Printer) -> Result<()> {
+    let (id, store) = (run.run_id(), runtime.store().await?);
+    if store.run(id).await?.is_none() {
+        return Ok(());
+    }
+    printer.note(&match store.capabilities().durability {
+        Durability::None => {
+            "warning: the store keeps nothing beyond this command, and so not the call".to_owned()
+        }
+        _ => format!("recorded as run {id}; `motet log show {id}` shows it"),
+    });
+    Ok(())
 }
 
 async fn answer(

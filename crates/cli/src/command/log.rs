@@ -1,6 +1,6 @@
 //! `motet log`: what the steps of stored runs did and cost.
 //!
-//! One file below this one for each action.
+//! One file below this one for each action, and one for what people are shown of messages.
 
 mod diff;
 mod export;

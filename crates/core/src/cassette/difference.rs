@@ -100,7 +100,7 @@ fn messages(place: usize, now: Option<&Message>, recorded: Option<&Message>) -> 
     if now == recorded {
         return None;
     }
-    let role = now.or(recorded).map(|message| role(message)).unwrap_or_default();
+    let role = now.or(recorded).map(role).unwrap_or_default();
     let place = format!("message {} ({role})", place + 1);
     let text = |message: &Message| match message.parts.as_slice() {
         [part] => part.as_text().map(str::to_owned),

@@ -75,6 +75,9 @@ pub(super) fn differences(now: &Came<'_>, recorded: &Came<'_>) -> Vec<RunDiffere
             Difference::between(&format!("task `{name}`"), Some(&Value::from("there")), None)
         }));
     }
+    if now.state != recorded.state {
+        return found;
+    }
     let names = recorded
         .outputs
         .keys()

@@ -120,7 +120,7 @@ impl Redaction {
         let mut masked = Map::new();
         for (name, value) in fields {
             let value = match (name.as_str(), value) {
-                ("model", Value::String(model)) => Value::String(self.model(&model)),
+                ("model" | "default_model", Value::String(model)) => Value::String(self.model(&model)),
                 (_, value) => self.value(value),
             };
             let mut name = self.text(&name).into_owned();
@@ -155,10 +155,6 @@ impl Redaction {
         masked
     }
 
-    fn map(&self, fields: Map<String, Value>) -> Map<String, Value> {
-        self.fields(fields)
-    }
-
     fn error(&self, error: ErrorReport) -> Result<ErrorReport> {
         let value = to_value(&error)?;
         readable(self.but_for(value, &["/status", "/retry_after", "/retry", "/limits"]), "an error")
@@ -174,13 +170,17 @@ impl Redaction {
             Cow::Owned(_) => "redacted".parse::<RunId>()?,
         };
         let expressions = self.patterns.len();
+        let settings = self.fields(header.settings);
+        if header.kind == plan::KIND {
+            readable::<plan::RunSettings>(Value::Object(settings.clone()), "the run's settings")?;
+        }
         Ok(Header {
             run,
             name: self.text(&header.name).into_owned(),
             definition: self.definition(&header.kind, header.definition)?,
-            inputs: self.map(header.inputs),
-            settings: self.map(header.settings),
-            outputs: self.map(header.outputs),
+            inputs: self.fields(header.inputs),
+            settings,
+            outputs: self.fields(header.outputs),
             masked: (expressions + self.known > 0).then_some(Masked { expressions, secrets: self.known }),
             ..header
         })

@@ -158,7 +158,9 @@ fn header(text: &str) -> Header {
             "tasks": [{"id": text, "method": text, "params": {"url": text}, "retry": {"max_attempts": 4711}}],
         }),
         inputs: field(json!({text: text})),
-        settings: field(json!({"directory": format!("/home/{text}")})),
+        settings: field(
+            json!({"directory": format!("/home/{text}"), "default_model": format!("openai:{text}")}),
+        ),
         outputs: field(json!({text: [text]})),
         masked: None,
     }
