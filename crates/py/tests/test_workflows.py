@@ -99,7 +99,7 @@ async def test_a_failing_run_raises_with_all_that_is_known(place: Path) -> None:
 
 
 async def test_a_run_that_failed_goes_on_without_asking_again(place: Path) -> None:
-    failing = {"error": {"kind": "overloaded", "message": "busy"}}
+    failing = {"error": {"kind": "authentication", "message": "no such key"}}
     model = scripted(place, {"text": "one"}, failing, {"text": "two"})
     store = f"sqlite:{place / 'runs.db'}"
     first = motet.Client(store=store, model=model)
