@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use costs::{Costs, Paid, Total};
+pub use costs::{BATCH_REQUEST, Costs, Paid, Total};
 pub use kept::{KeptRequest, Piece, Shelf, fingerprint};
 pub use memory::MemoryLog;
 pub use stored::StoredLog;

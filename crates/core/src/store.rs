@@ -89,6 +89,14 @@ pub trait Store: Send + Sync {
         Err(item::unsupported(self.capabilities().name))
     }
 
+    /// Gives the names of a run's items that have a log, in the order of their bytes: those after a name, at most `limit`.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run. A store that keeps no items has none.
+    async fn item_names(&self, _run: &RunId, _after: Option<&str>, _limit: u32) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Gives the log of a named item, oldest entry first; empty when there is none.
     ///
     /// # Errors

@@ -411,6 +411,15 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    async fn item_names(&self, run: &RunId, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+        let state = self.state();
+        let later = |name: &&String| after.is_none_or(|after| name.as_str() > after);
+        let mut names: Vec<String> = state.run(run)?.items.keys().filter(later).cloned().collect();
+        names.sort_unstable();
+        names.truncate(limit as usize);
+        Ok(names)
+    }
+
     async fn item_records(&self, run: &RunId, item: &str) -> Result<Vec<Record>> {
         Ok(self.state().run(run)?.items.get(item).cloned().unwrap_or_default())
     }

@@ -219,6 +219,11 @@ impl Store for SqliteStore {
         self.writer.run(move |session| items::write(session, &token, &item, &write)).await
     }
 
+    async fn item_names(&self, run: &RunId, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
+        let (run, after) = (run.clone(), after.map(str::to_owned));
+        self.readers.run(move |connection| items::names(connection, &run, after.as_deref(), limit)).await
+    }
+
     async fn item_records(&self, run: &RunId, item: &str) -> Result<Vec<Record>> {
         let (run, item) = (run.clone(), item.to_owned());
         self.readers.run(move |connection| items::read(connection, &run, &item)).await

@@ -176,3 +176,20 @@ fn a_place_for_results_that_cannot_be_written_is_told_before_anything_is_sent() 
     assert_eq!(done.code, Some(2), "{done:?}");
     assert!(server.requests().is_empty());
 }
+
+#[test]
+fn the_ledger_counts_each_request_by_its_model() {
+    let server = echo();
+    let place = place_with(&["a.txt", "b.txt", "c.txt"]);
+    let prices = ["--set", "prices.\"custom:m\".input=1", "--set", "prices.\"custom:m\".output=2"];
+    let url = server.url();
+    let done = run(&place, &about_docs(&url, &prices));
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let ledger = run(&place, &["log", "cost", "--by", "model", "--output", "json"]).json().unwrap();
+    assert_eq!((&ledger["groups"][0]["group"], &ledger["total"]["calls"]), (&json!("custom:m"), &json!(3)));
+    assert_eq!(
+        (&ledger["total"]["unknown_cost_calls"], ledger["groups"].as_array().unwrap().len()),
+        (&json!(0), 1)
+    );
+    assert!(ledger["total"]["cost_nanos"].as_u64().unwrap() > 0, "{ledger}");
+}

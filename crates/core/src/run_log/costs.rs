@@ -15,6 +15,9 @@ use crate::model_id::ModelId;
 use crate::store::Sequenced;
 use crate::usage::{Cost, Usage};
 
+/// Label of the step that a request of a batch is; its result stands in the place of all its calls.
+pub const BATCH_REQUEST: &str = "batch request";
+
 /// Reads entries of one run, in order.
 #[derive(Debug, Default)]
 pub struct Costs {
@@ -26,6 +29,8 @@ pub struct Costs {
 struct Begun {
     label: String,
     attribution: Attribution,
+    /// Where the answer stands in the result.
+    answer: &'static str,
 }
 
 /// One call that was paid.
@@ -88,8 +93,6 @@ struct Answer {
     usage: Option<Usage>,
     #[serde(default)]
     cost: Option<Cost>,
-    #[serde(default)]
-    model: Option<ModelId>,
 }
 
 impl Costs {
@@ -100,12 +103,21 @@ impl Costs {
         match record.entry() {
             Entry::Started { kind: StepKind::Model, label, .. } => {
                 let attribution = record.attribution().cloned().unwrap_or_default();
-                self.begun.insert(step(), Begun { label: label.clone(), attribution });
+                self.begun.insert(step(), Begun { label: label.clone(), attribution, answer: "" });
+                None
+            }
+            Entry::Started { kind: StepKind::Method, label, .. } if label == BATCH_REQUEST => {
+                let attribution = record.attribution().cloned().unwrap_or_default();
+                self.begun.insert(step(), Begun { label: label.clone(), attribution, answer: "/response" });
                 None
             }
             Entry::Started { .. } => None,
             Entry::Finished { result } => {
                 let begun = self.begun.remove(&step())?;
+                // A request of a batch may have failed before anything was asked.
+                if result.pointer("/model_calls").is_some_and(|calls| *calls == 0) {
+                    return None;
+                }
                 let paid = begun.paid(record.step(), record.at(), result);
                 self.total.add(&paid);
                 Some(paid)
@@ -128,17 +140,16 @@ impl Begun {
     fn paid(self, step: &str, at: Millis, result: &Value) -> Paid {
         // An answer that cannot be read was paid all the same; what it cost is unknown then.
         let answer = Answer::deserialize(result).ok();
-        let key = result.pointer("/metadata/key").and_then(Value::as_str).map(str::to_owned);
+        let whole = result.pointer(self.answer).unwrap_or(result);
+        let key = whole.pointer("/metadata/key").and_then(Value::as_str).map(str::to_owned);
+        let model = whole.get("model").and_then(Value::as_str).and_then(|model| model.parse().ok());
         Paid {
             step: step.to_owned(),
             at,
-            model: answer
-                .as_ref()
-                .and_then(|answer| answer.model.clone())
-                .or_else(|| self.label.parse().ok()),
+            model: model.or_else(|| self.label.parse().ok()),
             key,
             attribution: self.attribution,
-            cached: result.pointer("/metadata/cached").is_some_and(|cached| *cached == Value::Bool(true)),
+            cached: whole.pointer("/metadata/cached").is_some_and(|cached| *cached == Value::Bool(true)),
             usage: answer.as_ref().and_then(|answer| answer.usage),
             cost: answer.and_then(|answer| answer.cost),
         }

@@ -8,14 +8,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use motet_agents::batch::BatchResult;
 use motet_core::error::{Error, ErrorKind, Result};
-use motet_core::run_log::{Entries, Entry, Record, RunLog, StepKind, StepState};
+use motet_core::run_log::{BATCH_REQUEST, Entries, Entry, Record, RunLog, StepKind, StepState};
 use motet_core::store::{ItemWrite, LeaseToken, SharedStore};
 use motet_core::tool::Effect;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-/// What the first entry of each log says that it is.
-const LABEL: &str = "batch request";
 
 /// A result as it is kept; every version that was ever written can be read.
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,7 +68,7 @@ impl ItemLog {
             kind: StepKind::Method,
             request_hash: hash.to_owned(),
             effect: Effect::Pure,
-            label: LABEL.to_owned(),
+            label: BATCH_REQUEST.to_owned(),
             request: None,
         };
         Self {

@@ -53,6 +53,21 @@ pub(super) fn write(session: &Session<'_>, token: &LeaseToken, item: &str, write
     Ok(())
 }
 
+/// Gives the names of items that have a log, after a name.
+pub(super) fn names(
+    connection: &Connection,
+    run: &RunId,
+    after: Option<&str>,
+    limit: u32,
+) -> Result<Vec<String>> {
+    let key = read::existing(connection, run)?;
+    const SQL: &str =
+        "SELECT DISTINCT name FROM item WHERE run = ?1 AND (?2 IS NULL OR name > ?2) ORDER BY name LIMIT ?3";
+    let mut statement = connection.prepare_cached(SQL).or_store()?;
+    let rows = statement.query_map((key, after, limit), |row| row.get(0)).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
 /// Gives the log of an item.
 pub(super) fn read(connection: &Connection, run: &RunId, item: &str) -> Result<Vec<Record>> {
     let key = read::existing(connection, run)?;

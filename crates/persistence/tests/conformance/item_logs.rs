@@ -38,6 +38,19 @@ pub(crate) async fn entries_of_an_item_are_given_in_the_order_written(store: Sha
     assert!(store.records(&run, 0, 9).await.unwrap().is_empty(), "the journal is another thing");
 }
 
+pub(crate) async fn the_names_of_items_are_given_in_pages(store: SharedStore) {
+    let run = submit(&store, vec![task("batch", &[])]).await;
+    let token = claim_named(&store, "batch").await.token;
+    for item in ["b", "a", "ä", "a/b", "b"] {
+        store.write_item(&token, item, ItemWrite::Append(vec![record(1)])).await.unwrap();
+    }
+    assert_eq!(store.item_names(&run, None, 2).await.unwrap(), ["a", "a/b"]);
+    assert_eq!(store.item_names(&run, Some("a/b"), 9).await.unwrap(), ["b", "ä"]);
+    assert!(store.item_names(&run, Some("ä"), 9).await.unwrap().is_empty());
+    let unknown = store.item_names(&RunId::new(), None, 9).await.unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::NotFound);
+}
+
 pub(crate) async fn entries_take_the_place_of_others_where_asked(store: SharedStore) {
     let run = submit(&store, vec![task("batch", &[])]).await;
     let token = claim_named(&store, "batch").await.token;

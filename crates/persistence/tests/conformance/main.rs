@@ -132,6 +132,7 @@ conformance! {
         }
         item_logs {
             entries_of_an_item_are_given_in_the_order_written,
+            the_names_of_items_are_given_in_pages,
             entries_take_the_place_of_others_where_asked,
             an_item_is_written_only_by_who_holds_its_run,
             items_stay_when_their_run_is_defined_anew,

@@ -7,7 +7,7 @@ use clap::Args;
 use motet::core::Millis;
 use motet::core::run_log::{Costs, Paid, Total};
 use motet::core::settings::duration;
-use motet::core::store::{RunFilter, SharedStore};
+use motet::core::store::{RunFilter, Sequenced, SharedStore};
 use motet::{Error, ErrorKind, Result, RunId};
 use serde_json::{Value, json};
 
@@ -168,19 +168,37 @@ async fn chosen(store: &SharedStore, named: &[RunId]) -> Result<Vec<RunId>> {
     Ok(once)
 }
 
-/// Adds the calls of one run; a page of its journal at a time is in memory.
+/// Adds the calls of one run, those of a batch's requests included; a page at a time is in memory.
 async fn add(store: &SharedStore, run: &RunId, cost: &Cost, sums: &mut Sums) -> Result<()> {
     let mut costs = Costs::default();
     let mut after = 0;
     loop {
         let page = store.records(run, after, PAGE).await?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else { break };
         after = last.seq;
-        for paid in page.iter().filter_map(|entry| costs.add(entry)) {
-            if cost.since.is_none_or(|since| paid.at >= since) {
-                sums.groups.entry(cost.by.group(run, &paid)).or_default().add(&paid);
-                sums.total.add(&paid);
+        page.iter().filter_map(|entry| costs.add(entry)).for_each(|paid| sums.add(run, cost, &paid));
+    }
+    let mut last: Option<String> = None;
+    loop {
+        let names = store.item_names(run, last.as_deref(), PAGE).await?;
+        if names.is_empty() {
+            return Ok(());
+        }
+        for name in &names {
+            for (seq, record) in (1..).zip(store.item_records(run, name).await?) {
+                let paid = costs.add(&Sequenced { seq, task: 0, record });
+                paid.into_iter().for_each(|paid| sums.add(run, cost, &paid));
             }
+        }
+        last = names.into_iter().next_back();
+    }
+}
+
+impl Sums {
+    fn add(&mut self, run: &RunId, cost: &Cost, paid: &Paid) {
+        if cost.since.is_none_or(|since| paid.at >= since) {
+            self.groups.entry(cost.by.group(run, paid)).or_default().add(paid);
+            self.total.add(paid);
         }
     }
 }
