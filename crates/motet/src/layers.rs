@@ -18,7 +18,6 @@ use motet_core::settings::Loaded;
 use motet_providers::layers::breaker::CircuitSnapshot;
 use motet_providers::layers::key_pool::KeySnapshot;
 use motet_providers::layers::retry::RetryJudge;
-use motet_providers::layers::trace::TraceLayer;
 use motet_providers::layers::{Bottom, Chain, Layer, Place, Stack};
 
 pub(crate) use keys::Key;
@@ -125,8 +124,7 @@ impl Layers {
         layers.push(self.retry.layer());
         layers.extend(self.own(Place::InsideRetry));
         layers.extend(self.breaker.layer(id, task));
-        let inmost: Arc<dyn Layer> = Arc::new(TraceLayer::default());
-        let (pool, bottom) = self.keys.layers(id, keys, &inmost)?;
+        let (pool, bottom) = self.keys.layers(id, keys)?;
         layers.extend(pool);
         Ok((layers, bottom))
     }

@@ -9,6 +9,7 @@ use motet_core::error::Result;
 use motet_core::settings::Loaded;
 use motet_providers::layers::key_pool::{KeyPool, KeyPoolLayer, Member, PooledKey};
 use motet_providers::layers::rate_limit::{Limiter, RateLimitLayer};
+use motet_providers::layers::trace::TraceLayer;
 use motet_providers::layers::{Bottom, Chain, Layer};
 
 use super::limits;
@@ -70,7 +71,6 @@ impl Parts {
         &self,
         id: &ModelId,
         keys: Vec<(Key, Bottom)>,
-        inmost: &Arc<dyn Layer>,
     ) -> Result<(Vec<Arc<dyn Layer>>, Bottom)> {
         let named: Vec<&Key> = keys.iter().map(|(key, _)| key).collect();
         let limiters = self.limits.limiters(id, &named)?;
@@ -78,11 +78,11 @@ impl Parts {
             let limit = limiters.into_iter().next().flatten();
             let limit =
                 limit.map(|limiter| Arc::new(RateLimitLayer::new(limiter, id.provider())) as Arc<dyn Layer>);
-            let layers = limit.into_iter().chain([Arc::clone(inmost)]).collect();
+            let layers = limit.into_iter().chain([trace(TraceLayer::default())]).collect();
             return Ok((layers, keys.into_iter().next().map_or(Bottom::None, |(_, bottom)| bottom)));
         };
         let member = |((key, bottom), limiter): ((Key, Bottom), Option<Arc<dyn Limiter>>)| {
-            let member = Member::new(Chain::new(vec![Arc::clone(inmost)], bottom));
+            let member = Member::new(Chain::new(vec![trace(TraceLayer::for_key(&key.name))], bottom));
             match limiter {
                 Some(limiter) => {
                     let scope = format!("{}/{}", id.provider(), key.name);
@@ -93,5 +93,70 @@ impl Parts {
         };
         let members = keys.into_iter().zip(limiters).map(member).collect();
         Ok((vec![Arc::new(KeyPoolLayer::new(pool, members, self.max_wait))], Bottom::None))
+    }
+}
+
+fn trace(layer: TraceLayer) -> Arc<dyn Layer> {
+    Arc::new(layer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::{Arc, Mutex};
+
+    use motet_core::settings::{Settings, Sources};
+    use motet_core::{ChatRequest, Message, RunContext};
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    use crate::runtime::Runtime;
+
+    /// Keeps the names of keys in spans.
+    #[derive(Clone, Default)]
+    struct Keys(Arc<Mutex<Vec<String>>>);
+
+    impl Visit for &Keys {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            if field.name() == "motet.key" {
+                self.0.lock().unwrap().push(format!("{value:?}"));
+            }
+        }
+    }
+
+    impl Subscriber for Keys {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.is_span()
+        }
+        fn new_span(&self, span: &Attributes<'_>) -> Id {
+            span.record(&mut &*self);
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, _: &Event<'_>) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[tokio::test]
+    async fn spans_name_the_key_that_a_request_is_sent_with() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let overrides = [
+            ("providers.lab.base_url", format!("http://{closed}/v1")),
+            ("providers.lab.keys.first.api_key", "sk-0123456789abcdef".to_owned()),
+            ("providers.lab.keys.second.api_key", "sk-fedcba9876543210".to_owned()),
+            ("retry.max_attempts", "1".to_owned()),
+        ];
+        let overrides = overrides.map(|(path, value)| (path.to_owned(), value, "test".to_owned())).to_vec();
+        let loaded = Settings::load(&Sources { overrides, ..Sources::default() }).unwrap();
+        let runtime = Runtime::new(loaded, PathBuf::from(".")).unwrap();
+        let request = ChatRequest::new("lab:m".parse().unwrap(), vec![Message::user("hi")]);
+        let keys = Keys::default();
+        let _guard = tracing::subscriber::set_default(keys.clone());
+        assert!(runtime.complete(&RunContext::new(), &request).await.is_err(), "nobody listens there");
+        let seen = keys.0.lock().unwrap().clone();
+        assert!(matches!(seen.as_slice(), [one] if one == "\"first\"" || one == "\"second\""), "{seen:?}");
     }
 }
