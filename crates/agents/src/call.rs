@@ -15,7 +15,7 @@ use motet_core::{
     StreamEvent,
 };
 
-use crate::feed::{Feed, Narrated, tell_of};
+use crate::feed::{Feed, Narrated, Overheard, tell_of};
 use crate::guard::until_stopped;
 
 /// Calls a model as the named step of the run and waits for the whole answer; a recorded answer is given back.
@@ -127,6 +127,10 @@ impl Call<'_> {
     async fn receive(&self, progress: &mut Option<Accumulator>) -> Result<ChatResponse> {
         let arrived = progress.insert(Accumulator::new(self.request.model.clone()));
         let context = self.context.child(self.step);
+        let context = match self.feed {
+            Some(feed) => Overheard::context(&context, feed),
+            None => context,
+        };
         let mut events = self.model.open(&context, self.request, self.delivery).await?;
         let mut finished = false;
         while let Some(event) = events.next().await {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::future::BoxFuture;
+use motet_core::event::EventSink;
 use motet_core::{RunContext, StreamEvent};
 
 /// Where work puts its events for the stream that drives it.
@@ -24,6 +25,27 @@ impl Feed {
     /// Exchanges all events told so far for an empty queue.
     fn swap(&self, empty: &mut VecDeque<StreamEvent>) {
         std::mem::swap(empty, &mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Lets a stream hear what layers tell the listeners of a context, such as retries and waits.
+pub(crate) struct Overheard {
+    /// The context as it was, with its own listeners.
+    context: RunContext,
+    feed: Feed,
+}
+
+impl Overheard {
+    /// Makes a context whose events the stream hears too.
+    pub(crate) fn context(context: &RunContext, feed: &Feed) -> RunContext {
+        let overheard = Self { context: context.clone(), feed: feed.clone() };
+        context.clone().with_events(Arc::new(overheard))
+    }
+}
+
+impl EventSink for Overheard {
+    fn emit(&self, event: &StreamEvent) {
+        tell(&self.context, Some(&self.feed), event);
     }
 }
 

@@ -89,3 +89,32 @@ async fn a_hanging_call_ends_with_the_deadline_or_cancellation_of_its_context() 
     }
     assert!(context.cancellation().is_cancelled());
 }
+
+/// A model behind a layer that waits before it sends.
+struct Waits(Arc<TestModel>);
+
+#[async_trait::async_trait]
+impl Model for Waits {
+    async fn open(
+        &self,
+        context: &RunContext,
+        request: &ChatRequest,
+        delivery: Delivery,
+    ) -> Result<EventStream> {
+        let (reason, scope) = ("rate_limit".to_owned(), "lab".to_owned());
+        context.emit(&StreamEvent::Waiting { reason, delay_ms: 1_500, scope });
+        self.0.open(context, request, delivery).await
+    }
+}
+
+#[tokio::test]
+async fn what_layers_tell_is_heard_once_by_the_stream_and_by_listeners() {
+    let heard: Arc<std::sync::Mutex<Vec<StreamEvent>>> = Arc::default();
+    let listener = Arc::clone(&heard);
+    let listener = move |event: &StreamEvent| listener.lock().unwrap().push(event.clone());
+    let context = RunContext::new().with_events(Arc::new(listener));
+    let model = Arc::new(Waits(TestModel::new(&[says("Hello")])));
+    let told: Vec<_> = events(&context, model).await.into_iter().map(Result::unwrap).collect();
+    assert!(matches!(told[1], StreamEvent::Waiting { delay_ms: 1_500, .. }), "{told:?}");
+    assert_eq!(*heard.lock().unwrap(), told, "both hear the same, in the same order");
+}
