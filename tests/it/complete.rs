@@ -317,3 +317,33 @@ fn the_timeout_ends_the_whole_call_with_its_waits() {
         "the provider's answer is the better news"
     );
 }
+
+#[test]
+fn a_long_wait_and_another_model_are_told_on_stderr() {
+    let busy = json!({"error": {"message": "slow down", "code": "rate_limit_exceeded"}});
+    let server = Server::start(move |request, number| match (number, request.body["model"].as_str()) {
+        (0, _) => Reply::json(429, &busy).with_header("retry-after", "1"),
+        (_, Some("x")) => Reply::json(503, &json!({"error": {"message": "no capacity"}})),
+        _ => Reply::json(200, &answer(&json!({"role": "assistant", "content": "Hi"}), "stop")),
+    })
+    .unwrap();
+    let url = server.url();
+    let place = Place::new().unwrap();
+    let sets = ["fallback.models=openai:y", "retry.min_delay=1ms", "retry.max_attempts=3"];
+    let sets = sets.iter().flat_map(|set| ["--set", set]);
+    let arguments = [
+        "complete",
+        "Hello",
+        "--model",
+        "openai:x",
+        "--base-url",
+        &url,
+        "--set",
+        "providers.openai.api_key=k",
+    ];
+    let done = place.run(&arguments.into_iter().chain(sets).collect::<Vec<_>>()).unwrap();
+    assert_eq!((done.code, done.stdout.as_str()), (Some(0), "Hi\n"), "{done:?}");
+    let lines: Vec<&str> = done.stderr.lines().collect();
+    assert!(lines[0].starts_with("attempt 2 follows in 1.0 s:"), "{lines:?}");
+    assert!(lines[1].starts_with("`openai:y` is asked in place of `openai:x`:"), "{lines:?}");
+}

@@ -4,6 +4,7 @@ mod attachment;
 mod command;
 mod context;
 mod exit;
+mod notices;
 mod printer;
 mod progress;
 mod table;

@@ -26,6 +26,7 @@ use super::{Row, arguments, length_of_time, model_id};
 use crate::attachment;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::notices::notice;
 use crate::printer::Printer;
 
 pub(super) const ROW: Row = Row { name: "complete", build: Complete::augment_args, run };
@@ -113,8 +114,8 @@ fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
     }
     context.block_on(|cancellation| async move {
         let warn = move |event: &StreamEvent| {
-            if let StreamEvent::Warning { message } = event {
-                printer.note(&format!("warning: {message}"));
+            if let Some(line) = notice(event) {
+                printer.note(&line);
             }
         };
         let mut run = RunContext::new().with_cancellation(cancellation).with_events(Arc::new(warn));
