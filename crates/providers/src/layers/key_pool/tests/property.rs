@@ -33,10 +33,12 @@ fn step() -> impl Strategy<Value = Step> {
 struct Watch {
     groups: Vec<String>,
     rests: Vec<Option<(Instant, Instant)>>,
+    /// When the quarantine of each key ends at the earliest.
+    quarantines: Vec<Option<Instant>>,
 }
 
 impl Watch {
-    /// Notes what a request was answered.
+    /// Notes what a request was answered; refusals of keys in quarantine that were sent before it ends say nothing new.
     fn note(&mut self, key: usize, at: Instant, mood: Mood) {
         let (time, whole_group) = match mood {
             Fails(ErrorKind::Authentication) => (5 * MINUTE, false),
@@ -46,9 +48,16 @@ impl Watch {
             Busy(None) => (SECOND, true),
             _ => return,
         };
+        let quarantines = matches!(mood, Fails(_));
+        if quarantines && self.quarantines[key].is_some_and(|until| at < until + SECOND) {
+            return;
+        }
         for other in 0..KEYS {
             if other == key || (whole_group && self.groups[other] == self.groups[key]) {
                 self.rests[other] = Some((at, at + time));
+                if quarantines {
+                    self.quarantines[other] = Some(at + time);
+                }
             }
         }
     }
@@ -63,7 +72,7 @@ async fn play(steps: Vec<Step>, grouped: bool) -> Result<(), TestCaseError> {
     };
     let keys: Vec<PooledKey> = (0..KEYS).map(key).collect();
     let groups = keys.iter().map(|key| key.group.clone()).collect();
-    let mut watch = Watch { groups, rests: vec![None; KEYS] };
+    let mut watch = Watch { groups, rests: vec![None; KEYS], quarantines: vec![None; KEYS] };
     let bench = Bench::with(keys, &[Answers; KEYS], &[], 2 * KEYS as u32);
     bench.takes(SECOND);
     for step in steps {
@@ -107,5 +116,24 @@ proptest! {
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
         runtime.unwrap().block_on(play(steps, grouped))?;
+    }
+}
+
+/// Two requests of one wave are refused, the second one after the key went to rest: the rest is counted from the first.
+#[test]
+fn a_later_refusal_of_the_same_wave_does_not_prolong_the_rest_of_a_refused_key() {
+    let steps = vec![
+        Step::Mood(3, Fails(ErrorKind::Authentication)),
+        Step::Mood(2, Busy(Some(39))),
+        Step::Mood(0, Fails(ErrorKind::QuotaExceeded)),
+        Step::Calls(4),
+        Step::Pass(218),
+        Step::Calls(1),
+        Step::Calls(1),
+        Step::Calls(2),
+    ];
+    for _ in 0..50 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+        runtime.unwrap().block_on(play(steps.clone(), true)).unwrap();
     }
 }
