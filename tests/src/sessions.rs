@@ -121,7 +121,8 @@ impl Kept {
             .flat_map(|message| &message.parts)
             .filter_map(|part| if let Part::ToolResult(result) = part { Some(result) } else { None })
             .collect();
-        let limits = RunLimits { max_model_calls: 2, max_tool_result_chars: 1_000_000, execute_tools: true };
+        let limits =
+            RunLimits { max_model_calls: 2, max_tool_result_chars: 1_000_000, ..RunLimits::default() };
         let mut tools = self.request.tools.clone();
         // A recorded client may well have run what the schema forbids.
         tools.iter_mut().for_each(|tool| tool.parameters = serde_json::json!({"type": "object"}));
@@ -133,7 +134,8 @@ impl Kept {
                 let own =
                     results.iter().find(|result| result.id == call.call_id).or_else(|| results.get(place));
                 let result = own.context("a call without a recorded result")?;
-                let output = ToolOutput { content: result.content.clone(), is_error: result.is_error };
+                let output = ToolOutput { is_error: result.is_error, ..ToolOutput::text("") };
+                let output = ToolOutput { content: result.content.clone(), ..output };
                 run.tool_ended(call.index, output)?;
             }
         }

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use motet_core::request::{Output, ReasoningEffort, Sampling, ToolChoice};
-use motet_core::{ChatRequest, Error, ErrorKind, Message, ModelId, Result, Role, Tool};
+use motet_core::{ChatRequest, Error, ErrorKind, Message, Model, ModelId, Result, Role, Tool};
 use serde_json::Value;
 
-use crate::machine::{AgentRun, RunLimits, ToolSet};
+use crate::approval::ApprovalPolicy;
+use crate::handoff::Handoff;
+use crate::hooks::{HookEntry, Hooks};
+use crate::machine::{AgentRun, Condense, ExpectedOutput, RunLimits, ToolSet};
+use crate::routing::ToolRouter;
 
 /// A model with instructions, tools, and bounds; cheap to clone, and never changed by a run.
 ///
@@ -30,8 +34,13 @@ struct Definition {
     instructions: String,
     tools: Vec<Arc<dyn Tool>>,
     tool_set: Arc<ToolSet>,
+    handoffs: Vec<Handoff>,
     limits: Limits,
     execute_tools: bool,
+    expected: Option<Arc<ExpectedOutput>>,
+    hooks: Hooks,
+    approvals: ApprovalPolicy,
+    router: Option<ToolRouter>,
     /// Every option of a request, with no message and no tool yet.
     template: ChatRequest,
 }
@@ -48,15 +57,31 @@ pub struct Limits {
     pub tool_timeout: Duration,
     /// Characters of one tool result at most, the rest is cut with a notice; 100,000 by default.
     pub max_tool_result_chars: usize,
+    /// How often an answer that does not satisfy its schema is asked for again; 2 by default.
+    pub max_repairs: u32,
+    /// How often an answer that a guardrail sends back is asked for again; 3 by default.
+    pub max_rewrites: u32,
+    /// How often the same calls may give the same results before the run counts as stuck; 5 by default, 0 for no limit.
+    pub max_repeated_rounds: u32,
+    /// Rounds in a row of which no call could be run before the run counts as stuck; 5 by default, 0 for no limit.
+    pub max_refused_rounds: u32,
+    /// How the results of old rounds are shortened in requests; they are not by default.
+    pub condense: Option<Condense>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
+        let run = RunLimits::default();
         Self {
-            max_iterations: 10,
+            max_iterations: run.max_model_calls,
             max_parallel_tools: 8,
             tool_timeout: Duration::from_secs(60),
-            max_tool_result_chars: 100_000,
+            max_tool_result_chars: run.max_tool_result_chars,
+            max_repairs: run.max_repairs,
+            max_rewrites: run.max_rewrites,
+            max_repeated_rounds: run.max_repeated_rounds,
+            max_refused_rounds: run.max_refused_rounds,
+            condense: run.condense,
         }
     }
 }
@@ -69,8 +94,12 @@ impl Agent {
             description: String::new(),
             instructions: String::new(),
             tools: Vec::new(),
+            handoffs: Vec::new(),
             limits: Limits::default(),
             execute_tools: true,
+            hooks: Hooks::default(),
+            approvals: ApprovalPolicy::default(),
+            router: None,
             template: ChatRequest::new(model, Vec::new()),
         }
     }
@@ -119,12 +148,52 @@ impl Agent {
             messages.insert(0, Message::system(instructions.clone()));
         }
         let request = ChatRequest { messages, ..self.0.template.clone() };
+        let Limits { max_repairs, max_rewrites, max_repeated_rounds, max_refused_rounds, .. } = self.0.limits;
         let limits = RunLimits {
             max_model_calls: self.0.limits.max_iterations,
             max_tool_result_chars: self.0.limits.max_tool_result_chars,
             execute_tools: self.0.execute_tools,
+            max_repairs,
+            max_rewrites,
+            max_repeated_rounds,
+            max_refused_rounds,
+            condense: self.0.limits.condense,
         };
-        AgentRun::new(request, Arc::clone(&self.0.tool_set), limits)
+        AgentRun::new(request, Arc::clone(&self.0.tool_set), limits).expecting(self.0.expected.clone())
+    }
+
+    /// Lets a run of another agent go on as this one.
+    pub(crate) fn take_over(&self, run: &mut AgentRun) {
+        run.hand_over(self.0.template.clone(), Arc::clone(&self.0.tool_set), &self.0.instructions);
+    }
+
+    /// Gives the agents that it may give its run away to; their tools stand behind its own.
+    #[must_use]
+    pub fn handoffs(&self) -> &[Handoff] {
+        &self.0.handoffs
+    }
+
+    /// Gives the hooks that are called during its runs.
+    #[must_use]
+    pub fn hooks(&self) -> &Hooks {
+        &self.0.hooks
+    }
+
+    /// Gives which calls a person must agree to.
+    #[must_use]
+    pub fn approvals(&self) -> &ApprovalPolicy {
+        &self.0.approvals
+    }
+
+    /// Gives how its tools are selected; `None` where all are always offered.
+    #[must_use]
+    pub fn router(&self) -> Option<&ToolRouter> {
+        self.0.router.as_ref()
+    }
+
+    /// Gives its tools and handoffs with their schemas compiled.
+    pub(crate) fn tool_set(&self) -> &ToolSet {
+        &self.0.tool_set
     }
 }
 
@@ -153,8 +222,12 @@ pub struct AgentBuilder {
     description: String,
     instructions: String,
     tools: Vec<Arc<dyn Tool>>,
+    handoffs: Vec<Handoff>,
     limits: Limits,
     execute_tools: bool,
+    hooks: Hooks,
+    approvals: ApprovalPolicy,
+    router: Option<ToolRouter>,
     template: ChatRequest,
 }
 
@@ -204,6 +277,60 @@ impl AgentBuilder {
     /// Sets after how many characters a tool's result is cut; 100,000 where not set.
     pub fn max_tool_result_chars(mut self, characters: usize) -> Self {
         self.limits.max_tool_result_chars = characters;
+        self
+    }
+
+    /// Sets how often an answer that does not satisfy its schema is asked for again; 2 where not set.
+    pub fn max_repairs(mut self, turns: u32) -> Self {
+        self.limits.max_repairs = turns;
+        self
+    }
+
+    /// Sets how often an answer that a guardrail sends back is asked for again; 3 where not set.
+    pub fn max_rewrites(mut self, turns: u32) -> Self {
+        self.limits.max_rewrites = turns;
+        self
+    }
+
+    /// Sets how often the same calls may give the same results; 5 where not set, 0 for no limit.
+    pub fn max_repeated_rounds(mut self, rounds: u32) -> Self {
+        self.limits.max_repeated_rounds = rounds;
+        self
+    }
+
+    /// Sets how many rounds in a row may hold no call that can be run; 5 where not set, 0 for no limit.
+    pub fn max_refused_rounds(mut self, rounds: u32) -> Self {
+        self.limits.max_refused_rounds = rounds;
+        self
+    }
+
+    /// Shortens in requests what tools answered in older rounds; calls, arguments, and the result's transcript stay whole.
+    pub fn condense(mut self, rules: Condense) -> Self {
+        self.limits.condense = Some(rules);
+        self
+    }
+
+    /// Allows to give the run away to another agent, which goes on with the same conversation.
+    pub fn handoff(mut self, agent: Agent, model: Arc<dyn Model>) -> Self {
+        self.handoffs.push(Handoff { agent, model });
+        self
+    }
+
+    /// Adds a hook behind those that are there.
+    pub fn hook(mut self, hook: HookEntry) -> Self {
+        self.hooks.add(hook);
+        self
+    }
+
+    /// Says which calls a person must agree to; those whose tool says so where not said.
+    pub fn approvals(mut self, policy: ApprovalPolicy) -> Self {
+        self.approvals = policy;
+        self
+    }
+
+    /// Has the tools that a run is offered selected, where there are many.
+    pub fn router(mut self, router: ToolRouter) -> Self {
+        self.router = Some(router);
         self
     }
 
@@ -283,15 +410,23 @@ impl AgentBuilder {
                 .with_context("agent", self.name)
                 .with_hint("give it a value of at least 1, or leave it out for the default"));
         }
-        let specs = self.tools.iter().map(|tool| tool.spec().clone()).collect();
+        let own = self.tools.iter().map(|tool| tool.spec().clone());
+        let specs = own.chain(self.handoffs.iter().map(Handoff::spec)).collect();
+        let named = |error: Error| error.with_context("agent", &self.name);
+        let expected = ExpectedOutput::of(&self.template).map_err(named)?.map(Arc::new);
         Ok(Agent(Arc::new(Definition {
-            tool_set: Arc::new(ToolSet::new(specs).map_err(|error| error.with_context("agent", &self.name))?),
+            tool_set: Arc::new(ToolSet::new(specs).map_err(named)?),
             name: self.name,
             description: self.description,
             instructions: self.instructions,
             tools: self.tools,
+            handoffs: self.handoffs,
             limits: self.limits,
             execute_tools: self.execute_tools,
+            expected,
+            hooks: self.hooks,
+            approvals: self.approvals,
+            router: self.router,
             template: self.template,
         })))
     }

@@ -3,6 +3,7 @@
 //! Decides nothing that the machine can decide. Every model and tool call is a step of the run log, so a run that is
 //! started again with the same log goes on where it stopped.
 
+mod decide;
 mod tools;
 
 use std::pin::Pin;
@@ -11,6 +12,7 @@ use std::task::{Context, Poll};
 
 use futures::Stream;
 use motet_core::accumulate::Accumulator;
+use motet_core::decision::Question;
 use motet_core::id::content_hash;
 use motet_core::{ChatRequest, Delivery, Error, ErrorKind, Model, Result, RunContext, StreamEvent};
 
@@ -18,7 +20,12 @@ use crate::agent::{Agent, Prompt};
 use crate::call::Call;
 use crate::feed::{Feed, Narrated, tell};
 use crate::guard::until_stopped;
-use crate::machine::{Action, AgentResult, AgentRun, Stop};
+use crate::handoff::Handoff;
+use crate::hooks::{Payload, Stage};
+use crate::machine::{Action, AgentResult, AgentRun, AskedAgain, Stop};
+use crate::review::{reviewed, reviewed_input};
+use crate::routing::select_tools;
+use tools::RoundEnd;
 
 /// Runs an agent to its end and gives the result, whatever the outcome; see [`AgentResult::into_result`].
 ///
@@ -30,9 +37,8 @@ pub async fn run(
     model: Arc<dyn Model>,
     prompt: impl Into<Prompt>,
 ) -> AgentResult {
-    let context = &ascribed(context, agent);
-    let driver = Driver { context, agent, model: &*model, delivery: Delivery::Plain, feed: None };
-    driver.drive(prompt.into()).await
+    let driver = Driver { context, delivery: Delivery::Plain, feed: None };
+    driver.drive(Actor::new(context, agent, model), prompt.into()).await
 }
 
 /// Runs an agent and tells what happens as it happens; the stream is polled to drive it, and dropped to stop it.
@@ -44,23 +50,36 @@ pub fn stream(
     model: Arc<dyn Model>,
     prompt: impl Into<Prompt>,
 ) -> AgentStream {
-    let (context, agent, prompt) = (ascribed(context, agent), agent.clone(), prompt.into());
+    let (context, agent, prompt) = (context.clone(), agent.clone(), prompt.into());
     let work = Narrated::new(|feed| async move {
-        let driver = Driver {
-            context: &context,
-            agent: &agent,
-            model: &*model,
-            delivery: Delivery::Streamed,
-            feed: Some(&feed),
-        };
-        driver.drive(prompt).await
+        let driver = Driver { context: &context, delivery: Delivery::Streamed, feed: Some(&feed) };
+        driver.drive(Actor::new(&context, &agent, model), prompt).await
     });
     AgentStream { work, ended: false }
 }
 
-/// Ascribes the work of a run to its agent; what a tool does that is an agent itself, to that one.
-fn ascribed(context: &RunContext, agent: &Agent) -> RunContext {
-    context.clone().with_attribution(|attribution| attribution.agent = Some(agent.name().to_owned()))
+/// The agent that works at the moment, which changes when it gives the run away.
+struct Actor {
+    agent: Agent,
+    model: Arc<dyn Model>,
+    /// Ascribes the work to the agent; what a tool does that is an agent itself, to that one.
+    context: RunContext,
+}
+
+impl Actor {
+    fn new(context: &RunContext, agent: &Agent, model: Arc<dyn Model>) -> Self {
+        let name = agent.name().to_owned();
+        let context = context.clone().with_attribution(|attribution| attribution.agent = Some(name));
+        Self { model: reviewed(agent, model), agent: agent.clone(), context }
+    }
+
+    /// Tells the hooks of a stage, if there are any, and gives what they made of it.
+    async fn hooked(&self, stage: Stage, payload: impl FnOnce() -> Payload) -> Result<Option<Payload>> {
+        if !self.agent.hooks().wants(stage) {
+            return Ok(None);
+        }
+        self.agent.hooks().call(&self.context, payload()).await.map(Some)
+    }
 }
 
 /// The events of a running agent, and its result at the end.
@@ -93,49 +112,129 @@ impl Stream for AgentStream {
     }
 }
 
-/// One run and what it is done with.
+/// How a run is driven, whoever works.
 struct Driver<'a> {
     context: &'a RunContext,
-    agent: &'a Agent,
-    model: &'a dyn Model,
     delivery: Delivery,
     feed: Option<&'a Feed>,
 }
 
 impl Driver<'_> {
-    async fn drive(&self, prompt: Prompt) -> AgentResult {
-        let mut run = self.agent.begin(prompt);
+    async fn drive(&self, mut actor: Actor, prompt: Prompt) -> AgentResult {
+        let entered = until_stopped(self.context, enter(&actor, &prompt)).await;
+        let (prompt, refused) = match entered {
+            Ok(Ok(changed)) => (changed.unwrap_or(prompt), None),
+            Ok(Err(error)) => (prompt, Some(self.cause(error))),
+            Err(stop) => (prompt, Some(stop)),
+        };
+        let mut run = actor.agent.begin(prompt);
         let mut progress = None;
-        let ended = until_stopped(self.context, self.take_turns(&mut run, &mut progress)).await;
+        let ended = match refused {
+            Some(stop) => Err(stop),
+            None => until_stopped(self.context, self.take_turns(&mut run, &mut actor, &mut progress)).await,
+        };
         if let Some(arrived) = progress {
             run.broke_off(arrived.partial(), arrived.usage());
         }
         match ended {
-            Ok(Ok(())) => {}
+            Ok(Ok(questions)) if questions.is_empty() => {}
+            Ok(Ok(questions)) => run.stop(Stop::Waiting(questions)),
             Ok(Err(error)) => run.stop(self.cause(error)),
             Err(stop) => run.stop(stop),
         }
-        run.into_result()
+        self.leave(&actor, run.into_result()).await
     }
 
-    /// Does what the machine says until it says that the run has ended, or something fails that no model can mend.
-    async fn take_turns(&self, run: &mut AgentRun, progress: &mut Option<Accumulator>) -> Result<()> {
+    /// Does what the machine says until it says that the run has ended, something fails that no model can mend, or a
+    /// person must decide; then gives what is to be decided.
+    async fn take_turns(
+        &self,
+        run: &mut AgentRun,
+        actor: &mut Actor,
+        progress: &mut Option<Accumulator>,
+    ) -> Result<Vec<Question>> {
         let mut history = History::default();
+        if let Some(places) = select_tools(&actor.agent, &actor.context, run.messages()).await? {
+            run.offer(&places);
+        }
         loop {
             match run.next_action() {
-                Action::CallModel { number, request } => {
-                    let (step, request_hash) = (format!("model/{number}"), &history.hash(request)?);
-                    let Self { context, model, delivery, feed, .. } = *self;
-                    let call = Call { context, model, request, request_hash, step: &step, delivery, feed };
+                Action::CallModel { number, request, revision } => {
+                    actor.hooked(Stage::BeforeIteration, || Payload::BeforeIteration { number }).await?;
+                    let step = format!("model/{number}");
+                    let changed = changed_request(actor, &step, request).await?;
+                    let (request, request_hash) = match &changed {
+                        Some(changed) => (&**changed, &content_hash(changed)?),
+                        None => (request, &history.hash(request, revision)?),
+                    };
+                    let call = Call {
+                        context: &actor.context,
+                        model: &*actor.model,
+                        request,
+                        request_hash,
+                        step: &step,
+                        delivery: self.delivery,
+                        feed: self.feed,
+                    };
                     let response = call.perform(progress).await?;
+                    let is_last = response.message.tool_calls().next().is_none();
                     run.answered(response)?;
+                    self.tell_of_repetition(run, actor, &step).await?;
+                    if is_last {
+                        after_iteration(actor, number, 0).await?;
+                    }
                 }
-                Action::RunTools(round) => self.run_tools(run, round).await?,
-                Action::Finish => return Ok(()),
+                Action::RunTools(round) => {
+                    let (number, count) = (round.number, round.calls.len() + round.refused.len());
+                    let RoundEnd { questions, handed_to } = self.run_tools(run, actor, round).await?;
+                    if !questions.is_empty() {
+                        return Ok(questions);
+                    }
+                    after_iteration(actor, number, count).await?;
+                    if let Some(place) = handed_to {
+                        self.hand_over(run, actor, place);
+                    }
+                }
+                Action::Finish => return Ok(Vec::new()),
                 Action::Wait => {
                     return Err(Error::new(ErrorKind::Internal, "the run waits for what was never asked"));
                 }
             }
+        }
+    }
+
+    /// Goes on as the agent that was called.
+    fn hand_over(&self, run: &mut AgentRun, actor: &mut Actor, place: usize) {
+        let Some(Handoff { agent, model }) = actor.agent.handoffs().get(place).cloned() else { return };
+        let (from, to) = (actor.agent.name().to_owned(), agent.name().to_owned());
+        self.tell(&StreamEvent::HandedOver { from, to });
+        agent.take_over(run);
+        *actor = Actor::new(self.context, &agent, model);
+    }
+
+    /// Tells that an answer cannot be used and is asked for again, where it is.
+    async fn tell_of_repetition(&self, run: &mut AgentRun, actor: &Actor, step: &str) -> Result<()> {
+        let Some(AskedAgain { attempt, reason, by_guardrail }) = run.take_asked_again() else {
+            return Ok(());
+        };
+        self.tell(&StreamEvent::AskedAgain { step: actor.context.key(step), reason: reason.clone() });
+        if !by_guardrail {
+            actor.hooked(Stage::Validation, || Payload::Validation { attempt, problem: reason }).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets hooks see, and change, how the run ended.
+    async fn leave(&self, actor: &Actor, result: AgentResult) -> AgentResult {
+        if !actor.agent.hooks().wants(Stage::AfterRun) {
+            return result;
+        }
+        let agent = actor.agent.name().to_owned();
+        let payload = Payload::AfterRun { agent, result: Box::new(result.clone()) };
+        match actor.agent.hooks().call(&actor.context, payload).await {
+            Ok(Payload::AfterRun { result, .. }) => *result,
+            Ok(_) => result,
+            Err(error) => result.failing(&error),
         }
     }
 
@@ -155,6 +254,38 @@ impl Driver<'_> {
     }
 }
 
+/// Lets hooks and guardrails see what a run is given; gives what they made of it, where they changed it.
+async fn enter(actor: &Actor, prompt: &Prompt) -> Result<Option<Prompt>> {
+    let agent = actor.agent.name().to_owned();
+    let payload = || Payload::BeforeRun { agent, messages: prompt.0.clone() };
+    let messages = match actor.hooked(Stage::BeforeRun, payload).await? {
+        Some(Payload::BeforeRun { messages, .. }) => Some(messages),
+        _ => None,
+    };
+    let given = messages.as_ref().unwrap_or(&prompt.0);
+    let passed = reviewed_input(&actor.agent, &actor.context, given).await?;
+    Ok(passed.or(messages).map(Prompt))
+}
+
+/// Gives the request that hooks want to be sent; `None` where there are none.
+async fn changed_request(
+    actor: &Actor,
+    step: &str,
+    request: &ChatRequest,
+) -> Result<Option<Box<ChatRequest>>> {
+    let step = actor.context.key(step);
+    let payload = || Payload::BeforeModelCall { step, request: Box::new(request.clone()) };
+    Ok(match actor.hooked(Stage::BeforeModelCall, payload).await? {
+        Some(Payload::BeforeModelCall { request, .. }) => Some(request),
+        _ => None,
+    })
+}
+
+async fn after_iteration(actor: &Actor, number: u32, tool_calls: usize) -> Result<()> {
+    let payload = || Payload::AfterIteration { number, tool_calls };
+    actor.hooked(Stage::AfterIteration, payload).await.map(drop)
+}
+
 /// Hashes the requests of a run, each of which is the one before it and some messages more.
 ///
 /// Only those are hashed together with the hash before, as hashing every request whole would make the work of a run
@@ -163,15 +294,18 @@ impl Driver<'_> {
 struct History {
     hash: String,
     messages: usize,
+    revision: u32,
 }
 
 impl History {
-    fn hash(&mut self, request: &ChatRequest) -> Result<String> {
+    fn hash(&mut self, request: &ChatRequest, revision: u32) -> Result<String> {
         self.hash = match request.messages.get(self.messages..) {
-            Some(added) if self.messages > 0 => content_hash(&(&self.hash, added))?,
+            Some(added) if self.messages > 0 && self.revision == revision => {
+                content_hash(&(&self.hash, added))?
+            }
             _ => content_hash(request)?,
         };
-        self.messages = request.messages.len();
+        (self.messages, self.revision) = (request.messages.len(), revision);
         Ok(self.hash.clone())
     }
 }

@@ -44,6 +44,14 @@ impl From<Stop> for Error {
         match stop {
             Stop::Cancelled => Error::new(ErrorKind::Cancelled, "the run was cancelled"),
             Stop::DeadlinePassed => Error::new(ErrorKind::Timeout, "the run's deadline passed"),
+            Stop::Waiting(questions) => {
+                let steps: Vec<_> = questions.iter().map(|question| format!("`{}`", question.step)).collect();
+                Error::new(
+                    ErrorKind::Conflict,
+                    format!("the run waits for a decision at {}", steps.join(", ")),
+                )
+                .with_hint("decide, and run it again with the same log")
+            }
             Stop::Failed(error) => error,
         }
     }

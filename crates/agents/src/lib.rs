@@ -3,21 +3,30 @@
 //! Knows nothing of stores, providers, workflows, or settings.
 
 pub mod agent;
+pub mod approval;
 pub mod batch;
 pub mod call;
 pub mod driver;
 mod feed;
 pub mod function;
 mod guard;
+pub mod handoff;
+pub mod hooks;
 pub mod machine;
+mod review;
+pub mod routing;
 mod schema;
 pub mod structured;
 #[cfg(test)]
 mod test_double;
 
 pub use agent::{Agent, AgentBuilder, Limits, Prompt};
+pub use approval::ApprovalPolicy;
 pub use batch::{Batch, BatchOptions, BatchRequest, BatchResult, BatchRun, BatchSummary};
 pub use driver::{AgentStream, run, stream};
 pub use function::{CallContext, FunctionTool, dynamic, function};
-pub use machine::{AgentResult, Outcome, ToolUse};
+pub use handoff::Handoff;
+pub use hooks::{Hook, HookEntry, Hooks, OnError, Payload, Reaction, Stage};
+pub use machine::{AgentResult, Condense, Outcome, ToolUse};
+pub use routing::ToolRouter;
 pub use structured::structured;

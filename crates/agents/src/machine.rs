@@ -4,20 +4,29 @@
 //! runs are drivers of this machine, so they cannot differ in what they decide.
 
 mod arguments;
+mod condense;
+mod loops;
+pub(crate) mod output;
 mod result;
 mod round;
 
 use std::sync::Arc;
 
+use motet_core::decision::Question;
+use motet_core::tool::Spent;
 use motet_core::{
-    ChatRequest, ChatResponse, Cost, Error, ErrorKind, FinishReason, Message, Result, ToolOutput, Usage,
-    request::ToolChoice,
+    ChatRequest, ChatResponse, Cost, Error, ErrorKind, FinishReason, Message, Part, Result, Role, ToolOutput,
+    Usage, request::ToolChoice,
 };
 use serde_json::Value;
 
 pub use self::arguments::ToolSet;
+pub use self::condense::Condense;
+use self::loops::{Finding, Loops};
+pub use self::output::ExpectedOutput;
 pub use self::result::{AgentResult, Outcome, ToolUse};
 use self::round::Round;
+use crate::review::Verdict;
 
 /// Bounds that the machine itself keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +37,31 @@ pub struct RunLimits {
     pub max_tool_result_chars: usize,
     /// False to end the run at the first tool calls instead of running them.
     pub execute_tools: bool,
+    /// How often an answer that does not satisfy its schema is asked for again.
+    pub max_repairs: u32,
+    /// How often an answer that a guardrail sends back is asked for again.
+    pub max_rewrites: u32,
+    /// How often the same calls may give the same results before the run counts as stuck; 0 for no limit.
+    pub max_repeated_rounds: u32,
+    /// Rounds in a row of which no call could be run, before the run counts as stuck; 0 for no limit.
+    pub max_refused_rounds: u32,
+    /// How the results of old rounds are shortened in requests; the transcript keeps them whole.
+    pub condense: Option<Condense>,
+}
+
+impl Default for RunLimits {
+    fn default() -> Self {
+        Self {
+            max_model_calls: 10,
+            max_tool_result_chars: 100_000,
+            execute_tools: true,
+            max_repairs: 2,
+            max_rewrites: 3,
+            max_repeated_rounds: 5,
+            max_refused_rounds: 5,
+            condense: None,
+        }
+    }
 }
 
 /// What the driver must do next.
@@ -39,6 +73,8 @@ pub enum Action<'a> {
         number: u32,
         /// What to ask.
         request: &'a ChatRequest,
+        /// Changes when this request is not the one before it and some messages more.
+        revision: u32,
     },
     /// Run these tools in any order, and report each with [`AgentRun::tool_ended`].
     RunTools(ToolRound),
@@ -85,6 +121,17 @@ pub struct Refusal {
     pub reason: String,
 }
 
+/// An answer that cannot be used, so that the model is asked for another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedAgain {
+    /// How often that happened for this reason, this time included.
+    pub attempt: u32,
+    /// What is wrong with the answer.
+    pub reason: String,
+    /// True when a guardrail held it back, false when it does not satisfy its schema.
+    pub by_guardrail: bool,
+}
+
 /// Why a run ends before the model is done.
 #[derive(Debug)]
 pub enum Stop {
@@ -92,6 +139,8 @@ pub enum Stop {
     Cancelled,
     /// Its time is over.
     DeadlinePassed,
+    /// A person must decide first; the run is parked.
+    Waiting(Vec<Question>),
     /// Something failed that the model cannot mend.
     Failed(Error),
 }
@@ -104,8 +153,7 @@ pub enum Stop {
 /// use motet_core::{ChatRequest, ChatResponse, FinishReason, Message};
 ///
 /// let request = ChatRequest::new("scripted:test".parse()?, vec![Message::user("Hello?")]);
-/// let limits = RunLimits { max_model_calls: 10, max_tool_result_chars: 10_000, execute_tools: true };
-/// let mut run = AgentRun::new(request, Arc::new(ToolSet::new(Vec::new())?), limits);
+/// let mut run = AgentRun::new(request, Arc::new(ToolSet::new(Vec::new())?), RunLimits::default());
 /// let Action::CallModel { request, .. } = run.next_action() else { unreachable!() };
 /// let answer = ChatResponse::new(request.model.clone(), Message::assistant("Hello!"), FinishReason::Stop);
 /// run.answered(answer)?;
@@ -119,10 +167,19 @@ pub struct AgentRun {
     request: ChatRequest,
     tools: Arc<ToolSet>,
     limits: RunLimits,
+    expected: Option<Arc<ExpectedOutput>>,
     state: State,
     first_new: usize,
     calls: u32,
+    revision: u32,
+    repairs: u32,
+    rewrites: u32,
+    again: Option<AskedAgain>,
+    loops: Loops,
+    /// The messages as they were, where those of the request are shortened.
+    whole: Option<Vec<Message>>,
     text: String,
+    value: Option<Value>,
     /// Text of the turn that the provider paused, which the next answer goes on with.
     paused: String,
     finish_reason: Option<FinishReason>,
@@ -130,6 +187,7 @@ pub struct AgentRun {
     history: Vec<ToolUse>,
     usage: Usage,
     cost: Option<Cost>,
+    questions: Vec<Question>,
 }
 
 #[derive(Debug)]
@@ -158,19 +216,74 @@ impl AgentRun {
         };
         Self {
             first_new: request.messages.len(),
+            whole: limits.condense.map(|_| request.messages.clone()),
             request,
             tools,
             limits,
+            expected: None,
             state,
             calls: 0,
+            revision: 0,
+            repairs: 0,
+            rewrites: 0,
+            again: None,
+            loops: Loops::default(),
             text: String::new(),
+            value: None,
             paused: String::new(),
             finish_reason: None,
             partial: None,
             history: Vec::new(),
             usage: Usage::default(),
             cost: Some(Cost::ZERO),
+            questions: Vec::new(),
         }
+    }
+
+    /// Starts a run of a request as it is, whose tools stay with the caller.
+    pub(crate) fn of_request(mut request: ChatRequest, limits: RunLimits) -> Self {
+        let tools = std::mem::take(&mut request.tools);
+        let mut run = Self::new(request, Arc::default(), limits);
+        run.request.tools = tools;
+        run
+    }
+
+    /// Demands that the final answer satisfies a schema; one that does not is asked for again.
+    #[must_use]
+    pub fn expecting(mut self, expected: Option<Arc<ExpectedOutput>>) -> Self {
+        self.expected = expected;
+        self
+    }
+
+    /// Gives the messages of the next request so far.
+    #[must_use]
+    pub fn messages(&self) -> &[Message] {
+        &self.request.messages
+    }
+
+    /// Offers only these of the tools to the model from the next call on, by their places; calls of others are run all
+    /// the same.
+    pub fn offer(&mut self, places: &[usize]) {
+        let specs = self.tools.specs();
+        self.request.tools = places.iter().filter_map(|place| specs.get(*place).cloned()).collect();
+        self.revision += 1;
+    }
+
+    /// Goes on as another agent: its model, options, and tools take the place of those so far, its instructions that of
+    /// the system message. Limits and sums stay those of the run.
+    pub fn hand_over(&mut self, request: ChatRequest, tools: Arc<ToolSet>, instructions: &str) {
+        let mut messages = std::mem::take(&mut self.request.messages);
+        replace_instructions(&mut messages, instructions);
+        if let Some(whole) = &mut self.whole {
+            replace_instructions(whole, instructions);
+        }
+        if self.first_new > messages.len() {
+            self.first_new = messages.len();
+        }
+        self.request = ChatRequest { messages, ..request };
+        tools.specs().clone_into(&mut self.request.tools);
+        self.tools = tools;
+        self.revision += 1;
     }
 
     /// Says what to do next. Each thing is asked for once.
@@ -184,7 +297,7 @@ impl AgentRun {
                 let number = self.calls;
                 self.calls += 1;
                 self.state = State::Asked;
-                Action::CallModel { number, request: &self.request }
+                Action::CallModel { number, request: &self.request, revision: self.revision }
             }
             State::Asked => Action::Wait,
             State::Tools(round) => match round.hand_out() {
@@ -207,29 +320,91 @@ impl AgentRun {
         if !matches!(self.state, State::Asked) {
             return Err(defect("a model's answer was reported that nobody asked for"));
         }
-        self.usage += response.usage.unwrap_or_default();
-        self.cost = self.cost.zip(response.cost).map(|(sum, cost)| sum + cost);
+        self.spend(response.usage.unwrap_or_default(), response.cost);
         self.finish_reason = Some(response.finish_reason);
+        match Verdict::of(&response) {
+            Some(verdict) => self.sent_back(response, &verdict),
+            None => self.accepted(response),
+        }
+        Ok(())
+    }
+
+    /// Takes an answer that nobody objects to.
+    fn accepted(&mut self, response: ChatResponse) {
         let wants_tools = response.message.tool_calls().next().is_some();
         let paused = response.finish_reason == FinishReason::Paused && !wants_tools;
         let text = std::mem::take(&mut self.paused) + &response.text();
         if !wants_tools || !text.is_empty() {
             self.text.clone_from(&text);
         }
-        self.state = if paused {
+        if paused {
             self.paused = text;
-            State::Ready
-        } else if !wants_tools {
-            State::Ended(Outcome::Completed)
-        } else if self.limits.execute_tools {
-            State::Tools(self.open_round(&response))
-        } else {
-            State::Ended(Outcome::ToolsRequested)
-        };
-        if !paused || !response.message.parts.is_empty() {
-            self.request.messages.push(response.message);
+            self.state = State::Ready;
+            if !response.message.parts.is_empty() {
+                self.push(response.message);
+            }
+            return;
         }
-        Ok(())
+        if wants_tools {
+            self.state = if self.limits.execute_tools {
+                State::Tools(self.open_round(&response))
+            } else {
+                State::Ended(Outcome::ToolsRequested)
+            };
+        } else if let Some(expected) = self.expected.clone() {
+            return self.finish_with_value(response, &expected);
+        } else {
+            self.state = State::Ended(Outcome::Completed);
+        }
+        self.push(response.message);
+    }
+
+    /// Ends with the value that the answer holds, or asks for a better one.
+    fn finish_with_value(&mut self, response: ChatResponse, expected: &ExpectedOutput) {
+        let problem = match expected.read(&response) {
+            Ok(value) => {
+                self.value = Some(value);
+                self.state = State::Ended(Outcome::Completed);
+                return self.push(response.message);
+            }
+            Err(problem) => problem,
+        };
+        if self.repairs >= self.limits.max_repairs || !output::can_be_repaired(&response) {
+            let error = output::failure(&response, &problem, self.repairs);
+            self.state = State::Ended(Outcome::Failed(error.report()));
+            return self.push(response.message);
+        }
+        self.repairs += 1;
+        let (attempt, reason) = (self.repairs, problem.clone());
+        self.again = Some(AskedAgain { attempt, reason, by_guardrail: false });
+        let has_text = !response.text().trim().is_empty();
+        if has_text {
+            self.push(response.message);
+        }
+        self.push(Message::user(output::request_for_repair(&problem)));
+        self.state = State::Ready;
+    }
+
+    /// Takes an answer that a guardrail holds back; what it said stands in the transcript as the guardrail left it.
+    fn sent_back(&mut self, response: ChatResponse, verdict: &Verdict) {
+        self.text = response.text();
+        if !response.message.parts.is_empty() {
+            self.push(response.message);
+        }
+        if !verdict.ask_again || self.rewrites >= self.limits.max_rewrites {
+            self.state = State::Ended(Outcome::Blocked(verdict.error().report()));
+            return;
+        }
+        self.rewrites += 1;
+        let (attempt, reason) = (self.rewrites, verdict.reason.clone());
+        self.again = Some(AskedAgain { attempt, reason, by_guardrail: true });
+        self.push(Message::user(verdict.request_for_rewrite()));
+        self.state = State::Ready;
+    }
+
+    /// Gives why the newest answer is asked for again, where it is; once.
+    pub fn take_asked_again(&mut self) -> Option<AskedAgain> {
+        self.again.take()
     }
 
     /// Takes the result of a tool call; the calls of a round may end in any order.
@@ -240,8 +415,12 @@ impl AgentRun {
         let State::Tools(round) = &mut self.state else {
             return Err(defect("a tool's result was reported that nobody asked for"));
         };
+        let spent = output.spent;
         if !round.answer(index, output, self.limits.max_tool_result_chars) {
             return Err(defect("a tool's result was reported that nobody asked for, or twice"));
+        }
+        if let Some(Spent { usage, cost }) = spent {
+            self.spend(usage, cost);
         }
         self.close_round_if_answered();
         Ok(())
@@ -264,14 +443,16 @@ impl AgentRun {
             Stop::DeadlinePassed => {
                 (Outcome::DeadlinePassed, "the run's deadline passed before this call had a result")
             }
-            Stop::Failed(error) => {
-                (Outcome::Failed(error.report()), "the run failed before this call had a result")
+            Stop::Waiting(questions) => {
+                self.questions = questions;
+                (Outcome::Waiting, "the run waits for a decision before this call has a result")
             }
+            Stop::Failed(error) => (failed(&error), "the run failed before this call had a result"),
         };
         match std::mem::replace(&mut self.state, State::Ready) {
             State::Ended(earlier) => self.state = State::Ended(earlier),
             State::Tools(round) => {
-                self.close_round(round.give_up(notice));
+                let _ = self.close_round(round.give_up(notice));
                 self.state = State::Ended(outcome);
             }
             State::Ready | State::Asked => self.state = State::Ended(outcome),
@@ -288,8 +469,9 @@ impl AgentRun {
         AgentResult {
             outcome,
             text: self.text,
+            value: self.value,
             finish_reason: self.finish_reason,
-            messages: self.request.messages,
+            messages: self.whole.unwrap_or(self.request.messages),
             first_new: self.first_new,
             partial: self.partial,
             tool_history: self.history,
@@ -297,6 +479,7 @@ impl AgentRun {
             cost: self.cost,
             model_calls: self.calls,
             model: self.request.model,
+            questions: self.questions,
         }
     }
 
@@ -315,14 +498,72 @@ impl AgentRun {
             return;
         }
         if let State::Tools(round) = std::mem::replace(&mut self.state, State::Ready) {
-            self.close_round(round);
+            match self.close_round(round) {
+                Finding::Fine => {}
+                Finding::Warn => self.warn_of_repetition(),
+                Finding::Stuck(reason) => {
+                    let error = Error::new(ErrorKind::LimitReached, reason).with_hint(
+                        "describe the tools better, or allow more with `max_repeated_rounds` and `max_refused_rounds`",
+                    );
+                    self.state = State::Ended(Outcome::Stuck(error.report()));
+                }
+            }
         }
     }
 
-    fn close_round(&mut self, round: Round) {
+    fn close_round(&mut self, round: Round) -> Finding {
         let (results, uses) = round.close();
-        self.request.messages.push(Message::tool(results));
+        let limits = self.limits;
+        let finding = self.loops.count(&uses, limits.max_repeated_rounds, limits.max_refused_rounds);
+        self.push(Message::tool(results));
         self.history.extend(uses);
+        if let Some(rules) = limits.condense
+            && condense::condense(&mut self.request.messages, rules)
+        {
+            self.revision += 1;
+        }
+        finding
+    }
+
+    /// Tells the model within the newest result that it repeats itself, while there is a call left to do better.
+    fn warn_of_repetition(&mut self) {
+        let notice = "[these calls gave the same results before; do something else, or answer]";
+        for messages in [Some(&mut self.request.messages), self.whole.as_mut()].into_iter().flatten() {
+            let result = messages.last_mut().and_then(|message| message.parts.last_mut());
+            if let Some(Part::ToolResult(result)) = result {
+                result.content.push(Part::text(format!("\n{notice}")));
+            }
+        }
+    }
+
+    fn push(&mut self, message: Message) {
+        if let Some(whole) = &mut self.whole {
+            whole.push(message.clone());
+        }
+        self.request.messages.push(message);
+    }
+
+    fn spend(&mut self, usage: Usage, cost: Option<Cost>) {
+        self.usage += usage;
+        self.cost = self.cost.zip(cost).map(|(sum, cost)| sum + cost);
+    }
+}
+
+fn failed(error: &Error) -> Outcome {
+    match error.kind() {
+        ErrorKind::BudgetExceeded => Outcome::BudgetExceeded(error.report()),
+        ErrorKind::Blocked => Outcome::Blocked(error.report()),
+        _ => Outcome::Failed(error.report()),
+    }
+}
+
+fn replace_instructions(messages: &mut Vec<Message>, instructions: &str) {
+    let has_own = messages.first().is_some_and(|message| message.role == Role::System);
+    match (messages.first_mut(), instructions.is_empty()) {
+        (Some(first), false) if has_own => *first = Message::system(instructions),
+        (Some(_), true) if has_own => drop(messages.remove(0)),
+        (_, false) => messages.insert(0, Message::system(instructions)),
+        (_, true) => {}
     }
 }
 

@@ -1,20 +1,18 @@
 //! Answers that satisfy a JSON schema: checked here whatever the provider promises, and repaired within a bound.
 
-use motet_core::request::Output;
-use motet_core::{
-    ChatRequest, ChatResponse, Cost, Error, ErrorKind, FinishReason, Message, Model, Part, Result,
-    RunContext, Usage,
-};
+use std::sync::Arc;
+
+use motet_core::{ChatRequest, ChatResponse, Error, ErrorKind, Model, Result, RunContext};
 use serde_json::Value;
 
 use crate::call::chat;
-use crate::schema::Schema;
+use crate::machine::{Action, AgentResult, AgentRun, ExpectedOutput, Outcome, RunLimits, output};
 
 /// Repair turns of [`structured`].
 pub const DEFAULT_REPAIRS: u32 = 2;
 
-/// Characters of a wrong answer that its error repeats.
-const MAX_SHOWN: usize = 2_000;
+/// How often a provider may pause its turn.
+const MAX_PAUSES: u32 = 8;
 
 /// Asks for JSON that satisfies the request's schema, with up to [`DEFAULT_REPAIRS`] repair turns.
 ///
@@ -32,7 +30,7 @@ pub async fn structured(
 /// Asks for JSON that satisfies the request's schema; a wrong answer is shown to the model with what is wrong with it.
 ///
 /// The first call is the step `step`, the repair turns are `step/repair/1` and so on. Usage and cost of the response
-/// are the sums over all turns; the rest of it is the last turn's.
+/// are the sums over all turns; the rest of it is the last turn's. The turns are those of the agent machine.
 ///
 /// # Errors
 /// `InvalidOutput` when the last answer does not match either, was cut off by its length limit, or calls tools;
@@ -41,30 +39,37 @@ pub async fn structured(
 pub async fn structured_within(
     context: &RunContext,
     model: &dyn Model,
-    mut request: ChatRequest,
+    request: ChatRequest,
     step: &str,
     repairs: u32,
 ) -> Result<(Value, ChatResponse)> {
-    let schema = schema_of(&request)?;
+    let expected = Arc::new(schema_of(&request)?);
     let context = &context.clone().as_one_call();
-    let mut spent = Spent::default();
-    let mut repaired = 0;
-    let mut response = chat(context, model, &request, step).await?;
-    loop {
-        spent.add(&response);
-        let problem = match read(&response, &schema) {
-            Ok(value) => {
-                (response.usage, response.cost) = (spent.usage, spent.cost);
-                return Ok((value, response));
-            }
-            Err(problem) => problem,
+    let limits = RunLimits {
+        max_model_calls: repairs.saturating_add(1 + MAX_PAUSES),
+        max_repairs: repairs,
+        execute_tools: false,
+        ..RunLimits::default()
+    };
+    let mut run = AgentRun::of_request(request, limits).expecting(Some(expected));
+    let (mut last, mut is_counted) = (None, false);
+    while let Action::CallModel { number, request, .. } = run.next_action() {
+        let response = match number {
+            0 => chat(context, model, request, step).await?,
+            turn => chat(context, model, request, &format!("{step}/repair/{turn}")).await?,
         };
-        if repaired == repairs || !can_be_repaired(&response) {
-            return Err(failure(&response, &problem, repaired));
+        is_counted |= response.usage.is_some();
+        last = Some(response.clone());
+        run.answered(response)?;
+    }
+    let result = run.into_result();
+    match (result.value.clone(), last) {
+        (Some(value), Some(mut response)) => {
+            response.usage = is_counted.then_some(result.usage);
+            response.cost = result.cost;
+            Ok((value, response))
         }
-        repaired += 1;
-        ask_again(&mut request, &response, &problem);
-        response = chat(context, model, &request, &format!("{step}/repair/{repaired}")).await?;
+        (_, last) => Err(failure_of(&result, last.as_ref())),
     }
 }
 
@@ -73,117 +78,27 @@ pub async fn structured_within(
 /// # Errors
 /// `InvalidOutput`, `ContentFilter`, and `Configuration` as [`structured_within`].
 pub fn value_of(request: &ChatRequest, response: &ChatResponse) -> Result<Value> {
-    read(response, &schema_of(request)?).map_err(|problem| failure(response, &problem, 0))
+    schema_of(request)?.read(response).map_err(|problem| output::failure(response, &problem, 0))
 }
 
-fn schema_of(request: &ChatRequest) -> Result<Schema> {
-    let Output::JsonSchema(output) = &request.output else {
-        return Err(Error::new(
-            ErrorKind::Configuration,
-            "a structured answer was asked for without a schema",
-        )
-        .with_hint("set the request's `output` to a JSON schema"));
-    };
-    Schema::compile(&output.schema).map_err(|problem| {
-        Error::new(ErrorKind::Configuration, format!("`{}` is not a JSON schema: {problem}", output.name))
+fn schema_of(request: &ChatRequest) -> Result<ExpectedOutput> {
+    ExpectedOutput::of(request)?.ok_or_else(|| {
+        Error::new(ErrorKind::Configuration, "a structured answer was asked for without a schema")
+            .with_hint("set the request's `output` to a JSON schema")
     })
 }
 
-/// What all turns used together.
-struct Spent {
-    usage: Option<Usage>,
-    cost: Option<Cost>,
-}
-
-impl Default for Spent {
-    fn default() -> Self {
-        Self { usage: None, cost: Some(Cost::ZERO) }
+fn failure_of(result: &AgentResult, last: Option<&ChatResponse>) -> Error {
+    match (&result.outcome, last) {
+        // The tools of a request are the caller's; here nobody can run them.
+        (Outcome::ToolsRequested, Some(response)) => output::failure(response, "the model called a tool", 0),
+        (_, Some(response)) => result.error().unwrap_or_else(lost).with_model(response.model.clone()),
+        (_, None) => result.error().unwrap_or_else(lost),
     }
 }
 
-impl Spent {
-    fn add(&mut self, response: &ChatResponse) {
-        self.usage = match (self.usage, response.usage) {
-            (Some(sum), Some(usage)) => Some(sum + usage),
-            (sum, usage) => sum.or(usage),
-        };
-        self.cost = self.cost.zip(response.cost).map(|(sum, cost)| sum + cost);
-    }
-}
-
-/// Reads the value out of an answer, or says what is wrong with it.
-fn read(response: &ChatResponse, schema: &Schema) -> Result<Value, String> {
-    let text = response.text();
-    if text.trim().is_empty() {
-        return Err("the answer is empty".to_owned());
-    }
-    let value =
-        serde_json::from_str(json_of(&text)).map_err(|error| format!("the answer is not JSON: {error}"))?;
-    schema.read(value).map_err(|findings| format!("the answer does not match the schema: {findings}"))
-}
-
-/// Gives the content of the only code fence, if there is one; models like to wrap JSON in it.
-fn json_of(text: &str) -> &str {
-    let mut pieces = text.split("```");
-    match (pieces.next(), pieces.next(), pieces.next(), pieces.next()) {
-        // A JSON text may hold fences within its strings.
-        (Some(before), Some(fenced), Some(_), None) if !before.trim_start().starts_with(['{', '[', '"']) => {
-            fenced.split_once('\n').map_or(fenced, |(_language, content)| content)
-        }
-        _ => text,
-    }
-}
-
-fn refusal(response: &ChatResponse) -> Option<&str> {
-    response.message.parts.iter().find_map(|part| match part {
-        Part::Refusal { text } => Some(text.as_str()),
-        _ => None,
-    })
-}
-
-fn can_be_repaired(response: &ChatResponse) -> bool {
-    let cut = matches!(response.finish_reason, FinishReason::Length | FinishReason::ContentFilter);
-    !cut && refusal(response).is_none() && response.message.tool_calls().next().is_none()
-}
-
-fn ask_again(request: &mut ChatRequest, response: &ChatResponse, problem: &str) {
-    if !response.text().trim().is_empty() {
-        request.messages.push(response.message.clone());
-    }
-    request.messages.push(Message::user(format!(
-        "Your answer cannot be used: {problem}. Answer again with only the corrected JSON, without any other text."
-    )));
-}
-
-fn failure(response: &ChatResponse, problem: &str, repairs: u32) -> Error {
-    if response.finish_reason == FinishReason::ContentFilter || refusal(response).is_some() {
-        let words = refusal(response).unwrap_or("a content policy stopped the answer");
-        return Error::new(ErrorKind::ContentFilter, format!("the model declined to answer: {words}"))
-            .with_model(response.model.clone());
-    }
-    let called = response.message.tool_calls().next().map(|call| call.name.as_str());
-    let (message, hint) = if response.finish_reason == FinishReason::Length {
-        (
-            format!("the answer was cut off by its length limit: {problem}"),
-            "raise `max_tokens`, or ask for less",
-        )
-    } else if let Some(name) = called {
-        (
-            format!("the model called the tool `{name}` instead of answering"),
-            "run the tools with an agent first, or send the request without tools",
-        )
-    } else {
-        let turns = if repairs == 1 { "turn" } else { "turns" };
-        (
-            format!("{problem}, after {repairs} repair {turns}"),
-            "simplify the schema, describe its fields, or use a stronger model",
-        )
-    };
-    let shown: String = response.text().chars().take(MAX_SHOWN).collect();
-    Error::new(ErrorKind::InvalidOutput, message)
-        .with_hint(hint)
-        .with_model(response.model.clone())
-        .with_context("answer", format!("`{shown}`"))
+fn lost() -> Error {
+    Error::new(ErrorKind::Internal, "a structured answer was lost")
 }
 
 #[cfg(test)]

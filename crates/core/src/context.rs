@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::attempts::Attempts;
 use crate::budget::{Budget, Ledger, ResendGate};
+use crate::decision::Decisions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventSink, StreamEvent};
 use crate::id::{RunId, content_hash};
@@ -46,6 +47,7 @@ struct Shared {
     resend: Option<Arc<dyn ResendGate>>,
     spends_time: bool,
     cache: Option<CacheMode>,
+    decisions: Option<Arc<dyn Decisions>>,
     attribution: Attribution,
 }
 
@@ -94,6 +96,7 @@ impl RunContext {
             resend: None,
             spends_time: false,
             cache: None,
+            decisions: None,
             attribution: Attribution::default(),
         };
         Self { step: None, shared: Arc::new(shared) }
@@ -180,6 +183,12 @@ impl RunContext {
     #[must_use]
     pub fn with_cache(self, mode: CacheMode) -> Self {
         self.with(|shared| shared.cache = Some(mode))
+    }
+
+    /// Sets who answers what the run cannot decide by itself; without it such a run is parked.
+    #[must_use]
+    pub fn with_decisions(self, decisions: Arc<dyn Decisions>) -> Self {
+        self.with(|shared| shared.decisions = Some(decisions))
     }
 
     /// Makes all that follows part of another run with a log of its own, named from its root on.
@@ -278,6 +287,12 @@ impl RunContext {
     #[must_use]
     pub fn cache(&self) -> Option<CacheMode> {
         self.shared.cache
+    }
+
+    /// Gives who answers what the run cannot decide by itself.
+    #[must_use]
+    pub fn decisions(&self) -> Option<&Arc<dyn Decisions>> {
+        self.shared.decisions.as_ref()
     }
 
     /// Gives to whom the work is ascribed.

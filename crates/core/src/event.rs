@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::decision::Question;
 use crate::error::{Error, ErrorReport, Result};
 use crate::limits::RateLimits;
 use crate::message::{Media, Opaque};
@@ -175,6 +176,39 @@ pub enum StreamEvent {
         name: String,
         /// True when it failed; the model sees why.
         is_error: bool,
+    },
+    /// A call of a tool waits for a person.
+    DecisionNeeded {
+        /// What is asked.
+        question: Box<Question>,
+    },
+    /// An answer is asked for again, as it cannot be used.
+    AskedAgain {
+        /// Step of the run whose answer cannot be used.
+        step: String,
+        /// What the model is told.
+        reason: String,
+    },
+    /// Another agent takes the run over.
+    HandedOver {
+        /// The agent that gives it away.
+        from: String,
+        /// The agent that goes on.
+        to: String,
+    },
+    /// Of many tools, these are offered to the model.
+    ToolsSelected {
+        /// Their names.
+        tools: Vec<String>,
+    },
+    /// A guardrail found something.
+    GuardrailHit {
+        /// Its name.
+        guardrail: String,
+        /// Where: `input`, `output`, `tool_arguments`, or `tool_result`.
+        place: String,
+        /// What was done: `redact`, `block`, or `ask_again`.
+        action: String,
     },
     /// A call is tried again.
     Retrying {

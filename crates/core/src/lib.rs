@@ -9,6 +9,7 @@ pub mod budget;
 mod canonical;
 pub mod cassette;
 pub mod context;
+pub mod decision;
 pub mod embedding;
 pub mod error;
 pub mod event;

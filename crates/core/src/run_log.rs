@@ -138,6 +138,8 @@ pub enum StepKind {
     Tool,
     /// A task's method.
     Method,
+    /// A decision of a person.
+    Decision,
     /// A read of the clock or of chance, or another small choice that must stay the same.
     Value,
 }

@@ -10,6 +10,7 @@ use crate::context::RunContext;
 use crate::error::Result;
 use crate::message::Part;
 use crate::request::ToolSpec;
+use crate::usage::{Cost, Usage};
 
 /// A function that a model may call: a Rust closure, a Python callable, an MCP tool, an agent, or a program.
 #[async_trait]
@@ -32,6 +33,32 @@ pub trait Tool: Send + Sync {
     fn timeout(&self) -> Option<Duration> {
         None
     }
+
+    /// Tells whether a person must agree before this call is made.
+    fn needs_approval(&self, _arguments: &Value) -> bool {
+        false
+    }
+
+    /// Finds out what became of a call that began before a crash; asked only of tools whose effect is
+    /// [`Effect::Reconcile`].
+    ///
+    /// # Errors
+    /// Any error counts as not knowing.
+    async fn reconcile(&self, _arguments: &Value, _context: &ToolContext<'_>) -> Result<Reconciled> {
+        Ok(Reconciled::Unknown)
+    }
+}
+
+/// What became of a call that began before a crash.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Reconciled {
+    /// It took effect, and this is its result.
+    Done(ToolOutput),
+    /// It did not take effect, so that it may be made.
+    NotDone,
+    /// Nobody knows but a person.
+    Unknown,
 }
 
 /// What a tool knows about the call it answers.
@@ -53,13 +80,25 @@ pub struct ToolOutput {
     /// True when the answer tells of a failure.
     #[serde(default)]
     pub is_error: bool,
+    /// What models used to make the answer, where the tool is an agent; it counts for the agent that called it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent: Option<Spent>,
+}
+
+/// What models used together.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Tokens.
+    pub usage: Usage,
+    /// Price; `None` as soon as one is unknown.
+    pub cost: Option<Cost>,
 }
 
 impl ToolOutput {
     /// Makes an answer of text.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
-        Self { content: vec![Part::text(text)], is_error: false }
+        Self { content: vec![Part::text(text)], is_error: false, spent: None }
     }
 
     /// Makes an answer of a value: a text as it is, anything else as JSON.
@@ -86,6 +125,8 @@ pub enum Effect {
     Pure,
     /// It recognises a repeat by its idempotency key; it is run again with the same key.
     Idempotent,
+    /// The tool can find out itself whether it took effect; see [`Tool::reconcile`].
+    Reconcile,
     /// It must not run twice: a resumed run stops and asks.
     #[default]
     AtMostOnce,

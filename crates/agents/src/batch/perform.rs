@@ -5,12 +5,10 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use motet_core::event::EventSink;
-use motet_core::message::Message;
 use motet_core::model::Models;
 use motet_core::request::Output;
 use motet_core::{
-    ChatRequest, ChatResponse, Cost, Error, ErrorKind, FinishReason, Model, Result, Role, RunContext,
-    StreamEvent, Usage,
+    ChatResponse, Cost, Error, ErrorKind, FinishReason, Model, Result, Role, RunContext, StreamEvent, Usage,
 };
 
 use super::BatchOptions;
@@ -20,7 +18,7 @@ use crate::agent::{Agent, Prompt};
 use crate::call::chat;
 use crate::driver;
 use crate::machine::AgentResult;
-use crate::structured::{structured_within, value_of};
+use crate::structured::structured_within;
 
 /// Name of the step that a single call is.
 const STEP: &str = "model";
@@ -56,23 +54,9 @@ async fn with_tools(
 ) -> Result<BatchAnswer> {
     let agent = agent(request, options)?;
     let prompt = Prompt(request.request.messages.clone());
-    let result = driver::run(context, &agent, Arc::clone(&model), prompt).await.into_result()?;
-    let (mut response, tool_history) = (response_of(&result)?, result.tool_history);
-    if !matches!(request.request.output, Output::JsonSchema(_)) {
-        return Ok(BatchAnswer { response, value: None, tool_history });
-    }
-    let value = match value_of(&request.request, &response) {
-        Ok(value) => value,
-        Err(error) if error.kind() == ErrorKind::InvalidOutput && options.max_repairs > 0 => {
-            let again = ask_again(request, result.messages, &error);
-            let (value, repaired) =
-                structured_within(context, &*model, again, "repair", options.max_repairs - 1).await?;
-            response = repaired;
-            value
-        }
-        Err(error) => return Err(error),
-    };
-    Ok(BatchAnswer { response, value: Some(value), tool_history })
+    let result = driver::run(context, &agent, model, prompt).await.into_result()?;
+    let response = response_of(&result)?;
+    Ok(BatchAnswer { response, value: result.value, tool_history: result.tool_history })
 }
 
 fn agent(request: &BatchRequest, options: &BatchOptions) -> Result<Agent> {
@@ -83,6 +67,7 @@ fn agent(request: &BatchRequest, options: &BatchOptions) -> Result<Agent> {
         .max_parallel_tools(limits.max_parallel_tools)
         .tool_timeout(limits.tool_timeout)
         .max_tool_result_chars(limits.max_tool_result_chars)
+        .max_repairs(options.max_repairs)
         .tool_choice(asked.tool_choice)
         .output(asked.output)
         .sampling(asked.sampling)
@@ -118,16 +103,6 @@ fn response_of(result: &AgentResult) -> Result<ChatResponse> {
     let mut response = ChatResponse::new(result.model.clone(), message.clone(), reason);
     (response.usage, response.cost) = (Some(result.usage), result.cost);
     Ok(response)
-}
-
-fn ask_again(request: &BatchRequest, messages: Vec<Message>, error: &Error) -> ChatRequest {
-    let mut again = ChatRequest { messages, ..request.request.clone() };
-    again.tool_choice = motet_core::request::ToolChoice::Auto;
-    again.messages.push(Message::user(format!(
-        "Your answer cannot be used: {}. Answer again with only the corrected JSON, without any other text.",
-        error.message()
-    )));
-    again
 }
 
 /// Adds up what the model calls of one try use, and passes their events on.

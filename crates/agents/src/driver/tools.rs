@@ -6,64 +6,92 @@ use std::sync::Arc;
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
+use motet_core::decision::{Question, QuestionReason};
 use motet_core::id::content_hash;
 use motet_core::run_log::{Begun, Step, StepKind};
-use motet_core::tool::Effect;
 use motet_core::{Error, ErrorKind, Result, StreamEvent, Tool, ToolContext, ToolOutput};
+use tokio::time::Instant;
 
-use super::Driver;
+use super::decide::{Ready, Settled, step_name};
+use super::{Actor, Driver};
+use crate::hooks::{Payload, Stage};
 use crate::machine::{AgentRun, ToolRound, ToolRun};
+use crate::review::reviewed_result;
+
+/// How a round ended.
+#[derive(Default)]
+pub(super) struct RoundEnd {
+    /// What must be decided before the round can end.
+    pub(super) questions: Vec<Question>,
+    /// Place of the handoff that was called.
+    pub(super) handed_to: Option<usize>,
+}
 
 impl Driver<'_> {
     /// Runs the calls of a round and reports each result to the machine as it comes.
-    pub(super) async fn run_tools(&self, run: &mut AgentRun, round: ToolRound) -> Result<()> {
+    ///
+    /// Calls that nobody needs to decide about are made even when others wait, except where the outcome of one is
+    /// unknown: then whoever decides about it finds everything as the crash left it.
+    pub(super) async fn run_tools(
+        &self,
+        run: &mut AgentRun,
+        actor: &Actor,
+        round: ToolRound,
+    ) -> Result<RoundEnd> {
         for refusal in &round.refused {
             let message = format!("tool call `{}` was refused: {}", refusal.name, refusal.reason);
             self.tell(&StreamEvent::Warning { message });
         }
-        self.refuse_unknown_outcomes(&round).await?;
-        let number = round.number;
-        let mut waiting = round.calls.into_iter();
-        let limit = self.agent.limits().max_parallel_tools;
+        let mut end = RoundEnd::default();
+        let mut ready = Vec::with_capacity(round.calls.len());
+        let mut answered = Vec::new();
+        for call in round.calls {
+            let index = call.index;
+            let Some(tool) = actor.agent.tools().get(call.tool) else {
+                answered.push((index, hand_over(actor, &call, &mut end)?));
+                continue;
+            };
+            let call = changed_call(actor, round.number, call).await?;
+            match self.settle(actor, &**tool, round.number, call).await? {
+                Settled::Make(call) => ready.push(call),
+                Settled::Answered(output) => answered.push((index, output)),
+                Settled::Undecided(question) => end.questions.push(question),
+            }
+        }
+        let unknown = |question: &Question| question.reason == QuestionReason::UnknownOutcome;
+        if end.questions.iter().any(unknown) {
+            return Ok(end);
+        }
+        for (index, output) in answered {
+            run.tool_ended(index, output)?;
+        }
+        let mut waiting = ready.into_iter();
+        let limit = actor.agent.limits().max_parallel_tools;
         let mut running: FuturesUnordered<_> =
-            waiting.by_ref().take(limit).map(|call| self.run_tool(number, call)).collect();
+            waiting.by_ref().take(limit).map(|call| self.run_tool(actor, call)).collect();
         while let Some(ended) = running.next().await {
             let (index, output) = ended?;
             run.tool_ended(index, output)?;
-            running.extend(waiting.next().map(|call| self.run_tool(number, call)));
+            running.extend(waiting.next().map(|call| self.run_tool(actor, call)));
         }
-        Ok(())
+        Ok(end)
     }
 
-    /// Ends a resumed run before any call of the round starts, if the outcome of another is unknown: what starts now
-    /// would be cut off by that, and its own outcome be unknown too.
-    async fn refuse_unknown_outcomes(&self, round: &ToolRound) -> Result<()> {
-        for call in &round.calls {
-            let name = step_name(round.number, call.index);
-            let state = self.context.log().lookup(&self.context.key(&name));
-            let unknown = state.is_some_and(|state| {
-                state.effect == Effect::AtMostOnce && state.result.is_none() && !state.failed
-            });
-            if unknown {
-                let (hash, tool) = (hash(call)?, self.tool(call)?);
-                drop(self.context.begin(step(&name, &hash, call, tool.effect())).await?);
-            }
-        }
-        Ok(())
-    }
-
-    async fn run_tool(&self, round: u32, call: ToolRun) -> Result<(usize, ToolOutput)> {
-        let tool = self.tool(&call)?;
-        let name = step_name(round, call.index);
-        let begun = self.context.begin(step(&name, &hash(&call)?, &call, tool.effect())).await?;
+    async fn run_tool(&self, actor: &Actor, ready: Ready) -> Result<(usize, ToolOutput)> {
+        let Ready { call, step: name } = ready;
+        let tool = self.tool(actor, &call)?;
+        let hash = content_hash(&(&call.name, &call.arguments))?;
+        let effect = tool.effect();
+        let step = Step { name: &name, kind: StepKind::Tool, request_hash: &hash, effect, label: &call.name };
+        let begun = actor.context.begin(step).await?;
         let (index, id, tool_name) = (call.index, call.call_id.clone(), call.name.clone());
-        let key = self.context.key(&name);
+        let key = actor.context.key(&name);
         self.tell(&StreamEvent::ToolStarted { step: key.clone(), id: id.clone(), name: tool_name.clone() });
         let output = match begun {
             Begun::Recorded(value) => serde_json::from_value(value).map_err(|error| {
                 Error::new(ErrorKind::Store, "a tool's recorded result cannot be read").with_source(error)
             })?,
-            Begun::Fresh(pending) => match self.answer(tool, call, &name).await {
+            Begun::Fresh(pending) => match self.passed_answer(actor, tool, call, &name).await {
                 Ok(output) => {
                     pending.finish(&output).await?;
                     output
@@ -78,14 +106,37 @@ impl Driver<'_> {
         Ok((index, output))
     }
 
+    /// Calls the tool, and lets guardrails and hooks see what it answered.
+    async fn passed_answer(
+        &self,
+        actor: &Actor,
+        tool: &dyn Tool,
+        call: ToolRun,
+        step: &str,
+    ) -> Result<ToolOutput> {
+        let told = actor.agent.hooks().wants(Stage::AfterTool).then(|| call.clone());
+        let (name, begun) = (call.name.clone(), Instant::now());
+        let output = self.answer(actor, tool, call, step).await?;
+        let output = reviewed_result(&actor.agent, &actor.context, &name, output).await?;
+        let Some(ToolRun { call_id, name, arguments, .. }) = told else { return Ok(output) };
+        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let step = actor.context.key(step);
+        let payload =
+            Payload::AfterTool { step, tool: name, call_id, arguments, output: output.clone(), duration_ms };
+        match actor.agent.hooks().call(&actor.context, payload).await? {
+            Payload::AfterTool { output, .. } => Ok(output),
+            _ => Ok(output),
+        }
+    }
+
     /// Calls the tool. Failures, panics, and overlong calls become results that the model reads; they are recorded as
     /// results too, so that a resumed run shows the model the same. An error ends the run.
-    async fn answer(&self, tool: &dyn Tool, call: ToolRun, step: &str) -> Result<ToolOutput> {
-        let run = self.context.child(step);
+    async fn answer(&self, actor: &Actor, tool: &dyn Tool, call: ToolRun, step: &str) -> Result<ToolOutput> {
+        let run = actor.context.child(step);
         let run = run.with_attribution(|attribution| attribution.tool = Some(call.name.clone()));
         let idempotency_key = format!("{}/{}", run.run_id(), run.step_name());
         let context = ToolContext { run: &run, call_id: &call.call_id, idempotency_key: &idempotency_key };
-        let limit = tool.timeout().unwrap_or(self.agent.limits().tool_timeout);
+        let limit = tool.timeout().unwrap_or(actor.agent.limits().tool_timeout);
         let work = AssertUnwindSafe(async { tool.call(call.arguments, &context).await }).catch_unwind();
         let error = match tokio::time::timeout(limit, work).await {
             Ok(Ok(Ok(output))) => return Ok(output),
@@ -109,24 +160,38 @@ impl Driver<'_> {
         Ok(ToolOutput::error(format!("the tool `{}` failed: {error}{hint}", call.name)))
     }
 
-    fn tool(&self, call: &ToolRun) -> Result<&dyn Tool> {
-        let tool = self.agent.tools().get(call.tool).map(Arc::as_ref);
-        tool.ok_or_else(|| {
-            Error::new(ErrorKind::Internal, format!("tool `{}` is not at its place", call.name))
-        })
+    fn tool<'a>(&self, actor: &'a Actor, call: &ToolRun) -> Result<&'a dyn Tool> {
+        actor.agent.tools().get(call.tool).map(Arc::as_ref).ok_or_else(|| misplaced(call))
     }
 }
 
-fn step_name(round: u32, index: usize) -> String {
-    format!("tool/{round}/{index}")
+/// Answers the call of a handoff; the first of a round is followed.
+fn hand_over(actor: &Actor, call: &ToolRun, end: &mut RoundEnd) -> Result<ToolOutput> {
+    let place = call.tool.saturating_sub(actor.agent.tools().len());
+    let to = actor.agent.handoffs().get(place).ok_or_else(|| misplaced(call))?;
+    if end.handed_to.is_some() {
+        return Ok(ToolOutput::error("not run: the conversation was handed to another agent already"));
+    }
+    end.handed_to = Some(place);
+    Ok(ToolOutput::text(format!("The agent `{}` takes over.", to.agent.name())))
 }
 
-fn hash(call: &ToolRun) -> Result<String> {
-    content_hash(&(&call.name, &call.arguments))
+/// Gives the call as hooks want it to be made.
+async fn changed_call(actor: &Actor, round: u32, call: ToolRun) -> Result<ToolRun> {
+    let payload = || Payload::BeforeTool {
+        step: actor.context.key(&step_name(&format!("{round}/{}", call.index))),
+        tool: call.name.clone(),
+        call_id: call.call_id.clone(),
+        arguments: call.arguments.clone(),
+    };
+    Ok(match actor.hooked(Stage::BeforeTool, payload).await? {
+        Some(Payload::BeforeTool { arguments, .. }) => ToolRun { arguments, ..call },
+        _ => call,
+    })
 }
 
-fn step<'a>(name: &'a str, request_hash: &'a str, call: &'a ToolRun, effect: Effect) -> Step<'a> {
-    Step { name, kind: StepKind::Tool, request_hash, effect, label: &call.name }
+fn misplaced(call: &ToolRun) -> Error {
+    Error::new(ErrorKind::Internal, format!("tool `{}` is not at its place", call.name))
 }
 
 fn panic_message(panic: &(dyn Any + Send)) -> &str {

@@ -16,7 +16,7 @@ const NEAREST: usize = 3;
 const MAX_NAME: usize = 64;
 
 /// The tools of a run, with their schemas compiled.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct ToolSet {
     specs: Vec<ToolSpec>,
     schemas: Vec<Schema>,
@@ -69,6 +69,14 @@ impl ToolSet {
             Err(findings) => {
                 Err(format!("not run: the arguments of `{}` do not match its schema: {findings}", call.name))
             }
+        }
+    }
+
+    /// Checks arguments that somebody put in the place of the model's.
+    pub(crate) fn check_arguments(&self, place: usize, arguments: Value) -> Result<Value, String> {
+        match self.schemas.get(place) {
+            Some(schema) => schema.read(arguments),
+            None => Err(format!("there is no tool at place {place}")),
         }
     }
 

@@ -1,9 +1,11 @@
 //! What a run of an agent leaves behind, however it ended.
 
+use motet_core::decision::Question;
 use motet_core::error::ErrorReport;
 use motet_core::message::ToolCall;
 use motet_core::{Cost, Error, ErrorKind, FinishReason, Message, ModelId, Result, Role, Usage};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::Stop;
 
@@ -20,6 +22,9 @@ pub struct AgentResult {
     pub outcome: Outcome,
     /// The final text; of a run that did not complete, the last text that the model wrote.
     pub text: String,
+    /// The value that the final answer holds, where a schema was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<Value>,
     /// Why the last answer stopped; `None` when there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish_reason: Option<FinishReason>,
@@ -41,6 +46,9 @@ pub struct AgentResult {
     pub model_calls: u32,
     /// The model that was asked.
     pub model: ModelId,
+    /// What a person must decide before the run can go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub questions: Vec<Question>,
 }
 
 impl AgentResult {
@@ -69,8 +77,18 @@ impl AgentResult {
             ),
             Outcome::DeadlinePassed => Some(Stop::DeadlinePassed.into()),
             Outcome::Cancelled => Some(Stop::Cancelled.into()),
-            Outcome::Failed(report) => Some(Error::from(report.clone())),
+            Outcome::Waiting => Some(Stop::Waiting(self.questions.clone()).into()),
+            Outcome::Stuck(report)
+            | Outcome::BudgetExceeded(report)
+            | Outcome::Blocked(report)
+            | Outcome::Failed(report) => Some(Error::from(report.clone())),
         }
+    }
+
+    /// Makes a failure of a run that an error ended after all.
+    pub(crate) fn failing(mut self, error: &Error) -> Self {
+        self.outcome = super::failed(error);
+        self
     }
 
     /// Gives the messages that this run added.
@@ -101,7 +119,16 @@ pub enum Outcome {
     DeadlinePassed,
     /// The context was cancelled, or a tool ended the run.
     Cancelled,
-    /// A model call or the run log failed.
+    /// A person must decide before the run can go on; see [`AgentResult::questions`]. Run again with the same log and the
+    /// decisions, it goes on where it stopped.
+    Waiting,
+    /// The model went in circles, or kept calling what cannot be run.
+    Stuck(ErrorReport),
+    /// The next call does not fit into a budget.
+    BudgetExceeded(ErrorReport),
+    /// A guardrail or a hook ended the run.
+    Blocked(ErrorReport),
+    /// A model call or the run log failed, or the answer never satisfied its schema.
     Failed(ErrorReport),
 }
 

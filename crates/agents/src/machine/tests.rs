@@ -18,7 +18,7 @@ fn spec(name: &str) -> ToolSpec {
 }
 
 fn limits() -> RunLimits {
-    RunLimits { max_model_calls: 3, max_tool_result_chars: 100, execute_tools: true }
+    RunLimits { max_model_calls: 3, max_tool_result_chars: 100, ..RunLimits::default() }
 }
 
 fn start(limits: RunLimits) -> AgentRun {
@@ -149,7 +149,7 @@ fn a_long_result_is_cut_with_a_notice_and_pictures_stay() {
     answer(&mut run, calls(&[("a", "add", ""), ("b", "add", "")]));
     tools(&mut run);
     let content = vec![Part::text("äöü"), picture.clone(), Part::text("äöü"), Part::text("more")];
-    run.tool_ended(0, ToolOutput { content, is_error: false }).unwrap();
+    run.tool_ended(0, ToolOutput { content, ..ToolOutput::text("") }).unwrap();
     run.tool_ended(1, ToolOutput::text("äöüäö")).unwrap();
     let Part::ToolResult(ToolResult { content, .. }) = &run.request.messages[2].parts[0] else { panic!() };
     let cut = Part::text("äö\n[cut: the first 5 of 10 characters are shown]");
@@ -218,13 +218,13 @@ fn a_forced_choice_of_tools_is_lifted_after_the_first_round() {
     let mut request = ChatRequest::new(model_id(), vec![Message::user("go")]);
     request.tool_choice = ToolChoice::Required;
     let mut run = AgentRun::new(request, Arc::new(ToolSet::new(vec![spec("add")]).unwrap()), limits());
-    let Action::CallModel { request, number: 0 } = run.next_action() else { panic!() };
+    let Action::CallModel { request, number: 0, .. } = run.next_action() else { panic!() };
     assert_eq!(request.tool_choice, ToolChoice::Required);
     let Turn::Answer(response) = calls(&[("a", "add", "")]) else { unreachable!() };
     run.answered(response).unwrap();
     tools(&mut run);
     run.tool_ended(0, ToolOutput::text("1")).unwrap();
-    let Action::CallModel { request, number: 1 } = run.next_action() else { panic!() };
+    let Action::CallModel { request, number: 1, .. } = run.next_action() else { panic!() };
     assert_eq!(request.tool_choice, ToolChoice::Auto);
 }
 
@@ -232,7 +232,7 @@ fn a_forced_choice_of_tools_is_lifted_after_the_first_round() {
 fn a_paused_turn_goes_on_with_what_there_is_of_it() {
     let mut run = start(limits());
     answer(&mut run, says("One, ").finishing(FinishReason::Paused));
-    let Action::CallModel { request, number: 1 } = run.next_action() else { panic!() };
+    let Action::CallModel { request, number: 1, .. } = run.next_action() else { panic!() };
     assert_eq!(request.messages[1..], [Message::assistant("One, ")]);
     let Turn::Answer(response) = says("two.") else { unreachable!() };
     run.answered(response).unwrap();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use motet_core::request::JsonSchemaOutput;
-use motet_core::{ModelId, Role};
+use motet_core::request::{JsonSchemaOutput, Output};
+use motet_core::{Cost, FinishReason, Message, ModelId, Part, Role, Usage};
 use serde_json::json;
 
 use super::*;
@@ -53,7 +53,7 @@ async fn json_is_read_bare_and_out_of_one_code_fence() {
 #[test]
 fn fences_within_a_json_text_are_part_of_it() {
     let text = "{\"code\": \"```\\nx\\n```\"}";
-    assert_eq!(json_of(text), text);
+    assert_eq!(output::json_of(text), text);
 }
 
 #[tokio::test]

@@ -133,7 +133,11 @@ fn worker(count: &Arc<AtomicU32>) -> FunctionTool {
 
 async fn check(script: &Script) {
     let count = Arc::new(AtomicU32::new(0));
-    let builder = agent([worker(&count)]).max_iterations(script.limit).max_parallel_tools(script.parallel);
+    let builder = agent([worker(&count)])
+        .max_iterations(script.limit)
+        .max_parallel_tools(script.parallel)
+        .max_repeated_rounds(0)
+        .max_refused_rounds(0);
     let result = both(builder, &script.turns()).await;
 
     assert_eq!(result.error().map(|error| error.kind()), script.outcome());
