@@ -155,6 +155,26 @@ fn progress_is_shown_on_a_terminal_unless_it_is_not_wanted() {
     assert!(!shown.contains("left") && shown.contains("2 of 2 requests answered"), "{shown}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_long_wait_is_told_once_for_all_requests_beside_the_line_of_progress() {
+    let place = place_with(&["a.txt", "b.txt", "c.txt"]);
+    let server = Server::start(|request, number| match number {
+        0..3 => refuses(429).with_header("retry-after", "1"),
+        _ => says(&question(request)),
+    })
+    .unwrap();
+    let url = server.url();
+    let flags = ["--set", "retry.min_delay=1ms", "--set", "retry.max_attempts=9"];
+    let mut arguments = about_docs(&url, &[]);
+    arguments.extend(flags);
+    let shown = on_a_terminal(&place, &arguments);
+    assert_eq!(shown.matches("attempt 2 follows in 1.0 s: ").count(), 1, "{shown:?}");
+    let line = shown.lines().find(|line| line.contains("attempt 2 follows")).unwrap();
+    let words = line.rsplit('\u{1b}').next().unwrap();
+    assert!(words.starts_with("[2Kattempt 2") && words.trim_end().ends_with("not today"), "{shown:?}");
+}
+
 #[test]
 fn a_closed_pipe_is_success() {
     let (place, server) = (place_with(&["a.txt", "b.txt"]), echo());

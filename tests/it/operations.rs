@@ -82,6 +82,24 @@ fn texts_become_vectors() {
 }
 
 #[test]
+fn a_long_wait_for_vectors_is_told_on_stderr_but_not_beside_json() {
+    for (flags, expected) in [(&[][..], true), (&["--output", "json"][..], false)] {
+        let server = Server::start(|request, number| match number {
+            0 => {
+                Reply::json(429, &json!({"error": {"message": "slow down"}})).with_header("retry-after", "1")
+            }
+            _ => provider(request),
+        })
+        .unwrap();
+        let place = place(&server, RIGHT);
+        let done = place.run(&[&["embed", "--model", "lab:e", "one"][..], flags].concat()).unwrap();
+        assert_eq!(done.code, Some(0), "{done:?}");
+        let told = done.stderr.starts_with("attempt 2 follows in 1.0 s: slow down");
+        assert_eq!((told, done.stderr.is_empty()), (expected, !expected), "{done:?}");
+    }
+}
+
+#[test]
 fn vectors_without_a_network() {
     let place = Place::new().unwrap();
     let done =

@@ -63,10 +63,16 @@ fn newest_id(place: &Place) -> String {
     newest(place)["id"].as_str().unwrap().to_owned()
 }
 
-/// Exports the newest run, and gives the text of the cassette.
+/// Exports the newest run over any file, and gives the text of the cassette, which is its owner's alone.
 fn export(place: &Place, arguments: &[&str]) -> String {
     let id = newest_id(place);
+    ["run.jsonl", "run.jsonl.partial"].iter().for_each(|file| drop(place.write(file, "").unwrap()));
     ok(place, &[&["log", "export", &id, "--to", "run.jsonl"], arguments].concat());
+    #[cfg(unix)]
+    {
+        let mode = std::fs::metadata(place.path().join("run.jsonl")).unwrap().permissions();
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+    }
     place.read("run.jsonl").unwrap()
 }
 

@@ -2,6 +2,10 @@
 //!
 //! Prints nothing itself. Short waits are not worth a line.
 
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
 use motet::StreamEvent;
 
 /// Shortest wait that is told, in milliseconds.
@@ -22,5 +26,49 @@ pub(crate) fn notice(event: &StreamEvent) -> Option<String> {
             Some(format!("`{to}` is asked in place of `{from}`: {}", error.message))
         }
         _ => None,
+    }
+}
+
+/// Shortest time between two lines about one thing that many calls meet.
+const PAUSE: Duration = Duration::from_secs(10);
+
+/// Things that are remembered; beyond these, warnings may be told again, and waits are not told.
+const MOST: usize = 1_000;
+
+/// Chooses what is told of many calls side by side: each warning once, everything else now and then.
+#[derive(Default)]
+pub(crate) struct Notices {
+    /// Whether only warnings are told, as where data is wanted as JSON.
+    only_warnings: bool,
+    told: Mutex<HashMap<String, Instant>>,
+}
+
+impl Notices {
+    pub(crate) fn new(only_warnings: bool) -> Self {
+        Self { only_warnings, told: Mutex::default() }
+    }
+
+    /// Gives the line about an event of any of the calls; `None` where there is nothing to tell.
+    pub(crate) fn line(&self, event: &StreamEvent) -> Option<String> {
+        let line = notice(event)?;
+        let (subject, is_warning) = match event {
+            StreamEvent::Warning { .. } => (line.clone(), true),
+            StreamEvent::Waiting { scope, .. } => (scope.clone(), false),
+            StreamEvent::FellBack { from, to, .. } => (format!("{from} {to}"), false),
+            _ => ("retry".to_owned(), false),
+        };
+        if self.only_warnings && !is_warning {
+            return None;
+        }
+        let now = Instant::now();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = match told.get(&subject) {
+            Some(last) => !is_warning && now.duration_since(*last) >= PAUSE,
+            None => is_warning || told.len() < MOST,
+        };
+        if is_new && (told.len() < MOST || told.contains_key(&subject)) {
+            told.insert(subject, now);
+        }
+        is_new.then_some(line)
     }
 }

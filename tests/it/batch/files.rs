@@ -193,3 +193,21 @@ fn the_ledger_counts_each_request_by_its_model() {
     );
     assert!(ledger["total"]["cost_nanos"].as_u64().unwrap() > 0, "{ledger}");
 }
+
+#[test]
+fn the_log_of_a_batch_shows_its_requests() {
+    let (place, server) = (place_with(&["a.txt", "b.txt"]), echo());
+    let url = server.url();
+    let done = run(&place, &about_docs(&url, &["--name", "n"]));
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let shown = run(&place, &["log", "show", "n", "--full"]);
+    let row = shown.stdout.lines().find(|line| line.contains("a.txt ")).unwrap();
+    assert!(row.contains(" finished ") && row.contains(" 10+2 ") && row.contains(" unknown "), "{row}");
+    assert!(shown.stdout.contains("< assistant: re: About\n"), "{}", shown.stdout);
+    assert!(shown.stderr.contains("completed, 2 answers of models, 24 tokens, cost unknown"), "{shown:?}");
+    let entries = run(&place, &["log", "show", "n", "--output", "json"]).json().unwrap();
+    let steps = entries.as_array().unwrap().iter().filter(|entry| entry["record"]["step"] == "b.txt");
+    assert_eq!(steps.count(), 2);
+    let refused = run(&place, &["log", "export", "n"]);
+    assert!(refused.code == Some(3) && refused.stderr.contains("no cassette holds"), "{refused:?}");
+}

@@ -80,3 +80,42 @@ fn a_line_without_a_model_is_told() {
     assert_eq!(done.code, Some(3));
     assert!(done.stderr.contains("line 1: the request names no `model`"), "{}", done.stderr);
 }
+
+#[test]
+fn results_are_never_written_over_the_requests() {
+    let (place, server) = (Place::new().unwrap(), echo());
+    let requests = "{\"prompt\": \"x\"}\n";
+    place.write("r.jsonl", requests).unwrap();
+    let url = server.url();
+    let done = asked(&place, &url, &["--output-file", "./r.jsonl"]);
+    assert_eq!((done.code, place.read("r.jsonl").unwrap().as_str()), (Some(3), requests), "{done:?}");
+    assert!(done.stdout.contains("holds the requests") && server.requests().is_empty(), "{done:?}");
+}
+
+#[test]
+fn lines_that_never_began_are_counted() {
+    let (place, server) = (Place::new().unwrap(), Server::start(|_, _| refuses(400)).unwrap());
+    place.write("r.jsonl", "{\"prompt\": \"x\"}\n".repeat(4)).unwrap();
+    let url = server.url();
+    let done = asked(&place, &url, &["--strategy", "fail_fast", "--max-concurrent", "1"]);
+    let summary = done.json().unwrap()["summary"].clone();
+    assert_eq!((done.code, &summary["total"], &summary["not_started"]), (Some(1), &json!(4), &json!(3)));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_batch_whose_results_cannot_be_written_can_go_on_at_once() {
+    let place = Place::new().unwrap();
+    let slow =
+        json!({"answers": [{"when": {"contains": "slow"}, "text": "s", "delay_ms": 600_000}, {"text": "f"}]});
+    place.write("script.json", slow.to_string()).unwrap();
+    place.write("r.jsonl", "{\"prompt\": \"fast\"}\n{\"prompt\": \"slow\"}\n").unwrap();
+    std::os::unix::fs::symlink("/dev/full", place.path().join("full.jsonl")).unwrap();
+    let base = ["batch", "r.jsonl", "--model", "scripted:script.json", "--name", "n"];
+    let done = run(&place, &[&base[..], &["--output-file", "full.jsonl"]].concat());
+    assert!(done.code == Some(1) && done.stderr.contains("`full.jsonl` cannot be written"), "{done:?}");
+    place.write("script.json", r#"{"answers": [{"text": "now"}]}"#).unwrap();
+    let done = run(&place, &[&base[..], &["--output", "json"]].concat());
+    assert_eq!(done.code, Some(0), "{done:?}");
+    assert_eq!(done.json().unwrap()["summary"]["kept"], 1);
+}

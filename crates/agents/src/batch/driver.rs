@@ -46,8 +46,10 @@ pub(super) struct Driver {
     shared: Arc<Shared>,
     requests: Requests,
     expected: Option<u64>,
-    /// No request follows.
+    /// No request is taken any more.
     drained: bool,
+    /// Requests may have been left untaken, however many they are.
+    left: bool,
     taken: u64,
     tasks: JoinSet<Ended>,
     /// Those that are tried again in this round.
@@ -85,6 +87,7 @@ impl Driver {
             requests,
             expected,
             drained: false,
+            left: true,
             taken: 0,
             tasks: JoinSet::new(),
             round: VecDeque::new(),
@@ -122,7 +125,7 @@ impl Driver {
             match self.next().await {
                 Next::Ended(ended) => self.ended(ended).await?,
                 Next::Request(Some(request)) => self.take(*request).await?,
-                Next::Request(None) => self.drained = true,
+                Next::Request(None) => (self.drained, self.left) = (true, false),
                 Next::Stopped => self.drained = true,
                 Next::Idle if self.deferred.is_empty() => return Ok(()),
                 Next::Idle if self.stopped() => self.give_up().await?,
@@ -134,11 +137,13 @@ impl Driver {
     /// Waits for what happens next: an end before a beginning, so that a failure that ends the batch is seen first.
     async fn next(&mut self) -> Next {
         let may_take = !self.drained && !self.stopped() && self.has_room();
+        let runs = !self.stopped() && (may_take || !self.tasks.is_empty());
         tokio::select! {
             biased;
             Some(ended) = self.tasks.join_next() => Next::Ended(ended),
             request = self.requests.next(), if may_take => Next::Request(request.map(Box::new)),
             () = self.shared.stop.cancelled(), if may_take => Next::Stopped,
+            () = until_over(&self.shared.outer), if runs => Next::Stopped,
             else => Next::Idle,
         }
     }
@@ -245,8 +250,17 @@ impl Driver {
         let ended = self.summary.succeeded + self.summary.failed + self.summary.cancelled;
         self.summary.not_started = known.saturating_sub(ended);
         let stopped = self.shared.stop.is_cancelled() && self.shared.fatal.get().is_none();
-        self.summary.interrupted = stopped && self.summary.cancelled + self.summary.not_started > 0;
+        let open = self.summary.cancelled + self.summary.not_started;
+        self.summary.interrupted = stopped && (open > 0 || self.left && self.expected.is_none());
         self.summary.elapsed = self.begun.elapsed();
+    }
+}
+
+/// Waits until the caller's time is over, for ever where it never is.
+async fn until_over(outer: &RunContext) {
+    match outer.remaining() {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -9,7 +9,7 @@ mod source;
 mod view;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgMatches, Args, ValueEnum as _};
@@ -28,6 +28,7 @@ use self::view::View;
 use super::{Row, arguments, model_id};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::notices::Notices;
 use crate::printer::{Output, Printer};
 
 pub(super) const ROW: Row = Row { name: "batch", build: Batch::augment_args, run };
@@ -154,11 +155,11 @@ async fn batch(
         .titled(format!("batch of {}", asked.named))
         .redoing_changed(args.redo_changed)
         .described(asked.description()?);
-    Outputs::check(&args.output_files)?;
+    Outputs::check(&args.output_files, &asked.input)?;
     let head = Head::new(&keeping.id, &asked, source.count());
     let view = Arc::new(View::new(printer, !args.no_progress, source.count()));
-    let events = Warnings { view: Arc::clone(&view), told: Mutex::default() };
-    let run = RunContext::new().with_cancellation(cancellation).with_events(Arc::new(events));
+    let events = Telling { view: Arc::clone(&view), notices: Notices::new(printer.is_json()) };
+    let run = RunContext::new().with_cancellation(cancellation.clone()).with_events(Arc::new(events));
     let options = {
         let mut options = runtime.batch_options();
         options.timeout = args.timeout;
@@ -167,7 +168,7 @@ async fn batch(
     let batch = runtime.batch(source.requests()).options(options);
     let running = runtime.keep_batch(&run, batch, &keeping).await?;
     let outputs = Outputs::open(head, &args.output_files, printer)?;
-    let exit = Taking { outputs, view, printer }.take(running).await;
+    let exit = Taking { outputs, view, printer, stop: cancellation }.take(running).await;
     if exit != Exit::Success && !printer.is_json() {
         let durability = runtime.store().await?.capabilities().durability;
         if durability > Durability::None {
@@ -214,6 +215,8 @@ struct Taking {
     outputs: Outputs,
     view: Arc<View>,
     printer: Printer,
+    /// Ends the batch.
+    stop: CancellationToken,
 }
 
 impl Taking {
@@ -236,7 +239,12 @@ impl Taking {
             self.printer.note(&format!("and {} more that failed", told - MOST_TOLD));
         }
         let ended = match broken {
-            Some(error) => Err(error),
+            Some(error) => {
+                // The batch is given back to the store, or nobody could go on with it until its lease is over.
+                self.stop.cancel();
+                let _ = running.finish().await;
+                Err(error)
+            }
             None => running.finish().await,
         };
         let written = self.outputs.end(ended.as_ref());
@@ -300,22 +308,16 @@ fn exit(summary: &BatchSummary) -> Exit {
     }
 }
 
-/// Tells each warning once, however many requests it is told of.
-struct Warnings {
+/// Tells what people should know of many requests at once, while the line of progress makes room.
+struct Telling {
     view: Arc<View>,
-    told: Mutex<std::collections::HashSet<String>>,
+    notices: Notices,
 }
 
-/// Warnings that are remembered; beyond these, they may be told again.
-const MOST_WARNINGS: usize = 1_000;
-
-impl EventSink for Warnings {
+impl EventSink for Telling {
     fn emit(&self, event: &StreamEvent) {
-        let StreamEvent::Warning { message } = event else { return };
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < MOST_WARNINGS && !told.insert(message.clone()) {
-            return;
+        if let Some(line) = self.notices.line(event) {
+            self.view.note(&line);
         }
-        self.view.warn(message);
     }
 }

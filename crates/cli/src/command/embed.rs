@@ -2,16 +2,19 @@
 
 use std::io::{IsTerminal as _, Read as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{ArgMatches, Args};
 use motet::core::embedding::EmbedPurpose;
-use motet::{EmbedRequest, EmbedResponse, Error, ErrorKind, ModelId, Result, RunContext};
+use motet::core::event::EventSink;
+use motet::{EmbedRequest, EmbedResponse, Error, ErrorKind, ModelId, Result, RunContext, StreamEvent};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::{Row, arguments, model_id};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::notices::Notices;
 
 pub(super) const ROW: Row = Row { name: "embed", build: Embed::augment_args, run };
 
@@ -53,12 +56,22 @@ fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
     request.dimensions = args.dimensions;
     request.purpose = args.purpose;
     let runtime = context.runtime()?;
+    let printer = context.printer;
+    let notices = Notices::new(printer.is_json());
+    let tell = move |event: &StreamEvent| {
+        if let Some(line) = notices.line(event) {
+            printer.note(&line);
+        }
+    };
+    let tell = Arc::new(tell);
+    let events = Arc::clone(&tell) as Arc<dyn EventSink>;
     let response = context.block_on(|cancellation| async move {
-        let run = RunContext::new().with_cancellation(cancellation);
+        let run = RunContext::new().with_cancellation(cancellation).with_events(events);
         runtime.embed(&run, &request).await
     })?;
+    // What was told as it happened is not told again.
     for warning in response.metadata.get("warnings").and_then(Value::as_array).into_iter().flatten() {
-        context.printer.note(&format!("warning: {}", warning.as_str().unwrap_or_default()));
+        tell.emit(&StreamEvent::Warning { message: warning.as_str().unwrap_or_default().to_owned() });
     }
     context.printer.data(&Shape::of(&response), || lines(&response))?;
     Ok(Exit::Success)

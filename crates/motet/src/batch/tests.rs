@@ -316,3 +316,16 @@ fn kept_results_of_every_version_can_be_read() {
     assert_eq!((result.id.as_str(), result.text().as_deref()), ("a", Some("Hello")));
     assert_eq!(item::kept(json!({"version": "9"})).unwrap_err().kind(), ErrorKind::Store);
 }
+
+#[tokio::test]
+async fn a_batch_is_not_exported_without_its_requests() {
+    let store = memory();
+    let (runtime, _) = runtime(&store);
+    let keeping = Keeping::named("n").unwrap();
+    run(&runtime, &keeping, vec![ask("a", "one")]).await;
+    let error = runtime.cassette(&keeping.id).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Unsupported, "`n` is a batch, which no cassette holds")
+    );
+}

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use motet_core::RunId;
 use motet_core::cassette::{Cassette, Header, Line, VERSION};
-use motet_core::error::Result;
+use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::run_log::{Entry, KeptRequest, Piece, Record, RecordV1, Shelf, StepKind};
 use motet_core::store::{Run, RunState, Sequenced, SharedStore, Task};
 use serde_json::{Map, Value};
@@ -29,7 +29,7 @@ impl Runtime {
     /// Writes a stored run as a cassette, line by line without their ends, and gives the number of its records.
     ///
     /// # Errors
-    /// `NotFound` when there is no such run; `Configuration` when what is masked leaves something unreadable; the
+    /// `NotFound` when there is no such run; `Unsupported` when it is a batch; `Configuration` when what is masked leaves something unreadable; the
     /// writer's own errors.
     pub async fn export(
         &self,
@@ -43,7 +43,7 @@ impl Runtime {
     /// Reads a stored run as a cassette in memory, with nothing masked.
     ///
     /// # Errors
-    /// `NotFound` when there is no such run; `Store` when it cannot be read.
+    /// `NotFound` when there is no such run; `Unsupported` when it is a batch; `Store` when it cannot be read.
     pub async fn cassette(&self, run: &RunId) -> Result<Cassette> {
         let mut memory = InMemory(None);
         export(&self.store().await?, run, &mut memory).await?;
@@ -81,6 +81,14 @@ impl Sink for InMemory {
 
 async fn export(store: &SharedStore, id: &RunId, sink: &mut dyn Sink) -> Result<u64> {
     let run = store.run(id).await?.ok_or_else(|| report::no_such_run(id))?;
+    if run.summary.kind == crate::batch::KIND {
+        // Its requests have journals of their own, which the format has no place for.
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            format!("`{id}` is a batch, which no cassette holds"),
+        )
+        .with_hint("`motet batch --resume ID --output-file results.jsonl` gives what was answered again"));
+    }
     let tasks = store.tasks(id).await?;
     let mut pieces = Pieces::of(&run)?;
     sink.header(header(store, run, &tasks).await?)?;

@@ -366,7 +366,10 @@ fn secrets(loaded: &Loaded) -> Vec<Secret> {
 
 /// Gives the password in an address.
 fn password(url: &str) -> Option<Secret> {
-    let (user, _) = url.split_once("://")?.1.split_once('@')?;
+    let whole = url.split_once("://")?.1;
+    let place = whole.split(['/', '?', '#']).next().filter(|place| place.contains('@')).unwrap_or(whole);
+    // A password may hold the sign that ends it.
+    let (user, _) = place.rsplit_once('@')?;
     let (_, password) = user.split_once(':')?;
     (!password.is_empty()).then(|| Secret::new(password))
 }

@@ -207,6 +207,10 @@ fn failed(shared: &Shared, error: &Error) -> BatchOutcome {
             Error::new(ErrorKind::Cancelled, format!("the batch ended because request `{other}` failed"))
                 .report()
         }
+        // The end of the time cancels what runs, and may be seen there first.
+        None if outer_is_over && error.kind() == ErrorKind::Cancelled => {
+            Error::new(ErrorKind::Timeout, shared.outer.deadline_message()).report()
+        }
         None => error.report(),
     };
     BatchOutcome::Cancelled { error }

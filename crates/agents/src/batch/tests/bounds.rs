@@ -147,3 +147,29 @@ async fn an_input_that_is_slow_holds_no_result_back_and_can_be_stopped() {
     let summary = running.finish().await.unwrap();
     assert_eq!((summary.total, summary.succeeded, summary.interrupted), (2, 2, false));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_callers_time_is_seen_while_nothing_else_happens() {
+    let busy = Reply { wait: Some(Duration::from_secs(3_600)), ..fails(ErrorKind::RateLimit) };
+    let model = TestModel::new(after(10), &[("q0", busy)]);
+    let again = options(|options| options.retry_failed = 1);
+    let inputs =
+        [Batch::of(questions(2)), Batch::new(stream::iter([Ok(ask("q1"))]).chain(stream::pending()))];
+    for batch in inputs {
+        let begun = tokio::time::Instant::now();
+        let context = RunContext::new().with_timeout(Duration::from_secs(60));
+        let collected = batch.options(again.clone()).collect(&context, models(&model));
+        let report = tokio::time::timeout(Duration::from_secs(7_200), collected).await.unwrap().unwrap();
+        assert_eq!((begun.elapsed().as_secs(), report.summary.succeeded), (60, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_stopped_before_the_end_of_its_input_is_not_done() {
+    let model = TestModel::new(after(10), &[]);
+    let endless = stream::iter([Ok(ask("q0"))]).chain(stream::poll_fn(|_| Poll::Pending));
+    let context = RunContext::new().with_timeout(Duration::from_secs(60));
+    let summary = Batch::new(endless).collect(&context, models(&model)).await.unwrap().summary;
+    assert_eq!((summary.total, summary.succeeded, summary.interrupted), (1, 1, true));
+    assert_eq!(summary.error().unwrap().kind(), ErrorKind::Cancelled);
+}

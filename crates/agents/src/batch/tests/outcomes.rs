@@ -143,6 +143,9 @@ async fn the_end_of_the_callers_time_ends_the_batch() {
     let summary = &report.summary;
     assert_eq!((summary.succeeded, summary.failed, summary.cancelled), (16, 0, 8));
     assert!(summary.interrupted);
+    let errors: Vec<ErrorKind> =
+        report.results.iter().filter_map(|result| Some(result.error()?.kind)).collect();
+    assert_eq!(errors, [ErrorKind::Timeout; 8]);
 }
 
 #[tokio::test(start_paused = true)]

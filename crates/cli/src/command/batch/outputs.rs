@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use motet::batch::{BatchResult, BatchSummary};
 use motet::core::id::Millis;
@@ -62,8 +62,13 @@ pub(super) struct Outputs {
 
 impl Outputs {
     /// Refuses files that cannot be written, before anything is paid for or written over.
-    pub(super) fn check(files: &[PathBuf]) -> Result<()> {
+    pub(super) fn check(files: &[PathBuf], input: &Path) -> Result<()> {
         for path in files {
+            if path.canonicalize().is_ok_and(|real| real == input) {
+                let message =
+                    format!("`{}` holds the requests, which results would write over", path.display());
+                return Err(Error::new(ErrorKind::InvalidRequest, message).with_hint("name another file"));
+            }
             if report::form(path).is_none() {
                 let message = format!("`{}` has no form that results can be written in", path.display());
                 return Err(Error::new(ErrorKind::InvalidRequest, message)

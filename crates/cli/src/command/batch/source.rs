@@ -74,11 +74,10 @@ impl Source {
         match kind {
             Kind::Files(paths) => about_files(asked, scope, paths).boxed(),
             Kind::Lines { defaults, count } => {
-                let lines = Lines::open(&asked.input).map_or_else(
-                    |error| stream::iter([Err(error.into())]).boxed(),
-                    |lines| stream::iter(lines.map(move |line| read(line, &defaults))).boxed(),
-                );
-                lines.take(usize::try_from(count).unwrap_or(usize::MAX)).boxed()
+                let mut lines = Lines::open(&asked.input);
+                // The length of the stream is that of the range, so that the batch knows how many follow.
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                stream::iter((0..count).map(move |_| next(&mut lines, &asked, &defaults))).boxed()
             }
         }
     }
@@ -196,6 +195,16 @@ fn lines_of(asked: &Asked) -> Result<Kind> {
     let message = format!("`{}` cannot be used: {}", asked.named, problems.join("; "));
     Err(Error::new(ErrorKind::InvalidRequest, message)
         .with_hint(r#"each line is one request, such as `{"id": "a", "prompt": "Say hello"}`"#))
+}
+
+/// Reads the next line, which was there when the lines were checked.
+fn next(lines: &mut Result<Lines>, asked: &Asked, defaults: &Defaults) -> Read {
+    let lines = lines.as_mut().map_err(|error| Error::from(error.report()))?;
+    let gone = || {
+        let message = format!("the request is no longer in `{}`", asked.named);
+        Error::new(ErrorKind::InvalidRequest, message).with_hint("leave the file alone while the batch runs")
+    };
+    read(lines.next().unwrap_or_else(|| Err(gone())), defaults)
 }
 
 fn read(line: Result<Line>, defaults: &Defaults) -> Read {

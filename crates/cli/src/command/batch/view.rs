@@ -56,9 +56,9 @@ impl View {
         self.bar.suspend(write)
     }
 
-    /// Tells a warning.
-    pub(super) fn warn(&self, message: &str) {
-        self.suspend(|| self.printer.note(&format!("warning: {message}")));
+    /// Tells something on stderr.
+    pub(super) fn note(&self, text: &str) {
+        self.suspend(|| self.printer.note(text));
     }
 
     /// Removes the line.

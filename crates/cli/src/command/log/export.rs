@@ -1,6 +1,5 @@
 //! `motet log export`: writes a run as a cassette.
 
-use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -68,29 +67,16 @@ async fn write(runtime: &Runtime, run: &RunId, redaction: &Redaction, path: &Pat
         Error::new(ErrorKind::InvalidRequest, format!("`{}` cannot be written: {error}", path.display()))
             .with_source(error)
     };
-    let mut partial = path.as_os_str().to_owned();
-    partial.push(".partial");
-    let partial = PathBuf::from(partial);
-    let exported = async {
-        let mut file = BufWriter::new(private(&partial).map_err(unwritable)?);
-        let mut line = |line: &str| writeln!(file, "{line}").map_err(unwritable);
-        let records = runtime.export(run, redaction, &mut line).await?;
-        file.flush().and_then(|()| file.get_ref().sync_all()).map_err(unwritable)?;
-        std::fs::rename(&partial, path).map_err(unwritable)?;
-        Ok(records)
-    }
-    .await;
-    if exported.is_err() {
-        // What is left of it is of no use; that it cannot be removed either is told by the first error.
-        let _ = std::fs::remove_file(&partial);
-    }
-    exported
-}
-
-fn private(path: &Path) -> std::io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Such a file is readable for its owner alone, has a name of its own, and is removed unless it is kept.
+    let mut partial =
+        tempfile::Builder::new().prefix(".motet-").tempfile_in(directory).map_err(unwritable)?;
+    let mut file = BufWriter::new(partial.as_file_mut());
+    let mut line = |line: &str| writeln!(file, "{line}").map_err(unwritable);
+    let records = runtime.export(run, redaction, &mut line).await?;
+    file.flush().map_err(unwritable)?;
+    drop(file);
+    partial.as_file().sync_all().map_err(unwritable)?;
+    partial.persist(path).map_err(|error| unwritable(error.error))?;
+    Ok(records)
 }

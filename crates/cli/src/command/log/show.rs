@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 
 use clap::Args;
 use motet::core::id::Millis;
-use motet::core::run_log::{Entry, KeptRequest, Piece, StepKind};
+use motet::core::run_log::{BATCH_REQUEST, Entry, KeptRequest, Piece, StepKind};
 use motet::core::store::{Run, Sequenced, SharedStore, Task};
 use motet::recording::KIND;
 use motet::{ChatResponse, Cost, Error, ErrorKind, Message, Result, RunId, Usage};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::text::{message, value};
@@ -49,20 +50,41 @@ pub(super) fn run(context: Context, show: Show) -> Result<Exit> {
 /// Prints every entry as it is stored, as one list.
 async fn json(store: &SharedStore, run: &RunId, printer: Printer) -> Result<()> {
     let (mut after, mut open) = (0, "[");
-    loop {
-        let page = store.records(run, after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.seq;
+    let mut print = |page: &mut dyn Iterator<Item = &Sequenced>| {
         let mut chunk = String::new();
-        for entry in &page {
+        for entry in page {
             chunk.push_str(std::mem::replace(&mut open, ","));
             chunk.push_str(&serde_json::to_string(entry).map_err(|error| {
                 Error::new(ErrorKind::Internal, "an entry cannot be written as JSON").with_source(error)
             })?);
         }
-        printer.text(&chunk)?;
+        printer.text(&chunk)
+    };
+    loop {
+        let page = store.records(run, after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        print(&mut page.iter())?;
+    }
+    let mut last: Option<String> = None;
+    loop {
+        let page = requests(store, run, last.as_deref()).await?;
+        let Some((name, _)) = page.last() else { break };
+        last = Some(name.clone());
+        print(&mut page.iter().map(|(_, entry)| entry))?;
     }
     printer.text(if open == "[" { "[]\n" } else { "]\n" })
+}
+
+/// Gives the entries of some requests of a batch, which are kept apart from the journal, each with its request.
+async fn requests(store: &SharedStore, run: &RunId, after: Option<&str>) -> Result<Vec<(String, Sequenced)>> {
+    let mut entries = Vec::new();
+    for name in store.item_names(run, after, PAGE).await? {
+        let records = store.item_records(run, &name).await?;
+        let numbered = (1..).zip(records).map(|(seq, record)| Sequenced { seq, task: 0, record });
+        entries.extend(numbered.map(|entry| (name.clone(), entry)));
+    }
+    Ok(entries)
 }
 
 async fn text(store: &SharedStore, run: &Run, full: bool, printer: Printer) -> Result<()> {
@@ -77,6 +99,14 @@ async fn text(store: &SharedStore, run: &Run, full: bool, printer: Printer) -> R
         let Some(last) = page.last() else { break };
         after = last.seq;
         let chunk: String = page.iter().filter_map(|entry| view.take(entry)).collect();
+        printer.text(&chunk)?;
+    }
+    let mut last: Option<String> = None;
+    loop {
+        let page = requests(store, &run.summary.id, last.as_deref()).await?;
+        let Some((name, _)) = page.last() else { break };
+        last = Some(name.clone());
+        let chunk: String = page.iter().filter_map(|(_, entry)| view.take(entry)).collect();
         printer.text(&chunk)?;
     }
     printer.text(&view.interrupted())?;
@@ -109,6 +139,21 @@ struct Begun {
     seq: u64,
     attempt: u32,
     asked: Option<String>,
+}
+
+/// What is shown of the result of a request of a batch.
+#[derive(Deserialize)]
+struct Request {
+    model_calls: u32,
+    usage: Usage,
+    cost: Option<Cost>,
+    response: ChatResponse,
+}
+
+impl Request {
+    fn read(result: &Value) -> Option<Self> {
+        Self::deserialize(result).ok()
+    }
 }
 
 /// What is known so far: the steps under way, those that failed, and the sums.
@@ -161,6 +206,11 @@ impl View {
             StepKind::Model => serde_json::from_value(result.clone()).ok(),
             _ => None,
         };
+        if begun.label == BATCH_REQUEST
+            && let Some(done) = Request::read(result)
+        {
+            return self.request(step, &begun, at, &done);
+        }
         let Some(response) = response else {
             let mut text = row(step, &begun, Some(at), ["finished", "", ""], None);
             if self.full {
@@ -168,7 +218,7 @@ impl View {
             }
             return text;
         };
-        self.count(&response);
+        self.count(1, response.usage, response.cost);
         let tokens =
             response.usage.map_or_else(String::new, |usage| format!("{}+{}", usage.input, usage.output));
         let cost = response.cost.map_or_else(|| "unknown".to_owned(), |cost| cost.to_string());
@@ -180,10 +230,22 @@ impl View {
         text
     }
 
-    fn count(&mut self, response: &ChatResponse) {
-        self.calls += 1;
-        self.usage += response.usage.unwrap_or_default();
-        match response.cost {
+    /// Shows the result of a request of a batch, which stands in the place of its calls.
+    fn request(&mut self, step: &str, begun: &Begun, at: Millis, done: &Request) -> String {
+        self.count(done.model_calls, Some(done.usage), done.cost);
+        let tokens = format!("{}+{}", done.usage.input, done.usage.output);
+        let cost = done.cost.map_or_else(|| "unknown".to_owned(), |cost| cost.to_string());
+        let mut text = row(step, begun, Some(at), ["finished", &tokens, &cost], None);
+        if self.full {
+            text.push_str(&message("<", &done.response.message));
+        }
+        text
+    }
+
+    fn count(&mut self, calls: u32, usage: Option<Usage>, cost: Option<Cost>) {
+        self.calls += calls;
+        self.usage += usage.unwrap_or_default();
+        match cost {
             Some(cost) => self.cost = Some(self.cost.unwrap_or(Cost::ZERO) + cost),
             None => self.unknown_cost = true,
         }

@@ -37,6 +37,18 @@ fn a_secret_is_masked_in_every_form_and_a_short_one_as_a_word() {
 }
 
 #[test]
+fn the_password_of_an_address_is_masked_whole() {
+    for (url, expected) in [
+        ("redis://user:p@ss@host/@0", Some("p@ss")),
+        ("http://u:a/b@proxy", Some("a/b")),
+        ("http://proxy/?to=a@b", None),
+        ("sqlite:a", None),
+    ] {
+        assert_eq!(password(url).as_ref().map(Secret::expose), expected, "{url}");
+    }
+}
+
+#[test]
 fn what_a_json_text_spells_otherwise_is_masked_too() {
     let masked = redaction(&["hunter[0-9]"], &[]);
     assert_eq!(masked.text(r#"{"p":"hunt\u0065r2","q":1}"#), r#"{"p":"[redacted]","q":1}"#);
