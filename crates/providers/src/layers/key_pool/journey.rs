@@ -74,7 +74,7 @@ impl<'a, 'call> Journey<'a, 'call> {
             let lease = match (self.choose(), self.last.take()) {
                 (Choice::Use(using), last) => {
                     let lease = Lease::new(&self.layer.pool, using, &self.call.context);
-                    self.count(last)?;
+                    self.count(last).await?;
                     lease
                 }
                 (Choice::Rest(until), None) => {
@@ -123,13 +123,16 @@ impl<'a, 'call> Journey<'a, 'call> {
         }
     }
 
-    /// Counts a resend; nothing more is sent where none is left.
-    fn count(&mut self, last: Option<Failure>) -> Result<()> {
+    /// Counts a resend; nothing more is sent where none is left, or where it does not fit into a budget.
+    async fn count(&mut self, last: Option<Failure>) -> Result<()> {
         let Some(last) = last else { return Ok(()) };
-        if !std::mem::replace(&mut self.is_counted, true)
-            && self.call.attempts.again(Duration::ZERO).is_none()
-        {
-            return Err(last.error);
+        if !std::mem::replace(&mut self.is_counted, true) {
+            let attempts = &self.call.attempts;
+            if attempts.again(Duration::ZERO).is_none() {
+                return Err(last.error);
+            }
+            let allowed = self.call.context.before_resend(&last.error).await;
+            allowed.inspect_err(|_| attempts.not_sent())?;
         }
         self.last = Some(last);
         Ok(())
