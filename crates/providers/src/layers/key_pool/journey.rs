@@ -16,6 +16,7 @@ use super::keyed::keyed;
 use super::pool::{Lease, Outlook, Sending};
 use super::refusal::Refusal;
 use super::{KeyPoolLayer, METADATA, Member, PATIENCE};
+use crate::layers::held_back::held_back;
 use crate::layers::{Answer, Bottom, Call, Chain, Ending, Endings, Layer, Next, Outcome, Tally};
 
 /// A call and what it met with so far.
@@ -152,10 +153,11 @@ impl<'a, 'call> Journey<'a, 'call> {
                 "the keys of `{provider}` rest for {} s more, and the run's deadline is earlier",
                 wait.as_secs_f64().ceil()
             );
-            return Err(Error::new(ErrorKind::Timeout, message)
+            let error = Error::new(ErrorKind::Timeout, message)
                 .with_retry(Retry::Never)
                 .with_provider(provider)
-                .with_hint("give the run more time, or add keys"));
+                .with_hint("give the run more time, or add keys");
+            return Err(held_back(error));
         }
         self.call.context.emit(&StreamEvent::Waiting {
             reason: "key_pool".to_owned(),
