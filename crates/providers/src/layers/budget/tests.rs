@@ -278,8 +278,7 @@ fn limited() -> Arc<dyn Layer> {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_limits_held_back_costs_nothing_and_opens_no_circuit() {
     use crate::layers::breaker::{BreakerLayer, Circuit, CircuitState, Limits};
-    let mut limits = Limits::default();
-    limits.min_calls = 2;
+    let limits = Limits { min_calls: 2, ..Limits::default() };
     let circuit = Arc::new(Circuit::new(limits, Instant::now()));
     let breaker = Arc::new(BreakerLayer::new(Arc::clone(&circuit), "a:b"));
     let stack = stack(Some(PRICE), vec![breaker, limited()], Priced(Some(Usage::new(10, 5))));
