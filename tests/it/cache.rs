@@ -165,6 +165,18 @@ async fn what_is_too_old_for_one_process_is_asked_anew_and_replaced_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tenants_of_the_settings_do_not_share_answers() {
+    let (model, store) = (Arc::default(), Arc::new(MemoryStore::new()) as SharedStore);
+    let of = |tenant| {
+        let runtime = runtime(&[ON, STORED, ("budget.tenant", tenant)], &model);
+        runtime.with_store(Arc::clone(&store)).unwrap()
+    };
+    for (tenant, answer) in [("acme", "0"), ("other", "1"), ("acme", "0")] {
+        assert_eq!(said(&of(tenant), "a").await, answer, "{tenant}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_long_question_keeps_its_lease() {
     let model = Arc::new(Counting { takes: Duration::from_secs(120), ..Counting::default() });
     let (one, two, _) = pair(&model);

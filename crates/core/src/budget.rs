@@ -24,6 +24,8 @@ pub struct Estimate {
     pub model: ModelId,
     /// Upper bound of the money; `None` where the price is unknown.
     pub cost: Option<Cost>,
+    /// Upper bound over those models alone that the call may reach and whose price is known.
+    pub known_cost: Cost,
     /// Upper bound of input and output tokens together.
     pub tokens: u64,
 }
@@ -32,7 +34,7 @@ impl Estimate {
     /// Gives the amount to reserve; money whose price is unknown counts as none.
     #[must_use]
     pub fn amount(&self) -> Amount {
-        Amount { cost: self.cost.unwrap_or_default(), tokens: self.tokens }
+        Amount { cost: self.cost.unwrap_or(self.known_cost), tokens: self.tokens }
     }
 }
 

@@ -106,7 +106,6 @@ impl Settings {
         }
         pieces.extend(overrides);
         let leaves = layer::merge(pieces, |keys| matches!(path::place(keys), Some(Place::Option(_))))?;
-        check_prices(&leaves)?;
         let (settings, origins) = assign(leaves)?;
         let kept = variables.into_iter().filter(|variable| !variable.value.is_empty());
         let variables = kept.map(|one| (one.name, (Secret::new(one.value), one.origin))).collect();
@@ -245,29 +244,6 @@ fn provider_names<'a>(pieces: impl Iterator<Item = &'a Piece>) -> BTreeSet<Strin
         }
     }
     names
-}
-
-/// Refuses a price without its two main parts.
-fn check_prices(leaves: &[Leaf]) -> Result<()> {
-    let parts = |leaf: &Leaf| match leaf.keys.as_slice() {
-        [first, model, part] if first == "prices" => Some((model.clone(), part.clone())),
-        _ => None,
-    };
-    let given: BTreeSet<_> = leaves.iter().filter_map(parts).collect();
-    for leaf in leaves {
-        let Some((model, _)) = parts(leaf) else { continue };
-        for part in ["input", "output"] {
-            if !given.contains(&(model.clone(), part.to_owned())) {
-                let example = path::join(&["prices".to_owned(), model.clone(), part.to_owned()]);
-                return Err(Problem::new(format!("the price of `{model}` has no `{part}`"))
-                    .with_hint(format!(
-                        "add `{example} = …` in dollars per million tokens; `0` when it is free"
-                    ))
-                    .at(&[("source", leaf.origin.name.clone())]));
-            }
-        }
-    }
-    Ok(())
 }
 
 fn assign(leaves: Vec<Leaf>) -> Result<(Settings, BTreeMap<String, Origin>)> {

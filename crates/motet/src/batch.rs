@@ -153,8 +153,8 @@ impl Runtime {
     ) -> Result<BatchRun> {
         let stop = context.cancellation().child_token();
         let lease = self.settings().worker.lease;
-        let kept = kept::Kept::open(self.store().await?, keeping, lease, stop.clone()).await?;
-        let context = context.clone().with_cancellation(stop);
+        let context = self.ascribed(context).with_cancellation(stop);
+        let kept = kept::Kept::open(self.store().await?, keeping, lease, &context).await?;
         Ok(batch.keep(kept).start(&context, self.models()))
     }
 }

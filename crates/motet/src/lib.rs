@@ -65,3 +65,18 @@ pub struct Readme;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/retries.md")]
 pub struct RetriesGuide;
+
+/// The examples of the guide to costs and budgets, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/costs.md")]
+pub struct CostsGuide;
+
+/// The examples of the guide to several keys, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/keys.md")]
+pub struct KeysGuide;
+
+/// The examples of the guide to rate limits, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/rate-limits.md")]
+pub struct RateLimitsGuide;

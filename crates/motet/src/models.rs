@@ -72,6 +72,7 @@ pub(crate) struct Table {
 
 impl Table {
     pub(crate) fn new(loaded: &Loaded, directory: &Path, store: &LazyStore) -> Result<Arc<Self>> {
+        prices::check(loaded)?;
         let providers = configured::providers(loaded)?;
         let layers = Layers::new(loaded, store)?;
         Ok(Arc::new_cyclic(|table| Self {

@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use motet_core::ModelId;
 use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::settings::Loaded;
 use motet_core::usage::{Cost, Price};
 use serde::Deserialize;
 use serde_json::Number;
@@ -57,6 +58,21 @@ pub fn find(id: &ModelId) -> Option<Listed> {
 #[must_use]
 pub fn listed(id: &ModelId) -> Option<Price> {
     find(id).map(|listed| listed.price)
+}
+
+/// Refuses a price in the settings that is not whole together with the listed one.
+pub(crate) fn check(loaded: &Loaded) -> Result<()> {
+    for (model, change) in &loaded.settings.prices {
+        if change.over(listed(model)).is_some() {
+            continue;
+        }
+        let part = if change.input.is_none() { "input" } else { "output" };
+        let message = format!("the price of `{model}` is not listed and has no `{part}`");
+        let place = format!("prices.\"{model}\".{part}");
+        let hint = format!("add `{place} = …` in dollars per million tokens; `0` when it is free");
+        return Err(Error::new(ErrorKind::Configuration, message).with_hint(hint));
+    }
+    Ok(())
 }
 
 /// Gives every row, in the order of the data.
@@ -222,6 +238,25 @@ mod tests {
             assert_eq!(listed.price.long_above.is_some(), listed.price.long_input.is_some(), "{line}");
         }
         assert!(names.len() > 150, "{}", names.len());
+    }
+
+    #[test]
+    fn what_is_listed_may_be_changed_in_part_and_what_is_not_must_be_whole() {
+        let set = |path: &str, value: &str| {
+            let overrides = vec![(path.to_owned(), value.to_owned(), "test".to_owned())];
+            let sources = motet_core::settings::Sources { overrides, ..Default::default() };
+            crate::Runtime::new(crate::Settings::load(&sources).unwrap(), ".".into()).map(drop)
+        };
+        set("prices.\"openai:gpt-4o-mini\".output", "0.55").unwrap();
+        set("prices.\"openai:gpt-4o-2024-08-06\".cached_input", "0.55").unwrap();
+        for (part, missing) in [("output", "input"), ("input", "output"), ("flex_input", "input")] {
+            let error = set(&format!("prices.\"azure:mine\".{part}"), "1").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert_eq!(
+                error.message(),
+                format!("the price of `azure:mine` is not listed and has no `{missing}`")
+            );
+        }
     }
 
     #[test]

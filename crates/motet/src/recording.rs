@@ -342,7 +342,7 @@ impl Kept {
         log.hold(&definition.request)?;
         let stop = context.cancellation().child_token();
         let renewal = tokio::spawn(renew(Arc::clone(&store), token.clone(), ttl, stop.clone()));
-        let context = context.clone().in_run(id, Arc::new(log)).with_cancellation(stop);
+        let context = runtime.ascribed(context).in_run(id, Arc::new(log)).with_cancellation(stop);
         Ok(Self { context, lease: Some(Lease { store, token, renewal }) })
     }
 

@@ -171,6 +171,15 @@ impl Runtime {
         self.0.store.get().await
     }
 
+    /// Ascribes work to the tenant of the settings, where its context names none.
+    pub(crate) fn ascribed(&self, context: &RunContext) -> RunContext {
+        let Some(tenant) = &self.settings().budget.tenant else { return context.clone() };
+        let name = || tenant.clone();
+        context.clone().with_attribution(|ascribed| {
+            ascribed.tenant.get_or_insert_with(name);
+        })
+    }
+
     pub(crate) fn worker_id(&self) -> &WorkerId {
         &self.0.worker
     }

@@ -9,6 +9,7 @@ pub mod cache;
 pub mod call;
 pub mod ending;
 pub mod fallback;
+mod held_back;
 pub mod key_pool;
 pub mod rate_limit;
 mod recovery;

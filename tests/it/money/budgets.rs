@@ -190,6 +190,18 @@ async fn a_fallback_that_is_dearer_is_reserved_for() {
 }
 
 #[tokio::test]
+async fn a_fallback_of_unknown_price_does_not_make_the_others_free() {
+    let options = [
+        ("budget.run_cost", "0.0001"),
+        ("budget.unknown_price", "warn"),
+        ("fallback.models", "openai:gpt-next"),
+        ("providers.openai.api_key", "sk-0123456789abcdef"),
+    ];
+    let error = ask(&with_model(runtime(&options)), &RunContext::new()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BudgetExceeded, "{error}");
+}
+
+#[tokio::test]
 async fn budgets_of_code_hold_where_the_settings_name_none() {
     let runtime = with_model(runtime(&[]));
     let limits = Limits { cost: Cost::from_dollars("0.003"), tokens: None };

@@ -264,6 +264,24 @@ tasks:
     assert_eq!(steps.len(), 2, "{steps:?}");
 }
 
+#[test]
+fn single_calls_and_batches_that_are_kept_show_up_with_their_tenant() {
+    let place = Place::new().unwrap();
+    place
+        .write(
+            "motet.toml",
+            "store = \"sqlite:store.db\"\nmodel = \"offline:extract\"\n[budget]\ntenant = \"acme\"\n",
+        )
+        .unwrap();
+    place.write("docs/a.txt", "It rains.").unwrap();
+    for command in [&["complete", "It rains.", "--record"][..], &["batch", "docs", "--prompt", "Sum up"]] {
+        let done = place.run(command).unwrap();
+        assert_eq!(done.code, Some(0), "{done:?}");
+    }
+    let told = told(&place, &["--by", "tenant"]);
+    assert_eq!((&told["groups"][0]["group"], &told["groups"][0]["calls"]), (&json!("acme"), &json!(2)));
+}
+
 fn told_steps(place: &Place) -> Vec<String> {
     let told = told(place, &["--by", "step"]);
     told["groups"].as_array().unwrap().iter().map(|group| group["group"].to_string()).collect()

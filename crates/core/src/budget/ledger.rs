@@ -174,7 +174,8 @@ mod tests {
     use crate::usage::{Cost, Usage};
 
     fn estimate(nanos: Option<u64>) -> Estimate {
-        Estimate { model: "a:b".parse().unwrap(), cost: nanos.map(Cost::from_nanos), tokens: 10 }
+        let cost = nanos.map(Cost::from_nanos);
+        Estimate { model: "a:b".parse().unwrap(), cost, known_cost: cost.unwrap_or_default(), tokens: 10 }
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use motet_agents::batch::BatchResult;
+use motet_core::Attribution;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::run_log::{BATCH_REQUEST, Entries, Entry, Record, RunLog, StepKind, StepState};
 use motet_core::store::{ItemWrite, LeaseToken, SharedStore};
@@ -62,6 +63,11 @@ struct State {
 }
 
 impl ItemLog {
+    /// Ascribes what the request costs.
+    pub(super) fn ascribed(self, attribution: &Attribution) -> Self {
+        Self { header: self.header.with_attribution(attribution), ..self }
+    }
+
     /// Begins the log of a request by its key and hash.
     pub(super) fn new(store: SharedStore, token: LeaseToken, (key, hash): (&str, &str)) -> Self {
         let begun = Entry::Started {

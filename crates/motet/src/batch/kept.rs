@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use motet_agents::batch::{BatchRequest, BatchResult, BatchSummary, Item, Keep, Opened};
-use motet_core::RunId;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::id::WorkerId;
 use motet_core::run_log::{Entries, Entry, Record, RunLog, StepKind};
@@ -17,6 +16,7 @@ use motet_core::store::{
 };
 use motet_core::tool::Effect;
 use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
+use motet_core::{Attribution, RunContext, RunId};
 use serde_json::{Map, Value};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,7 @@ pub(super) struct Kept {
     store: SharedStore,
     token: LeaseToken,
     redo_changed: bool,
+    attribution: Attribution,
     busy: Busy,
     renewal: AbortHandle,
 }
@@ -48,12 +49,12 @@ pub(super) struct Kept {
 type Busy = Arc<Mutex<HashSet<String>>>;
 
 impl Kept {
-    /// Stores a new batch or takes up an old one; `stop` fires when somebody cancels it or takes it over.
+    /// Stores a new batch or takes up an old one; the context is cancelled when somebody cancels it or takes it over.
     pub(super) async fn open(
         store: SharedStore,
         keeping: &Keeping,
         lease: Duration,
-        stop: CancellationToken,
+        context: &RunContext,
     ) -> Result<Arc<Self>> {
         enter(&store, keeping).await?;
         let request = ClaimRequest {
@@ -64,11 +65,13 @@ impl Kept {
             ttl: lease,
         };
         let claim = store.claim(request).await?.pop().ok_or_else(|| taken(&keeping.id))?;
+        let stop = context.cancellation().clone();
         let renewal = tokio::spawn(renew(Arc::clone(&store), claim.token.clone(), lease, stop));
         Ok(Arc::new(Self {
             store,
             token: claim.token,
             redo_changed: keeping.redo_changed,
+            attribution: context.attribution().clone(),
             busy: Busy::default(),
             renewal: renewal.abort_handle(),
         }))
@@ -184,6 +187,7 @@ impl Keep for Kept {
             return Ok(Opened::Kept(Box::new(item::kept(result)?)));
         }
         let log = ItemLog::new(Arc::clone(&self.store), self.token.clone(), (key, &hash));
+        let log = log.ascribed(&self.attribution);
         let log = if changed { log.replacing() } else { log.continuing(entries) };
         Ok(Opened::Begun(Box::new(KeptItem { log: Arc::new(log), _place: place })))
     }

@@ -21,6 +21,7 @@ use crate::lazy_store::LazyStore;
 pub(super) struct Parts {
     cache: Arc<Cache>,
     mode: CacheMode,
+    tenant: Option<String>,
 }
 
 impl Parts {
@@ -32,13 +33,15 @@ impl Parts {
             CachePlace::Store => cache.with_store(Arc::new(StoredAnswers(store.clone()))),
             _ => cache,
         };
-        Ok(Self { cache: Arc::new(cache), mode: settings.mode })
+        let tenant = loaded.settings.budget.tenant.clone();
+        Ok(Self { cache: Arc::new(cache), mode: settings.mode, tenant })
     }
 
     /// Gives the layer of a model, which is there even where the mode is off: a run may say otherwise.
     pub(super) fn layer(&self, layers: &Layers, id: &ModelId) -> Arc<dyn Layer> {
         let server = layers.table.upgrade().and_then(|table| table.server(id));
-        Arc::new(CacheLayer::new(Arc::clone(&self.cache), self.mode).with_server(server.map(Into::into)))
+        let layer = CacheLayer::new(Arc::clone(&self.cache), self.mode).with_tenant(self.tenant.clone());
+        Arc::new(layer.with_server(server.map(Into::into)))
     }
 }
 

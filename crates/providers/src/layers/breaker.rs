@@ -15,6 +15,7 @@ use motet_core::{Error, ErrorKind, Result, Retry, RunContext, StreamEvent};
 use tokio::time::Instant;
 
 use super::ending::{Ending, Outcome};
+use super::held_back::is_held_back;
 use super::{Answer, Call, Layer, LayerRow, Next, Where};
 use circuit::{Admission, Pass, Verdict};
 
@@ -103,8 +104,8 @@ fn verdict(ending: &Ending<'_>, context: &RunContext) -> Verdict {
         Outcome::Dropped => return Verdict::Neither,
         Outcome::Failed(error) => error,
     };
-    // Where the run itself was over, the model had no fair time to answer.
-    let unfair = error.kind() == ErrorKind::Timeout && context.check().is_err();
+    // Where the run itself was over, the model had no fair time to answer; what was held back never reached it.
+    let unfair = is_held_back(error) || (error.kind() == ErrorKind::Timeout && context.check().is_err());
     match error.kind() {
         ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Overloaded | ErrorKind::Truncated
             if !unfair =>

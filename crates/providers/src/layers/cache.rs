@@ -110,19 +110,26 @@ pub struct CacheLayer {
     cache: Arc<Cache>,
     mode: CacheMode,
     server: Option<Arc<str>>,
+    tenant: Option<String>,
 }
 
 impl CacheLayer {
     /// Uses a cache in a mode, unless the run says otherwise.
     #[must_use]
     pub fn new(cache: Arc<Cache>, mode: CacheMode) -> Self {
-        Self { cache, mode, server: None }
+        Self { cache, mode, server: None, tenant: None }
     }
 
     /// Tells answers apart by where they come from: another server under the same name is another model.
     #[must_use]
     pub fn with_server(self, server: Option<Arc<str>>) -> Self {
         Self { server, ..self }
+    }
+
+    /// Names the tenant of calls that name none.
+    #[must_use]
+    pub fn with_tenant(self, tenant: Option<String>) -> Self {
+        Self { tenant, ..self }
     }
 }
 
@@ -138,7 +145,8 @@ impl Layer for CacheLayer {
             return next.call(call).await;
         }
         let use_ = Use { cache: &self.cache, mode };
-        let scope = Scope { server: self.server.clone(), tenant: call.context.attribution().tenant.clone() };
+        let tenant = call.context.attribution().tenant.as_ref().or(self.tenant.as_ref()).cloned();
+        let scope = Scope { server: self.server.clone(), tenant };
         match &call.ask {
             Ask::Chat { .. } => use_.chat(&scope, call, next).await,
             Ask::Embed(_) => use_.embed(&scope, call, next).await,

@@ -18,6 +18,7 @@ use motet_core::error::ErrorReport;
 use motet_core::{Delivery, Error, ErrorKind, EventStream, ModelId, Result, RunContext, StreamEvent};
 
 use super::ending::{Ending, Endings, Observed, Outcome};
+use super::held_back::is_held_back;
 use super::recovery::{Recover, recovering};
 use super::stack::{events, observe};
 use super::{Answer, Ask, Call, Chain, Layer, LayerRow, Next, Where};
@@ -210,7 +211,7 @@ impl<'a> Session<'a> {
         let (parts, context) = (Arc::clone(&self.parts), self.context.clone());
         move |ending| {
             let Outcome::Failed(error) = ending.outcome else { return };
-            let counts = parts.rules.on.contains(&error.kind()) && is_of_the_model(error.kind());
+            let counts = parts.rules.on.contains(&error.kind()) && is_of_the_model(error);
             if counts && context.check().is_ok() {
                 parts.memory.failed(&model, error);
             }
@@ -243,15 +244,16 @@ impl Recover for Box<(Session<'static>, Kept)> {
 }
 
 /// Tells whether such a failure says something of the model, rather than of what it was asked.
-fn is_of_the_model(kind: ErrorKind) -> bool {
-    !matches!(
-        kind,
+fn is_of_the_model(error: &Error) -> bool {
+    let of_the_request = matches!(
+        error.kind(),
         ErrorKind::TokenLimit
             | ErrorKind::InvalidRequest
             | ErrorKind::ContentFilter
             | ErrorKind::InvalidOutput
             | ErrorKind::Unsupported
-    )
+    );
+    !of_the_request && !is_held_back(error)
 }
 
 fn nobody() -> Error {

@@ -151,10 +151,9 @@ impl Session<'_> {
                     () = self.context.cancellation().cancelled() => {}
                     () = tokio::time::sleep(delay) => {}
                 }
-                let allowed = match self.context.check() {
-                    Ok(()) => self.context.before_resend(&error).await,
-                    stopped => stopped,
-                };
+                // Budgets learn of the failed send also where no other follows.
+                let allowed = self.context.before_resend(&error).await;
+                let allowed = self.context.check().and(allowed);
                 allowed.inspect_err(|_| self.attempts.not_sent())
             }
             None => Err(told(error, self.made)),

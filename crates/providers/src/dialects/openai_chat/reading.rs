@@ -98,6 +98,7 @@ impl Decoder for StreamDecoder {
             self.envelope.keep(frame.data, text);
         }
         let origin = &*self.origin;
+        let is_whole = self.reading.is_whole();
         self.reading.begin(&mut answer, origin, out);
         let mut failed = None;
         for mut choice in std::mem::take(&mut answer.choices) {
@@ -115,6 +116,12 @@ impl Decoder for StreamDecoder {
             _ => failed,
         };
         match failed {
+            // What fails after the end takes nothing from a whole answer, whose events come before the error.
+            Some(error) if is_whole => {
+                self.ended = true;
+                self.reading.close(origin, out);
+                Err(error)
+            }
             Some(error) => {
                 self.reading.calls.flush(out);
                 self.reading.report_usage(out);
@@ -367,6 +374,12 @@ impl Reading {
         self.report_usage(out);
         let raw = self.finish_reason.take();
         out.push(StreamEvent::Finished { reason: self.reason(raw.as_deref()), raw });
+    }
+
+    /// Tells whether the answer said of itself that it is at its end, and why.
+    fn is_whole(&self) -> bool {
+        let reason = self.finish_reason.as_deref();
+        reason.is_some() && !matches!(self.reason(reason), FinishReason::Other | FinishReason::Unknown)
     }
 
     fn reason(&self, raw: Option<&str>) -> FinishReason {

@@ -35,10 +35,12 @@ const SEARCH_BYTES: u64 = 500;
 /// Fields of the provider's own that let the model read what does not stand in the request.
 const UNSEEN: &[&str] = &[
     "cachedContent",
+    "cached_content",
     "container",
     "conversation",
     "mcp_servers",
     "plugins",
+    "previous_interaction_id",
     "previous_response_id",
     "prompt",
     "server_tools",
@@ -47,8 +49,20 @@ const UNSEEN: &[&str] = &[
 ];
 
 /// Fields of the provider's own that limit the output, in the place of the request's limit.
-const OUTPUT_LIMITS: &[&str] =
-    &["max_completion_tokens", "max_output_tokens", "max_tokens", "maxOutputTokens"];
+const OUTPUT_LIMITS: &[&str] = &[
+    "max_completion_tokens",
+    "max_output_tokens",
+    "max_tokens",
+    "maxOutputTokens",
+    "maxTokens",
+    "num_predict",
+];
+
+/// Fields of the provider's own that ask for several answers.
+const ANSWER_COUNTS: &[&str] = &["n", "best_of", "candidate_count", "candidateCount"];
+
+/// Fields of the provider's own that hold options, those above among them.
+const NESTED: &[&str] = &["generationConfig", "generation_config", "inferenceConfig", "options"];
 
 /// What is known of a model that a call may reach.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +119,12 @@ pub struct Bound {
 pub fn bound(ask: &Ask<'_>, candidates: &[Candidate]) -> Bound {
     let size = Size::of(ask);
     let mut bound = Bound {
-        estimate: Estimate { model: ask.model().clone(), cost: Some(Cost::ZERO), tokens: 0 },
+        estimate: Estimate {
+            model: ask.model().clone(),
+            cost: Some(Cost::ZERO),
+            known_cost: Cost::ZERO,
+            tokens: 0,
+        },
         unknown_price: None,
         unlimited_output: None,
         unseen_input: size.unseen,
@@ -133,15 +152,13 @@ pub fn bound(ask: &Ask<'_>, candidates: &[Candidate]) -> Bound {
             Some(tokens + Cost::from_nanos(searched))
         });
         match cost {
-            Some(cost) => bound.estimate.cost = bound.estimate.cost.map(|most| most.max(cost)),
+            Some(cost) => bound.estimate.known_cost = bound.estimate.known_cost.max(cost),
             None => {
                 bound.unknown_price.get_or_insert_with(|| candidate.model.clone());
             }
         }
     }
-    if bound.unknown_price.is_some() {
-        bound.estimate.cost = None;
-    }
+    bound.estimate.cost = Some(bound.estimate.known_cost).filter(|_| bound.unknown_price.is_none());
     bound
 }
 
@@ -185,10 +202,7 @@ impl Size {
         Self {
             input: text.saturating_add(around).saturating_add(media.tokens),
             output_limit: output_limit(request),
-            answers: ["n", "best_of", "candidate_count"]
-                .into_iter()
-                .filter_map(|name| extra.get(name)?.as_u64())
-                .fold(1, u64::max),
+            answers: told(extra, ANSWER_COUNTS).filter_map(Value::as_u64).fold(1, u64::max),
             searches: 0,
             tier: tier(extra),
             cache_writes: counter.cache_marks,
@@ -226,11 +240,14 @@ impl Size {
 /// Gives the largest of the limits that the request sets; one that is no number counts as none.
 fn output_limit(request: &ChatRequest) -> Option<u64> {
     let own = request.max_tokens.map(u64::from);
-    let nested = request.extra.get("generationConfig").or_else(|| request.extra.get("options"));
-    let nested = nested.and_then(Value::as_object);
-    let told = [Some(&request.extra), nested].into_iter().flatten();
-    let told = told.flat_map(|fields| OUTPUT_LIMITS.iter().filter_map(|name| fields.get(*name)));
-    told.map(Value::as_u64).chain(own.map(Some)).reduce(|one, other| Some(one?.max(other?))).flatten()
+    let told = told(&request.extra, OUTPUT_LIMITS).map(Value::as_u64);
+    told.chain(own.map(Some)).reduce(|one, other| Some(one?.max(other?))).flatten()
+}
+
+/// Gives what fields of these names say, wherever they may stand.
+fn told<'a>(extra: &'a Map<String, Value>, names: &'static [&str]) -> impl Iterator<Item = &'a Value> {
+    let nested = NESTED.iter().filter_map(|name| extra.get(*name)?.as_object());
+    std::iter::once(extra).chain(nested).flat_map(|fields| names.iter().filter_map(|name| fields.get(*name)))
 }
 
 fn tier(extra: &Map<String, Value>) -> Tier {

@@ -266,3 +266,48 @@ async fn calls_at_once_never_spend_more_than_there_is() {
     assert_eq!(made, fit, "as many as fit side by side");
     assert!(made >= 2);
 }
+
+/// One request a minute, and then none for who has no time to wait.
+fn limited() -> Arc<dyn Layer> {
+    use crate::layers::rate_limit::{LimitQueue, Limits, MemoryLimiter, RateLimitLayer};
+    let queue = LimitQueue::new(Limits::per_minute(Some(1), None, None));
+    let learning = motet_core::settings::Learning::Off;
+    Arc::new(RateLimitLayer::new(Arc::new(MemoryLimiter::new(Arc::new(queue), learning, None)), "test"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_limits_held_back_costs_nothing_and_opens_no_circuit() {
+    use crate::layers::breaker::{BreakerLayer, Circuit, CircuitState, Limits};
+    let limits = Limits { min_calls: 2, ..Limits::default() };
+    let circuit = Arc::new(Circuit::new(limits, Instant::now()));
+    let breaker = Arc::new(BreakerLayer::new(Arc::clone(&circuit), "a:b"));
+    let stack = stack(Some(PRICE), vec![breaker, limited()], Priced(Some(Usage::new(10, 5))));
+    let (budget, context) = budget("1");
+    drain(&stack, &context).await.unwrap();
+    for _ in 0..3 {
+        let hurried = context.clone().with_time_budget(Duration::from_secs(1));
+        assert_eq!(drain(&stack, &hurried).await.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    let spent = Amount { cost: Cost::from_nanos(20_000), tokens: 15 };
+    let book = budget.book();
+    assert_eq!((book.spent, book.unknown, book.reserved), (spent, Amount::default(), Amount::default()));
+    assert_eq!(circuit.snapshot(Instant::now()).state, CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_be_billed_counts_also_when_the_run_is_cancelled_before_the_resend() {
+    use crate::layers::retry::{Chance, RetryLayer, Rules as Retries};
+    let hangs = Fault::new(Stage::AfterConnect, ErrorKind::Timeout).with_retry_after(Duration::from_secs(9));
+    let model = simulated(Rules { faults: [(0, hangs)].into(), ..Rules::new() });
+    let retry = Arc::new(RetryLayer::new(Retries::default(), Chance::seeded(1), None));
+    let stack = stack(Some(PRICE), vec![retry], model);
+    let (budget, context) = budget("1");
+    let stop = tokio_util::sync::CancellationToken::new();
+    let context = context.with_cancellation(stop.clone());
+    let (ended, ()) = tokio::join!(drain(&stack, &context), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        stop.cancel();
+    });
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!((budget.book().unknown.cost, budget.book().reserved), (whole(), Amount::default()));
+}

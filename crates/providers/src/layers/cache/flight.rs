@@ -100,7 +100,7 @@ pub(super) async fn unless_ended<T>(context: &RunContext, work: impl Future<Outp
         }
     };
     let ended = || {
-        let passed = || Error::new(ErrorKind::Timeout, "the run's deadline passed");
+        let passed = || Error::new(ErrorKind::Timeout, "the run's deadline passed").with_unsent();
         Err(context.check().err().unwrap_or_else(passed))
     };
     tokio::select! {

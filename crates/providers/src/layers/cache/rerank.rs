@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use motet_core::rerank::RerankResponse;
-use motet_core::{Result, StreamEvent, Usage};
+use motet_core::{Cost, Result, StreamEvent, Usage};
 
 use super::kept::Kept;
 use super::lookup::Found;
@@ -20,6 +20,7 @@ impl Use<'_> {
                 // Nothing was used, and a ranking has no other place to tell so.
                 let mut given = RerankResponse::clone(&response);
                 given.usage = given.usage.map(|_| Usage::default());
+                given.cost = given.cost.map(|_| Cost::ZERO);
                 return Ok(Answer::Ranking(given));
             }
             // Keys tell what was asked for, so nothing else is ever found.

@@ -327,6 +327,7 @@ async fn rankings_are_given_again_too() {
             let results = vec![motet_core::rerank::Ranked { index: number as usize, score: 1.0 }];
             let mut response = motet_core::rerank::RerankResponse::new(call.ask.model().clone(), results);
             response.usage = Some(Usage::new(9, 0));
+            response.cost = Some(Cost::from_nanos(9));
             Ok(Answer::Ranking(response))
         }
     }
@@ -344,9 +345,9 @@ async fn rankings_are_given_again_too() {
     let mut said = Vec::new();
     for query in ["a", "a", "b", "a"] {
         let response = stack.rerank(&context, &request(query)).await.unwrap();
-        said.push((response.results[0].index, response.usage.unwrap().input));
+        said.push((response.results[0].index, response.usage.unwrap().input, response.cost.unwrap().nanos()));
     }
-    assert_eq!(said, [(0, 9), (0, 0), (1, 9), (0, 0)]);
+    assert_eq!(said, [(0, 9, 9), (0, 0, 0), (1, 9, 9), (0, 0, 0)]);
     assert_eq!(seen.lock().unwrap().len(), 2);
 }
 

@@ -16,6 +16,7 @@ use super::keyed::keyed;
 use super::pool::{Lease, Outlook, Sending};
 use super::refusal::Refusal;
 use super::{KeyPoolLayer, METADATA, Member, PATIENCE};
+use crate::layers::held_back::held_back;
 use crate::layers::{Answer, Bottom, Call, Chain, Ending, Endings, Layer, Next, Outcome, Tally};
 
 /// A call and what it met with so far.
@@ -74,7 +75,7 @@ impl<'a, 'call> Journey<'a, 'call> {
             let lease = match (self.choose(), self.last.take()) {
                 (Choice::Use(using), last) => {
                     let lease = Lease::new(&self.layer.pool, using, &self.call.context);
-                    self.count(last)?;
+                    self.count(last).await?;
                     lease
                 }
                 (Choice::Rest(until), None) => {
@@ -123,13 +124,16 @@ impl<'a, 'call> Journey<'a, 'call> {
         }
     }
 
-    /// Counts a resend; nothing more is sent where none is left.
-    fn count(&mut self, last: Option<Failure>) -> Result<()> {
+    /// Counts a resend; nothing more is sent where none is left, or where it does not fit into a budget.
+    async fn count(&mut self, last: Option<Failure>) -> Result<()> {
         let Some(last) = last else { return Ok(()) };
-        if !std::mem::replace(&mut self.is_counted, true)
-            && self.call.attempts.again(Duration::ZERO).is_none()
-        {
-            return Err(last.error);
+        if !std::mem::replace(&mut self.is_counted, true) {
+            let attempts = &self.call.attempts;
+            if attempts.again(Duration::ZERO).is_none() {
+                return Err(last.error);
+            }
+            let allowed = self.call.context.before_resend(&last.error).await;
+            allowed.inspect_err(|_| attempts.not_sent())?;
         }
         self.last = Some(last);
         Ok(())
@@ -149,10 +153,11 @@ impl<'a, 'call> Journey<'a, 'call> {
                 "the keys of `{provider}` rest for {} s more, and the run's deadline is earlier",
                 wait.as_secs_f64().ceil()
             );
-            return Err(Error::new(ErrorKind::Timeout, message)
+            let error = Error::new(ErrorKind::Timeout, message)
                 .with_retry(Retry::Never)
                 .with_provider(provider)
-                .with_hint("give the run more time, or add keys"));
+                .with_hint("give the run more time, or add keys");
+            return Err(held_back(error));
         }
         self.call.context.emit(&StreamEvent::Waiting {
             reason: "key_pool".to_owned(),

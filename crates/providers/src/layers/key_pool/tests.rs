@@ -333,3 +333,22 @@ async fn failures_that_are_not_the_keys_are_left_to_others() {
         assert_eq!(bench.pool.snapshot()[0].state, KeyStatus::Ready);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_is_asked_before_a_call_goes_on_with_another_key() {
+    #[derive(Debug)]
+    struct Closed;
+    #[async_trait]
+    impl motet_core::budget::ResendGate for Closed {
+        async fn before_resend(&self, failed: &Error) -> Result<()> {
+            assert_eq!(failed.kind(), ErrorKind::RateLimit);
+            Err(Error::new(ErrorKind::BudgetExceeded, "nothing is left"))
+        }
+    }
+    let bench = Bench::new(&[Mood::Busy(None), Mood::Answers]);
+    let context = bench.context().with_resend_gate(Arc::new(Closed));
+    let request = ChatRequest::new("test:m".parse().unwrap(), vec![Message::user("May I?")]);
+    let error = chat(&bench.stack, &context, &request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BudgetExceeded);
+    assert_eq!(bench.provider.sent.lock().unwrap().len(), 1);
+}

@@ -10,6 +10,8 @@ use motet_core::event::StreamEvent;
 use motet_core::{Error, ErrorKind, Result, Retry, RunContext};
 use tokio::time::{Instant, sleep};
 
+use crate::layers::held_back::held_back;
+
 /// The end of one call's waiting.
 pub(super) struct Patience<'a> {
     context: &'a RunContext,
@@ -75,10 +77,13 @@ impl<'a> Patience<'a> {
         tokio::select! {
             biased;
             () = self.context.cancellation().cancelled() => {
-                Err(Error::new(ErrorKind::Cancelled, "the run was cancelled"))
+                Err(held_back(Error::new(ErrorKind::Cancelled, "the run was cancelled")))
             }
             something = something => Ok(something),
-            () = ends => Err(Error::new(ErrorKind::Timeout, "the run's deadline passed").with_retry(Retry::Never)),
+            () = ends => {
+                let passed = Error::new(ErrorKind::Timeout, "the run's deadline passed");
+                Err(held_back(passed.with_retry(Retry::Never)))
+            }
         }
     }
 
@@ -104,9 +109,10 @@ impl<'a> Patience<'a> {
             shown(wait),
             shown(left)
         );
-        Error::new(ErrorKind::Timeout, message)
+        let error = Error::new(ErrorKind::Timeout, message)
             .with_retry(Retry::Never)
-            .with_hint("give the run more time, make fewer calls at once, or raise the provider's limits in the settings")
+            .with_hint("give the run more time, make fewer calls at once, or raise the provider's limits in the settings");
+        held_back(error)
     }
 
     fn too_long(&self, wait: Duration, most: Duration) -> Error {
@@ -116,9 +122,10 @@ impl<'a> Patience<'a> {
             shown(wait),
             shown(most)
         );
-        Error::new(ErrorKind::RateLimit, message)
+        let error = Error::new(ErrorKind::RateLimit, message)
             .with_retry(Retry::Never)
-            .with_hint("raise `rate_limit.max_wait`, make fewer calls at once, or raise the provider's limits in the settings")
+            .with_hint("raise `rate_limit.max_wait`, make fewer calls at once, or raise the provider's limits in the settings");
+        held_back(error)
     }
 }
 

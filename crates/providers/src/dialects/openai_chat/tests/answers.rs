@@ -423,6 +423,18 @@ fn errors_in_a_stream_end_it_and_fillers_do_not() {
 }
 
 #[test]
+fn an_error_after_the_end_takes_nothing_from_the_answer() {
+    let error = ("", json!({"error": {"message": "boom"}}).to_string());
+    let ended = |reason: &str| json!({"choices": [{"delta": {"content": "a"}, "finish_reason": reason}]});
+    for (reason, whole) in [("stop", true), ("length", true), ("tool_calls", true), ("error", false)] {
+        let (events, result) = frames(&[("", ended(reason).to_string()), error.clone()]);
+        assert_eq!(result.unwrap_err().message(), "boom");
+        let finished = events.iter().any(|event| matches!(event, StreamEvent::Finished { .. }));
+        assert_eq!(finished, whole, "{reason}");
+    }
+}
+
+#[test]
 fn corrupt_frames_are_errors_and_foreign_events_are_ignored() {
     let text = || ("", delta(json!({"content": "a"})).to_string());
     let (events, result) = frames(&[("ping", "ok".into()), text(), ("", "[DONE]".into())]);

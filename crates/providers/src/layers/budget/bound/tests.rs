@@ -33,7 +33,12 @@ fn the_output_is_bounded_by_the_largest_limit_that_is_set() {
         (json!({"max_tokens": 7}), Some(7)),
         (json!({"max_tokens": 7, "extra": {"max_completion_tokens": 9}}), Some(9)),
         (json!({"extra": {"generationConfig": {"maxOutputTokens": 8}}}), Some(8)),
+        (json!({"max_tokens": 7, "extra": {"generation_config": {"max_output_tokens": 8}}}), Some(8)),
+        (json!({"max_tokens": 7, "extra": {"inferenceConfig": {"maxTokens": 8}}}), Some(8)),
+        (json!({"max_tokens": 7, "extra": {"options": {"num_predict": 8}}}), Some(8)),
+        (json!({"max_tokens": 7, "extra": {"options": {"num_predict": -1}}}), None),
         (json!({"max_tokens": 7, "extra": {"n": 3}}), Some(21)),
+        (json!({"max_tokens": 7, "extra": {"generationConfig": {"candidateCount": 3}}}), Some(21)),
         (json!({"max_tokens": 7, "extra": {"max_tokens": "many"}}), None),
         (json!({}), None),
     ] {
@@ -54,6 +59,7 @@ fn the_dearest_model_that_may_answer_counts_and_an_unknown_price_makes_all_unkno
     let unknown = Candidate::new(id("e:f"), None);
     let bound = of(&asked, &[cheap, unknown]);
     assert_eq!((bound.estimate.cost, bound.unknown_price), (None, Some(id("e:f"))));
+    assert_eq!(bound.estimate.known_cost.nanos(), 10_000, "the others are reserved for nevertheless");
 }
 
 #[test]
@@ -86,8 +92,10 @@ fn pictures_and_documents_have_stated_bounds_instead_of_their_bytes() {
     assert!(text < 2_500, "{text}");
     let (_, unseen) = with("document", "application/pdf", json!({"url": "https://a/b.pdf"}));
     assert_eq!(unseen, Some("a document given by its address"));
-    let asked = request(json!({"max_tokens": 1, "extra": {"previous_response_id": "r"}}));
-    assert_eq!(of(&asked, &[priced(Price::FREE)]).unseen_input, Some("previous_response_id"));
+    for name in ["previous_response_id", "previous_interaction_id", "cached_content"] {
+        let asked = request(json!({"max_tokens": 1, "extra": {name: "r"}}));
+        assert_eq!(of(&asked, &[priced(Price::FREE)]).unseen_input, Some(name));
+    }
 }
 
 #[test]

@@ -12,6 +12,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, Script};
 use tokio::time::Instant;
 
+use crate::layers::held_back::held_back;
+
 /// The program that keeps the limits on the server.
 pub const SCRIPT: &str = include_str!("limits.lua");
 
@@ -91,10 +93,10 @@ impl RedisServer {
     pub(super) fn error(&self) -> Error {
         let why = self.state().away.as_ref().map(|away| format!(": {}", away.why)).unwrap_or_default();
         let message = format!("the server `{}` that keeps the rate limits is away{why}", self.address());
-        Error::new(ErrorKind::Connection, message).with_hint(
+        held_back(Error::new(ErrorKind::Connection, message).with_hint(
             "start it, check `rate_limit.store`, or set `rate_limit.on_outage` to `local`, so that each process keeps \
              the limits by itself until it is back",
-        )
+        ))
     }
 
     /// Runs the script; `None` while the server is away.
