@@ -15,6 +15,7 @@ pub mod error;
 pub mod event;
 pub mod id;
 pub mod limits;
+pub mod mcp;
 pub mod message;
 pub mod method;
 pub mod model;

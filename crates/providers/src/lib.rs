@@ -11,6 +11,7 @@ pub mod files;
 pub mod framing;
 pub mod layers;
 pub mod listings;
+pub mod mcp;
 pub mod offline;
 pub mod provider;
 pub mod python;

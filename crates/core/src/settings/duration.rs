@@ -68,6 +68,30 @@ fn read(text: &str) -> Option<Duration> {
     Some(Duration::new(seconds, u32::try_from(nanos % NANOS_PER_SECOND).ok()?))
 }
 
+/// Writes lengths of time in data as the settings write them, such as `30s`.
+pub mod text {
+    use std::time::Duration;
+
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    /// Writes a length of time.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&super::format(*duration))
+    }
+
+    /// Reads a length of time.
+    ///
+    /// # Errors
+    /// Those of the deserializer, and what is wrong with the text.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        super::parse(&text).map_err(|error| D::Error::custom(error.message()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

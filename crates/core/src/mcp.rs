@@ -1,0 +1,53 @@
+//! How a server of the Model Context Protocol is reached, as settings and files of agents say it.
+//!
+//! Starts nothing and connects to nothing.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::settings::duration;
+
+/// A server that offers tools.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Program that is started and spoken to by its standard input and output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Arguments of the program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// Variables of the program's environment, beside the few that every program needs; `${NAME}` takes one of Motet's.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Directory in which the program runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory: Option<String>,
+    /// Address of a server that speaks streamable HTTP, in the place of a program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Headers of every request to the address; `${NAME}` takes a variable of Motet's environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub headers: BTreeMap<String, String>,
+    /// What stands before the name of each tool; nothing where it is empty, the server's name and `_` where it is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Names of the tools that are offered, as the server writes them; all where empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
+    /// Names of tools that are left out.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<String>,
+    /// Longest time of a call, and of the handshake.
+    #[serde(default = "minute", with = "duration::text")]
+    pub timeout: Duration,
+    /// Whether its own hints on what its tools change are believed.
+    #[serde(default)]
+    pub trusted: bool,
+}
+
+fn minute() -> Duration {
+    Duration::from_mins(1)
+}
