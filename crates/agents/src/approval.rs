@@ -6,6 +6,9 @@ use std::sync::Arc;
 use motet_core::Tool;
 use serde_json::Value;
 
+/// Picks calls by the tool's name and the arguments.
+pub type Picks = Arc<dyn Fn(&str, &Value) -> bool + Send + Sync>;
+
 /// Says which calls need a person's agreement.
 #[derive(Clone, Default)]
 #[non_exhaustive]
@@ -20,7 +23,7 @@ pub enum ApprovalPolicy {
     /// Those of these tools, and those whose tool says so.
     Named(Vec<String>),
     /// Those that a function picks by the tool's name and the arguments, and those whose tool says so.
-    Where(Arc<dyn Fn(&str, &Value) -> bool + Send + Sync>),
+    Where(Picks),
 }
 
 impl ApprovalPolicy {

@@ -35,7 +35,7 @@ pub enum Reaction {
     /// Nothing.
     Continue,
     /// The run goes on with this payload, which is of the same stage.
-    Change(Payload),
+    Change(Box<Payload>),
     /// The run ends as blocked.
     Stop {
         /// Why.
@@ -159,7 +159,7 @@ impl Hooks {
         for entry in self.0.iter().filter(|entry| entry.stages.contains(&stage)) {
             match entry.react(context, &payload).await {
                 Ok(Reaction::Continue) => {}
-                Ok(Reaction::Change(changed)) => payload = changed,
+                Ok(Reaction::Change(changed)) => payload = *changed,
                 Ok(Reaction::Stop { reason }) => {
                     return Err(Error::new(
                         ErrorKind::Blocked,

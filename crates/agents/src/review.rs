@@ -43,7 +43,6 @@ impl Verdict {
 }
 
 /// Looks at what a run is given; gives the messages where they must be changed.
-#[expect(clippy::unused_async, reason = "guardrails may ask a model")]
 pub(crate) async fn reviewed_input(
     _agent: &Agent,
     _context: &RunContext,
@@ -53,7 +52,6 @@ pub(crate) async fn reviewed_input(
 }
 
 /// Looks at what a tool answered, before it is recorded and shown to the model.
-#[expect(clippy::unused_async, reason = "guardrails may ask a model")]
 pub(crate) async fn reviewed_result(
     _agent: &Agent,
     _context: &RunContext,

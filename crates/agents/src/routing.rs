@@ -18,7 +18,6 @@ pub struct ToolRouter {
 }
 
 /// Gives the places of the tools to offer; `None` for all.
-#[expect(clippy::unused_async, reason = "a model is asked")]
 pub(crate) async fn select_tools(
     _agent: &Agent,
     _context: &RunContext,

@@ -19,7 +19,6 @@ impl McpServer {
     /// # Errors
     /// `Configuration` when neither or both of program and address are set; `Connection` and `Timeout` when the server
     /// cannot be reached.
-    #[expect(clippy::unused_async, reason = "the connection is not built yet")]
     pub async fn connect(name: &str, _config: ServerConfig) -> Result<Self> {
         Err(Error::new(ErrorKind::Unsupported, format!("the server `{name}` cannot be reached yet")))
     }
@@ -34,7 +33,6 @@ impl McpServer {
     ///
     /// # Errors
     /// `Connection` and `Timeout` when the server cannot be reached.
-    #[expect(clippy::unused_async, reason = "the connection is not built yet")]
     pub async fn tools(&self) -> Result<Vec<Arc<dyn Tool>>> {
         Ok(Vec::new())
     }
