@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures::{Stream, StreamExt as _};
 use motet_core::accumulate::{Accumulator, unfold};
-use motet_core::run_log::{Begun, Step, StepKind};
+use motet_core::run_log::{Asked, Begun, RequestChain, Step, StepKind};
 use motet_core::tool::Effect;
 use motet_core::{
     ChatRequest, ChatResponse, Delivery, Error, ErrorKind, EventStream, Model, Result, RunContext,
@@ -29,8 +29,7 @@ pub async fn chat(
     request: &ChatRequest,
     step: &str,
 ) -> Result<ChatResponse> {
-    let call =
-        Call { context, model, request, request_hash: "", step, delivery: Delivery::Plain, feed: None };
+    let call = Call { context, model, request, chain: None, step, delivery: Delivery::Plain, feed: None };
     until_stopped(context, call.perform(&mut None)).await?
 }
 
@@ -51,7 +50,7 @@ pub fn open(
             context: &context,
             model: &*model,
             request: &request,
-            request_hash: "",
+            chain: None,
             step: &step,
             delivery: Delivery::Streamed,
             feed: Some(&feed),
@@ -79,8 +78,8 @@ pub(crate) struct Call<'a> {
     pub(crate) context: &'a RunContext,
     pub(crate) model: &'a dyn Model,
     pub(crate) request: &'a ChatRequest,
-    /// Hash of what is asked; empty where that is the request as a whole.
-    pub(crate) request_hash: &'a str,
+    /// Where the request goes on with another, what it goes on with.
+    pub(crate) chain: Option<&'a RequestChain>,
     pub(crate) step: &'a str,
     pub(crate) delivery: Delivery,
     pub(crate) feed: Option<&'a Feed>,
@@ -94,11 +93,15 @@ impl Call<'_> {
         let step = Step {
             name: self.step,
             kind: StepKind::Model,
-            request_hash: self.request_hash,
+            request_hash: "",
             effect: Effect::Pure,
             label: &label,
         };
-        let begun = self.context.begin_asking(step, self.request).await?;
+        let asked = match self.chain {
+            Some(chain) => Asked::Chain(chain, self.request),
+            None => Asked::Request(self.request),
+        };
+        let begun = self.context.begin_asked(step, asked).await?;
         self.tell_of(|| StreamEvent::ModelCallStarted {
             step: self.context.key(self.step),
             model: self.request.model.clone(),

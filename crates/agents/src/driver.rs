@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use futures::Stream;
 use motet_core::accumulate::Accumulator;
 use motet_core::decision::Question;
-use motet_core::id::content_hash;
+use motet_core::run_log::RequestChain;
 use motet_core::{ChatRequest, Delivery, Error, ErrorKind, Model, Result, RunContext, StreamEvent};
 
 use crate::agent::{Agent, Prompt};
@@ -163,15 +163,15 @@ impl Driver<'_> {
                     actor.hooked(Stage::BeforeIteration, || Payload::BeforeIteration { number }).await?;
                     let step = format!("model/{number}");
                     let changed = changed_request(actor, &step, request).await?;
-                    let (request, request_hash) = match &changed {
-                        Some(changed) => (&**changed, &content_hash(changed)?),
-                        None => (request, &history.hash(request, revision)?),
+                    let (request, chain) = match &changed {
+                        Some(changed) => (&**changed, None),
+                        None => (request, Some(history.next(request, revision))),
                     };
                     let call = Call {
                         context: &actor.context,
                         model: &*actor.model,
                         request,
-                        request_hash,
+                        chain,
                         step: &step,
                         delivery: self.delivery,
                         feed: self.feed,
@@ -286,27 +286,22 @@ async fn after_iteration(actor: &Actor, number: u32, tool_calls: usize) -> Resul
     actor.hooked(Stage::AfterIteration, payload).await.map(drop)
 }
 
-/// Hashes the requests of a run, each of which is the one before it and some messages more.
-///
-/// Only those are hashed together with the hash before, as hashing every request whole would make the work of a run
-/// grow with the square of its length.
+/// The requests of a run, hashed as a chain; see [`RequestChain`].
 #[derive(Default)]
 struct History {
-    hash: String,
-    messages: usize,
+    chain: Option<RequestChain>,
     revision: u32,
 }
 
 impl History {
-    fn hash(&mut self, request: &ChatRequest, revision: u32) -> Result<String> {
-        self.hash = match request.messages.get(self.messages..) {
-            Some(added) if self.messages > 0 && self.revision == revision => {
-                content_hash(&(&self.hash, added))?
-            }
-            _ => content_hash(request)?,
+    /// Goes on with a request; one of another revision begins anew, as older messages were changed.
+    fn next(&mut self, request: &ChatRequest, revision: u32) -> &RequestChain {
+        let chain = match self.chain.take().filter(|_| self.revision == revision) {
+            Some(chain) => chain.next(request),
+            None => RequestChain::begin(request),
         };
-        (self.messages, self.revision) = (request.messages.len(), revision);
-        Ok(self.hash.clone())
+        self.revision = revision;
+        self.chain.insert(chain)
     }
 }
 

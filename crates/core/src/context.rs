@@ -18,9 +18,9 @@ use crate::budget::{Budget, Ledger, ResendGate};
 use crate::decision::Decisions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventSink, StreamEvent};
-use crate::id::{RunId, content_hash};
+use crate::id::RunId;
 use crate::request::ChatRequest;
-use crate::run_log::{Begun, Entry, MemoryLog, Record, RunLog, Step, begin};
+use crate::run_log::{Asked, Begun, Entry, MemoryLog, Record, RunLog, Step, begin};
 use crate::settings::CacheMode;
 
 /// Handed as the first parameter to everything that runs; cheap to clone.
@@ -28,6 +28,8 @@ use crate::settings::CacheMode;
 pub struct RunContext {
     /// Name of the step; `None` at the root of a run.
     step: Option<Arc<str>>,
+    /// Apart from the rest, as every tool call has its own.
+    attribution: Option<Arc<Attribution>>,
     shared: Arc<Shared>,
 }
 
@@ -48,7 +50,6 @@ struct Shared {
     spends_time: bool,
     cache: Option<CacheMode>,
     decisions: Option<Arc<dyn Decisions>>,
-    attribution: Attribution,
 }
 
 /// To whom the work of a run is ascribed: what its costs are later added up by.
@@ -68,6 +69,9 @@ pub struct Attribution {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: BTreeMap<String, String>,
 }
+
+/// To whom work is ascribed where nobody said it.
+static NOBODY: Attribution = Attribution { tenant: None, agent: None, tool: None, tags: BTreeMap::new() };
 
 impl RunContext {
     /// Starts a run of its own that keeps its log in memory.
@@ -97,9 +101,8 @@ impl RunContext {
             spends_time: false,
             cache: None,
             decisions: None,
-            attribution: Attribution::default(),
         };
-        Self { step: None, shared: Arc::new(shared) }
+        Self { step: None, attribution: None, shared: Arc::new(shared) }
     }
 
     fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
@@ -202,8 +205,11 @@ impl RunContext {
 
     /// Changes to whom the work is ascribed.
     #[must_use]
-    pub fn with_attribution(self, change: impl FnOnce(&mut Attribution)) -> Self {
-        self.with(|shared| change(&mut shared.attribution))
+    pub fn with_attribution(mut self, change: impl FnOnce(&mut Attribution)) -> Self {
+        let mut attribution = self.attribution().clone();
+        change(&mut attribution);
+        self.attribution = Some(Arc::new(attribution));
+        self
     }
 
     /// Gives the context of a part of this work; its steps are named below `name`.
@@ -213,7 +219,7 @@ impl RunContext {
             None => Some(name.into()).filter(|name: &Arc<str>| !name.is_empty()),
             Some(_) => Some(self.key(name).into()),
         };
-        Self { step, shared: Arc::clone(&self.shared) }
+        Self { step, attribution: self.attribution.clone(), shared: Arc::clone(&self.shared) }
     }
 
     /// Gives the run's id.
@@ -298,7 +304,12 @@ impl RunContext {
     /// Gives to whom the work is ascribed.
     #[must_use]
     pub fn attribution(&self) -> &Attribution {
-        &self.shared.attribution
+        self.attribution.as_deref().unwrap_or(&NOBODY)
+    }
+
+    /// Gives the same to be shared; `None` where nobody said it.
+    pub(crate) fn shared_attribution(&self) -> Option<&Arc<Attribution>> {
+        self.attribution.as_ref()
     }
 
     /// Tells whether anybody listens, so that events need not be made for nobody.
@@ -372,7 +383,7 @@ impl RunContext {
             Error::new(ErrorKind::Internal, "a result cannot be recorded").with_source(error)
         })?;
         let entries = [step.started(None), Entry::Finished { result }];
-        let ascribed = |entry| Record::new(key.clone(), entry).with_attribution(self.attribution());
+        let ascribed = |entry| Record::new(key.clone(), entry).with_attribution(self.attribution.as_ref());
         let records = entries.map(ascribed).into();
         self.shared.log.append(records).await?;
         Ok(seen)
@@ -386,15 +397,29 @@ impl RunContext {
     /// As [`begin`](Self::begin), and `Internal` when the request cannot be written as JSON.
     pub async fn begin_asking(&self, step: Step<'_>, request: &ChatRequest) -> Result<Begun> {
         self.check()?;
-        let (log, key) = (&self.shared.log, self.key(step.name));
+        let key = self.key(step.name);
         if !step.request_hash.is_empty() {
             return begin(self, key, &step, Some(request)).await;
         }
-        let is_ascribed = *self.attribution() != Attribution::default();
-        if !is_ascribed && log.begin_unhashed(&key, &step, request) {
+        self.begin_unhashed(key, step, Asked::Request(request)).await
+    }
+
+    /// Begins a step whose hash is made of what it asks, which a log that dies with the process does not need before
+    /// somebody reads it.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin), and `Internal` when what is asked cannot be written as JSON.
+    pub async fn begin_asked(&self, step: Step<'_>, asked: Asked<'_>) -> Result<Begun> {
+        self.check()?;
+        self.begin_unhashed(self.key(step.name), step, asked).await
+    }
+
+    async fn begin_unhashed(&self, key: String, step: Step<'_>, asked: Asked<'_>) -> Result<Begun> {
+        let log = &self.shared.log;
+        if log.begin_unhashed(&key, &step, self.attribution.as_ref(), &asked) {
             return Ok(Begun::fresh(log, key));
         }
-        begin(self, key, &Step { request_hash: &content_hash(request)?, ..step }, Some(request)).await
+        begin(self, key, &Step { request_hash: &asked.hash()?, ..step }, asked.request()).await
     }
 
     /// Performs an effect once in the life of the run: a recorded result is given back instead.

@@ -2,6 +2,7 @@
 //!
 //! It is checkpoint, ledger, and history at once. Stored records carry a version; [`RunLog`] hides where they are kept.
 
+mod asked;
 mod costs;
 mod kept;
 mod memory;
@@ -14,6 +15,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use asked::{Asked, Kept, RequestChain};
 pub use costs::{BATCH_REQUEST, Costs, Paid, Total};
 pub use kept::{KeptRequest, Piece, Shelf, fingerprint};
 pub use memory::MemoryLog;
@@ -24,7 +26,7 @@ use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::Millis;
 use crate::request::ChatRequest;
 use crate::response::ChatResponse;
-use crate::tool::Effect;
+use crate::tool::{Effect, ToolOutput};
 
 /// One stored entry; every version that was ever written can be read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,10 +47,9 @@ impl Record {
 
     /// Tells to whom the step is ascribed, unless it is to nobody.
     #[must_use]
-    pub fn with_attribution(self, attribution: &Attribution) -> Self {
+    pub fn with_attribution(self, attribution: Option<&Arc<Attribution>>) -> Self {
         let Record::V1(mut record) = self;
-        let told = *attribution != Attribution::default();
-        record.attribution = told.then(|| Box::new(attribution.clone()));
+        record.attribution = attribution.filter(|by| ***by != Attribution::default()).cloned();
         Record::V1(record)
     }
 
@@ -90,7 +91,7 @@ pub struct RecordV1 {
     pub at: Millis,
     /// To whom the step is ascribed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attribution: Option<Box<Attribution>>,
+    pub attribution: Option<Arc<Attribution>>,
     /// What happened.
     #[serde(flatten)]
     pub entry: Entry,
@@ -204,9 +205,15 @@ pub trait RunLog: Send + Sync {
     /// `Conflict` when somebody else writes this log by now; `Store` when it cannot be written.
     async fn append(&self, records: Vec<Record>) -> Result<()>;
 
-    /// Adds the beginning of a model call that is not known yet, without its hash, which is made of the request when
-    /// somebody asks for it; false where the log cannot do so, and then nothing is added.
-    fn begin_unhashed(&self, _key: &str, _step: &Step<'_>, _request: &ChatRequest) -> bool {
+    /// Adds the beginning of a step that is not known yet, with what is asked in the place of its hash, which is made
+    /// when somebody asks for it; false where the log cannot do so, and then nothing is added.
+    fn begin_unhashed(
+        &self,
+        _key: &str,
+        _step: &Step<'_>,
+        _by: Option<&Arc<Attribution>>,
+        _asked: &Asked<'_>,
+    ) -> bool {
         false
     }
 
@@ -216,6 +223,14 @@ pub trait RunLog: Send + Sync {
     /// As [`append`](Self::append), and `Internal` when the answer cannot be written as JSON.
     async fn answered(&self, step: String, response: &ChatResponse) -> Result<()> {
         self.append(vec![Record::new(step, finished(response)?)]).await
+    }
+
+    /// Adds the answer of a tool, as [`answered`](Self::answered) does.
+    ///
+    /// # Errors
+    /// As [`answered`](Self::answered).
+    async fn tool_ended(&self, step: String, output: &ToolOutput) -> Result<()> {
+        self.append(vec![Record::new(step, finished(output)?)]).await
     }
 
     /// Gives every entry so far, oldest first.
@@ -357,6 +372,14 @@ impl Pending {
         self.log.answered(self.step, response).await
     }
 
+    /// Records the answer of a tool, as [`answered`](Self::answered) does.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub async fn tool_ended(self, output: &ToolOutput) -> Result<()> {
+        self.log.tool_ended(self.step, output).await
+    }
+
     /// Records the failure.
     ///
     /// # Errors
@@ -397,7 +420,7 @@ pub(crate) async fn begin(
         }
     }
     let kept = request.map(|request| log.keep(request)).transpose()?.flatten();
-    let record = Record::new(key.clone(), step.started(kept)).with_attribution(context.attribution());
+    let record = Record::new(key.clone(), step.started(kept)).with_attribution(context.shared_attribution());
     log.append(vec![record]).await?;
     Ok(Begun::fresh(log, key))
 }

@@ -36,18 +36,15 @@ impl Driver<'_> {
         round: u32,
         mut call: ToolRun,
     ) -> Result<Settled> {
-        let base = format!("{round}/{}", call.index);
-        let mut place = base.clone();
+        let mut step = first_step(round, call.index);
         let mut times = 1;
-        while self.is_unknown(actor, &step_name(&place)) {
+        while self.is_unknown(actor, &step) {
             if tool.effect() == Effect::Reconcile
-                && let Some(settled) = self.reconcile(actor, tool, &call, &step_name(&place)).await?
+                && let Some(settled) = self.reconcile(actor, tool, &call, &step).await?
             {
-                return Ok(
-                    settled.map_or(Settled::Make(Ready { call, step: step_name(&place) }), Settled::Answered)
-                );
+                return Ok(settled.map_or(Settled::Make(Ready { call, step }), Settled::Answered));
             }
-            match self.decide(actor, &call, QuestionReason::UnknownOutcome, &place).await? {
+            match self.decide(actor, &call, QuestionReason::UnknownOutcome, &step).await? {
                 Err(question) => return Ok(Settled::Undecided(question)),
                 Ok(Decision::Approve { arguments }) => call.arguments = arguments.unwrap_or(call.arguments),
                 Ok(other) => {
@@ -59,16 +56,16 @@ impl Driver<'_> {
             }
             // The earlier try keeps its name in the log, as what became of it stays unknown.
             times += 1;
-            place = format!("{base}.{times}");
+            step = format!("{}.{times}", first_step(round, call.index));
         }
         if times == 1 && actor.agent.approvals().asks(tool, &call.arguments) {
-            match self.decide(actor, &call, QuestionReason::Approval, &place).await? {
+            match self.decide(actor, &call, QuestionReason::Approval, &step).await? {
                 Err(question) => return Ok(Settled::Undecided(question)),
                 Ok(Decision::Approve { arguments }) => call.arguments = arguments.unwrap_or(call.arguments),
                 Ok(other) => return Ok(Settled::Answered(answer(other, "a person did not allow this call"))),
             }
         }
-        Ok(Settled::Make(Ready { call, step: step_name(&place) }))
+        Ok(Settled::Make(Ready { call, step }))
     }
 
     /// Tells whether a step began and must not simply be performed again.
@@ -112,9 +109,10 @@ impl Driver<'_> {
         actor: &Actor,
         call: &ToolRun,
         reason: QuestionReason,
-        place: &str,
+        step: &str,
     ) -> Result<Result<Decision, Question>> {
         let context = &actor.context;
+        let place = step.strip_prefix(TOOL_STEPS).unwrap_or(step);
         let name = format!("decision/{place}/{}", reason.as_str());
         let key = context.key(&name);
         if let Some(recorded) = context.log().lookup(&key).and_then(|state| state.result) {
@@ -174,6 +172,10 @@ fn answer(decision: Decision, why: &str) -> ToolOutput {
     }
 }
 
-pub(super) fn step_name(place: &str) -> String {
-    format!("tool/{place}")
+/// What the names of the steps of tools begin with.
+const TOOL_STEPS: &str = "tool/";
+
+/// Gives the name of the step at which a call is first made.
+pub(super) fn first_step(round: u32, index: usize) -> String {
+    format!("{TOOL_STEPS}{round}/{index}")
 }

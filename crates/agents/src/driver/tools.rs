@@ -7,12 +7,11 @@ use std::sync::Arc;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use motet_core::decision::{Question, QuestionReason};
-use motet_core::id::content_hash;
-use motet_core::run_log::{Begun, Step, StepKind};
+use motet_core::run_log::{Asked, Begun, Step, StepKind};
 use motet_core::{Error, ErrorKind, Result, StreamEvent, Tool, ToolContext, ToolOutput};
 use tokio::time::Instant;
 
-use super::decide::{Ready, Settled, step_name};
+use super::decide::{Ready, Settled, first_step};
 use super::{Actor, Driver};
 use crate::hooks::{Payload, Stage};
 use crate::machine::{AgentRun, ToolRound, ToolRun};
@@ -65,6 +64,13 @@ impl Driver<'_> {
         for (index, output) in answered {
             run.tool_ended(index, output)?;
         }
+        if ready.len() == 1
+            && let Some(only) = ready.pop()
+        {
+            let (index, output) = self.run_tool(actor, only).await?;
+            run.tool_ended(index, output)?;
+            return Ok(end);
+        }
         let mut waiting = ready.into_iter();
         let limit = actor.agent.limits().max_parallel_tools;
         let mut running: FuturesUnordered<_> =
@@ -80,10 +86,9 @@ impl Driver<'_> {
     async fn run_tool(&self, actor: &Actor, ready: Ready) -> Result<(usize, ToolOutput)> {
         let Ready { call, step: name } = ready;
         let tool = self.tool(actor, &call)?;
-        let hash = content_hash(&(&call.name, &call.arguments))?;
         let effect = tool.effect();
-        let step = Step { name: &name, kind: StepKind::Tool, request_hash: &hash, effect, label: &call.name };
-        let begun = actor.context.begin(step).await?;
+        let step = Step { name: &name, kind: StepKind::Tool, request_hash: "", effect, label: &call.name };
+        let begun = actor.context.begin_asked(step, Asked::Call(&call.name, &call.arguments)).await?;
         let (index, id, tool_name) = (call.index, call.call_id.clone(), call.name.clone());
         let key = actor.context.key(&name);
         self.tell(&StreamEvent::ToolStarted { step: key.clone(), id: id.clone(), name: tool_name.clone() });
@@ -93,7 +98,7 @@ impl Driver<'_> {
             })?,
             Begun::Fresh(pending) => match self.passed_answer(actor, tool, call, &name).await {
                 Ok(output) => {
-                    pending.finish(&output).await?;
+                    pending.tool_ended(&output).await?;
                     output
                 }
                 Err(error) => {
@@ -179,7 +184,7 @@ fn hand_over(actor: &Actor, call: &ToolRun, end: &mut RoundEnd) -> Result<ToolOu
 /// Gives the call as hooks want it to be made.
 async fn changed_call(actor: &Actor, round: u32, call: ToolRun) -> Result<ToolRun> {
     let payload = || Payload::BeforeTool {
-        step: actor.context.key(&step_name(&format!("{round}/{}", call.index))),
+        step: actor.context.key(&first_step(round, call.index)),
         tool: call.name.clone(),
         call_id: call.call_id.clone(),
         arguments: call.arguments.clone(),

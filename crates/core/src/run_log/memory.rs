@@ -1,15 +1,15 @@
 //! A log that lives as long as the process, and so does no work for readers that never come.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{Entries, Entry, Record, RunLog, Step, StepState};
+use super::{Asked, Entries, Entry, Kept, Record, RunLog, Step, StepState};
+use crate::context::Attribution;
 use crate::error::Result;
-use crate::id::content_hash;
-use crate::request::ChatRequest;
 use crate::response::ChatResponse;
+use crate::tool::ToolOutput;
 
 /// A log that lives as long as the process.
 #[derive(Debug, Default)]
@@ -25,9 +25,11 @@ struct Memory {
 #[derive(Debug)]
 enum Unwritten {
     /// What is asked, whose hash is to be taken.
-    Request(Box<ChatRequest>),
-    /// What was answered.
+    Asked(Kept),
+    /// What a model answered.
     Answer(Box<ChatResponse>),
+    /// What a tool answered.
+    Output(Box<ToolOutput>),
 }
 
 impl Memory {
@@ -36,11 +38,14 @@ impl Memory {
         for (place, unwritten) in self.unwritten.drain(..) {
             // Nothing in a request or an answer is without a form in JSON.
             match (self.entries.entry(place), unwritten) {
-                (Some(Entry::Started { request_hash, .. }), Unwritten::Request(request)) => {
-                    *request_hash = content_hash(&request).unwrap_or_default();
+                (Some(Entry::Started { request_hash, .. }), Unwritten::Asked(asked)) => {
+                    *request_hash = asked.hash().unwrap_or_default();
                 }
                 (Some(Entry::Finished { result }), Unwritten::Answer(response)) => {
                     *result = serde_json::to_value(response).unwrap_or_default();
+                }
+                (Some(Entry::Finished { result }), Unwritten::Output(output)) => {
+                    *result = serde_json::to_value(output).unwrap_or_default();
                 }
                 _ => {}
             }
@@ -82,12 +87,18 @@ impl RunLog for MemoryLog {
         Ok(())
     }
 
-    fn begin_unhashed(&self, key: &str, step: &Step<'_>, request: &ChatRequest) -> bool {
+    fn begin_unhashed(
+        &self,
+        key: &str,
+        step: &Step<'_>,
+        by: Option<&Arc<Attribution>>,
+        asked: &Asked<'_>,
+    ) -> bool {
         self.with(|memory| {
             let is_new = !memory.entries.knows(key);
             if is_new {
-                let record = Record::new(key, step.started(None));
-                memory.push(record, Unwritten::Request(Box::new(request.clone())));
+                let record = Record::new(key, step.started(None)).with_attribution(by);
+                memory.push(record, Unwritten::Asked(asked.keep()));
             }
             is_new
         })
@@ -96,6 +107,12 @@ impl RunLog for MemoryLog {
     async fn answered(&self, step: String, response: &ChatResponse) -> Result<()> {
         let record = Record::new(step, Entry::Finished { result: Value::Null });
         self.with(|memory| memory.push(record, Unwritten::Answer(Box::new(response.clone()))));
+        Ok(())
+    }
+
+    async fn tool_ended(&self, step: String, output: &ToolOutput) -> Result<()> {
+        let record = Record::new(step, Entry::Finished { result: Value::Null });
+        self.with(|memory| memory.push(record, Unwritten::Output(Box::new(output.clone()))));
         Ok(())
     }
 
@@ -108,7 +125,9 @@ impl RunLog for MemoryLog {
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
+    use crate::id::content_hash;
     use crate::message::Message;
+    use crate::request::ChatRequest;
     use crate::response::FinishReason;
     use crate::run_log::{Begun, StepKind};
     use crate::tool::Effect;

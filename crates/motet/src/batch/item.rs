@@ -3,7 +3,7 @@
 //! A request that is one call is written once, with its result. What is in between, an agent's answers and tools, is
 //! written before anything follows that it must not be repeated for.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use motet_agents::batch::BatchResult;
@@ -65,7 +65,7 @@ struct State {
 impl ItemLog {
     /// Ascribes what the request costs.
     pub(super) fn ascribed(self, attribution: &Attribution) -> Self {
-        Self { header: self.header.with_attribution(attribution), ..self }
+        Self { header: self.header.with_attribution(Some(&Arc::new(attribution.clone()))), ..self }
     }
 
     /// Begins the log of a request by its key and hash.

@@ -1,6 +1,7 @@
 //! Reads a stored run as the lines of a cassette, a page at a time, and masks them on their way out.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use motet_core::RunId;
 use motet_core::cassette::{Cassette, Header, Line, VERSION};
@@ -177,8 +178,8 @@ impl Pieces {
             }
             _ => self.models.remove(&place).then_some(StepKind::Model),
         };
-        let record =
-            Record::V1(RecordV1 { step, at, attribution: None, entry }).with_attribution(&attribution);
+        let record = Record::V1(RecordV1 { step, at, attribution: None, entry })
+            .with_attribution(Some(&Arc::new(attribution)));
         sink.line(Line::Record(Box::new(Sequenced { seq, task, record })), kind)
     }
 

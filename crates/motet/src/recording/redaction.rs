@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 use motet_core::cassette::{Header, Line, MASK, Masked, RecordedTask};
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
@@ -269,7 +270,8 @@ impl Redaction {
             }
         };
         let attribution = self.attribution(record.attribution().cloned().unwrap_or_default());
-        Ok(Record::V1(RecordV1 { step, at, attribution: None, entry }).with_attribution(&attribution))
+        Ok(Record::V1(RecordV1 { step, at, attribution: None, entry })
+            .with_attribution(Some(&Arc::new(attribution))))
     }
 
     fn attribution(&self, mut attribution: Attribution) -> Attribution {
