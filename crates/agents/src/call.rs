@@ -2,7 +2,7 @@
 //!
 //! Agents, workflows, and the facade call models only here, plain or streamed. Knows nothing of agents and tools.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -30,7 +30,8 @@ pub async fn chat(
     step: &str,
 ) -> Result<ChatResponse> {
     let call = Call { context, model, request, chain: None, step, delivery: Delivery::Plain, feed: None };
-    until_stopped(context, call.perform(&mut None)).await?
+    let mut progress = None;
+    until_stopped(context, pin!(call.perform(&mut progress))).await?
 }
 
 /// Calls a model as the named step of the run and gives the events as they come; a recorded answer is told again.
@@ -55,7 +56,8 @@ pub fn open(
             delivery: Delivery::Streamed,
             feed: Some(&feed),
         };
-        until_stopped(&context, call.perform(&mut None)).await?.map(|_| ())
+        let mut progress = None;
+        until_stopped(&context, pin!(call.perform(&mut progress))).await?.map(|_| ())
     });
     Box::pin(CallStream(work))
 }
@@ -171,7 +173,7 @@ impl Call<'_> {
         self.tell_of(|| StreamEvent::ModelCallEnded {
             step: self.context.key(self.step),
             model: response.model.clone(),
-            usage: response.usage,
+            usage: response.usage.map(Box::new),
             cost: response.cost,
             replayed,
         });

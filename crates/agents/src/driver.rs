@@ -6,11 +6,12 @@
 mod decide;
 mod tools;
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures::Stream;
+use futures::future::BoxFuture;
 use motet_core::accumulate::Accumulator;
 use motet_core::decision::Question;
 use motet_core::run_log::RequestChain;
@@ -74,11 +75,13 @@ impl Actor {
     }
 
     /// Tells the hooks of a stage, if there are any, and gives what they made of it.
-    async fn hooked(&self, stage: Stage, payload: impl FnOnce() -> Payload) -> Result<Option<Payload>> {
-        if !self.agent.hooks().wants(stage) {
-            return Ok(None);
-        }
-        self.agent.hooks().call(&self.context, payload()).await.map(Some)
+    fn hooked(
+        &self,
+        stage: Stage,
+        payload: impl FnOnce() -> Payload,
+    ) -> Option<BoxFuture<'_, Result<Payload>>> {
+        let hooks = Some(self.agent.hooks()).filter(|hooks| hooks.wants(stage))?;
+        Some(Box::pin(hooks.call(&self.context, payload())))
     }
 }
 
@@ -121,7 +124,7 @@ struct Driver<'a> {
 
 impl Driver<'_> {
     async fn drive(&self, mut actor: Actor, prompt: Prompt) -> AgentResult {
-        let entered = until_stopped(self.context, enter(&actor, &prompt)).await;
+        let entered = until_stopped(self.context, Box::pin(enter(&actor, &prompt)).as_mut()).await;
         let (prompt, refused) = match entered {
             Ok(Ok(changed)) => (changed.unwrap_or(prompt), None),
             Ok(Err(error)) => (prompt, Some(self.cause(error))),
@@ -131,7 +134,10 @@ impl Driver<'_> {
         let mut progress = None;
         let ended = match refused {
             Some(stop) => Err(stop),
-            None => until_stopped(self.context, self.take_turns(&mut run, &mut actor, &mut progress)).await,
+            None => {
+                let work = pin!(self.take_turns(&mut run, &mut actor, &mut progress));
+                until_stopped(self.context, work).await
+            }
         };
         if let Some(arrived) = progress {
             run.broke_off(arrived.partial(), arrived.usage());
@@ -142,7 +148,11 @@ impl Driver<'_> {
             Ok(Err(error)) => run.stop(self.cause(error)),
             Err(stop) => run.stop(stop),
         }
-        self.leave(&actor, run.into_result()).await
+        let result = run.into_result();
+        if actor.agent.hooks().wants(Stage::AfterRun) {
+            return Box::pin(leave(&actor, result)).await;
+        }
+        result
     }
 
     /// Does what the machine says until it says that the run has ended, something fails that no model can mend, or a
@@ -160,7 +170,10 @@ impl Driver<'_> {
         loop {
             match run.next_action() {
                 Action::CallModel { number, request, revision } => {
-                    actor.hooked(Stage::BeforeIteration, || Payload::BeforeIteration { number }).await?;
+                    let payload = || Payload::BeforeIteration { number };
+                    if let Some(told) = actor.hooked(Stage::BeforeIteration, payload) {
+                        told.await?;
+                    }
                     let step = format!("model/{number}");
                     let changed = changed_request(actor, &step, request).await?;
                     let (request, chain) = match &changed {
@@ -218,24 +231,11 @@ impl Driver<'_> {
             return Ok(());
         };
         self.tell(&StreamEvent::AskedAgain { step: actor.context.key(step), reason: reason.clone() });
-        if !by_guardrail {
-            actor.hooked(Stage::Validation, || Payload::Validation { attempt, problem: reason }).await?;
+        let payload = || Payload::Validation { attempt, problem: reason };
+        if let Some(told) = actor.hooked(Stage::Validation, payload).filter(|_| !by_guardrail) {
+            told.await?;
         }
         Ok(())
-    }
-
-    /// Lets hooks see, and change, how the run ended.
-    async fn leave(&self, actor: &Actor, result: AgentResult) -> AgentResult {
-        if !actor.agent.hooks().wants(Stage::AfterRun) {
-            return result;
-        }
-        let agent = actor.agent.name().to_owned();
-        let payload = Payload::AfterRun { agent, result: Box::new(result.clone()) };
-        match actor.agent.hooks().call(&actor.context, payload).await {
-            Ok(Payload::AfterRun { result, .. }) => *result,
-            Ok(_) => result,
-            Err(error) => result.failing(&error),
-        }
     }
 
     /// Tells the end of the context, which layers and tools report as errors of their own, from other failures.
@@ -258,13 +258,27 @@ impl Driver<'_> {
 async fn enter(actor: &Actor, prompt: &Prompt) -> Result<Option<Prompt>> {
     let agent = actor.agent.name().to_owned();
     let payload = || Payload::BeforeRun { agent, messages: prompt.0.clone() };
-    let messages = match actor.hooked(Stage::BeforeRun, payload).await? {
-        Some(Payload::BeforeRun { messages, .. }) => Some(messages),
-        _ => None,
+    let messages = match actor.hooked(Stage::BeforeRun, payload) {
+        Some(told) => match told.await? {
+            Payload::BeforeRun { messages, .. } => Some(messages),
+            _ => None,
+        },
+        None => None,
     };
     let given = messages.as_ref().unwrap_or(&prompt.0);
     let passed = reviewed_input(&actor.agent, &actor.context, given).await?;
     Ok(passed.or(messages).map(Prompt))
+}
+
+/// Lets hooks see, and change, how the run ended.
+async fn leave(actor: &Actor, result: AgentResult) -> AgentResult {
+    let agent = actor.agent.name().to_owned();
+    let payload = Payload::AfterRun { agent, result: Box::new(result.clone()) };
+    match actor.agent.hooks().call(&actor.context, payload).await {
+        Ok(Payload::AfterRun { result, .. }) => *result,
+        Ok(_) => result,
+        Err(error) => result.failing(&error),
+    }
 }
 
 /// Gives the request that hooks want to be sent; `None` where there are none.
@@ -273,17 +287,21 @@ async fn changed_request(
     step: &str,
     request: &ChatRequest,
 ) -> Result<Option<Box<ChatRequest>>> {
-    let step = actor.context.key(step);
-    let payload = || Payload::BeforeModelCall { step, request: Box::new(request.clone()) };
-    Ok(match actor.hooked(Stage::BeforeModelCall, payload).await? {
-        Some(Payload::BeforeModelCall { request, .. }) => Some(request),
+    let payload =
+        || Payload::BeforeModelCall { step: actor.context.key(step), request: Box::new(request.clone()) };
+    let Some(told) = actor.hooked(Stage::BeforeModelCall, payload) else { return Ok(None) };
+    Ok(match told.await? {
+        Payload::BeforeModelCall { request, .. } => Some(request),
         _ => None,
     })
 }
 
 async fn after_iteration(actor: &Actor, number: u32, tool_calls: usize) -> Result<()> {
     let payload = || Payload::AfterIteration { number, tool_calls };
-    actor.hooked(Stage::AfterIteration, payload).await.map(drop)
+    if let Some(told) = actor.hooked(Stage::AfterIteration, payload) {
+        told.await?;
+    }
+    Ok(())
 }
 
 /// The requests of a run, hashed as a chain; see [`RequestChain`].

@@ -1,7 +1,7 @@
 //! Ends work at the context's deadline or cancellation, whatever the work is doing.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 
 use motet_core::{Error, ErrorKind, RunContext};
@@ -12,8 +12,11 @@ use crate::machine::Stop;
 ///
 /// The work is looked at first, and the end only where the work has to wait: looking costs more than most of what work
 /// does between two waits. Of a run that was cancelled nothing more is done in any case.
-pub(crate) async fn until_stopped<T>(context: &RunContext, work: impl Future<Output = T>) -> Result<T, Stop> {
-    let (mut work, mut stopped) = (pin!(work), pin!(stopped(context)));
+pub(crate) async fn until_stopped<T>(
+    context: &RunContext,
+    mut work: Pin<&mut impl Future<Output = T>>,
+) -> Result<T, Stop> {
+    let mut stopped = pin!(stopped(context));
     poll_fn(|waiting| {
         if context.cancellation().is_cancelled() {
             return Poll::Ready(Err(Stop::Cancelled));

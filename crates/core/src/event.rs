@@ -115,7 +115,7 @@ pub enum StreamEvent {
     /// What the provider still allows, as the headers of its answer tell.
     Limits {
         /// The limits.
-        limits: RateLimits,
+        limits: Box<RateLimits>,
     },
     /// A fact about the answer that has no field of its own.
     Metadata {
@@ -151,7 +151,7 @@ pub enum StreamEvent {
         /// Which model.
         model: ModelId,
         /// Tokens used.
-        usage: Option<Usage>,
+        usage: Option<Box<Usage>>,
         /// What it cost; `None` where the price is unknown.
         cost: Option<Cost>,
         /// True when the answer came from the run log and nothing was paid.
@@ -217,7 +217,7 @@ pub enum StreamEvent {
         /// Milliseconds to wait before it.
         delay_ms: u64,
         /// Why the last attempt failed.
-        error: ErrorReport,
+        error: Box<ErrorReport>,
     },
     /// A call waits before it is sent.
     Waiting {
@@ -235,7 +235,7 @@ pub enum StreamEvent {
         /// The model that is asked now.
         to: ModelId,
         /// Why.
-        error: ErrorReport,
+        error: Box<ErrorReport>,
     },
     /// A key will not be used for a while, or for good.
     KeyChanged {
@@ -247,7 +247,7 @@ pub enum StreamEvent {
         state: String,
         /// Why.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        error: Option<ErrorReport>,
+        error: Option<Box<ErrorReport>>,
     },
     /// A circuit breaker opened, closed, or lets probes through.
     CircuitChanged {
@@ -264,7 +264,7 @@ pub enum StreamEvent {
     /// Everything shown since the model call began is void; a new answer follows.
     OutputDiscarded {
         /// Why.
-        error: ErrorReport,
+        error: Box<ErrorReport>,
     },
     /// A task of a workflow changed its state.
     TaskChanged {
@@ -324,4 +324,15 @@ pub fn ready_stream(events: Vec<StreamEvent>) -> EventStream {
 #[must_use]
 pub fn failing_stream(events: Vec<StreamEvent>, error: Error) -> EventStream {
     Box::pin(futures::stream::iter(events.into_iter().map(Ok).chain(std::iter::once(Err(error)))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every event is moved through several layers, which costs by its size.
+    #[test]
+    fn events_are_small() {
+        assert!(size_of::<StreamEvent>() <= 112, "{} bytes", size_of::<StreamEvent>());
+    }
 }

@@ -242,7 +242,7 @@ impl Runtime {
         let (step, model) = (context.key("embed"), request.model.clone());
         context.emit(&StreamEvent::ModelCallStarted { step: step.clone(), model: model.clone() });
         let response = embedder.embed(context, request).await?;
-        let (usage, cost) = (response.usage, response.cost);
+        let (usage, cost) = (response.usage.map(Box::new), response.cost);
         context.emit(&StreamEvent::ModelCallEnded { step, model, usage, cost, replayed: false });
         Ok(response)
     }

@@ -166,7 +166,7 @@ impl HttpModel {
         }
         let limits = limits_of(response.headers());
         if !limits.is_empty() {
-            events.push(StreamEvent::Limits { limits });
+            events.push(StreamEvent::Limits { limits: Box::new(limits) });
         }
         let status = response.status().as_u16();
         let answered = || Answered {

@@ -142,7 +142,7 @@ impl EventSink for Spending {
             StreamEvent::ModelCallEnded { usage, cost, .. } => {
                 let mut sum = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
                 sum.ended += 1;
-                sum.usage += usage.unwrap_or_default();
+                sum.usage += usage.as_deref().copied().unwrap_or_default();
                 match cost {
                     Some(cost) => sum.known = sum.known + *cost,
                     None => sum.unpriced += 1,

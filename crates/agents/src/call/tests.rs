@@ -43,7 +43,7 @@ async fn a_stream_folds_into_the_recorded_answer_fresh_and_replayed() {
         let told: Vec<_> = events(&context, model.clone()).await.into_iter().map(Result::unwrap).collect();
         let (step, model_id) = ("answer".to_owned(), model_id());
         assert_eq!(told[0], StreamEvent::ModelCallStarted { step: step.clone(), model: model_id.clone() });
-        let (usage, cost) = (Some(Usage::new(1, 2)), Some(motet_core::Cost::from_nanos(3)));
+        let (usage, cost) = (Some(Box::new(Usage::new(1, 2))), Some(motet_core::Cost::from_nanos(3)));
         let end = StreamEvent::ModelCallEnded { step, model: model_id.clone(), usage, cost, replayed };
         assert_eq!(told.last(), Some(&end));
         let folded = fold(model_id, motet_core::event::ready_stream(told)).await.unwrap();

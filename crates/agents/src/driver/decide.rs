@@ -68,6 +68,11 @@ impl Driver<'_> {
         Ok(Settled::Make(Ready { call, step }))
     }
 
+    /// Tells whether there is anything to be settled about a call.
+    pub(super) fn is_open(&self, actor: &Actor, tool: &dyn Tool, call: &ToolRun, step: &str) -> bool {
+        self.is_unknown(actor, step) || actor.agent.approvals().asks(tool, &call.arguments)
+    }
+
     /// Tells whether a step began and must not simply be performed again.
     fn is_unknown(&self, actor: &Actor, step: &str) -> bool {
         let state = actor.context.log().lookup(&actor.context.key(step));

@@ -51,7 +51,12 @@ impl Driver<'_> {
                 continue;
             };
             let call = changed_call(actor, round.number, call).await?;
-            match self.settle(actor, &**tool, round.number, call).await? {
+            let step = first_step(round.number, call.index);
+            if !self.is_open(actor, &**tool, &call, &step) {
+                ready.push(Ready { call, step });
+                continue;
+            }
+            match Box::pin(self.settle(actor, &**tool, round.number, call)).await? {
                 Settled::Make(call) => ready.push(call),
                 Settled::Answered(output) => answered.push((index, output)),
                 Settled::Undecided(question) => end.questions.push(question),
@@ -89,9 +94,12 @@ impl Driver<'_> {
         let effect = tool.effect();
         let step = Step { name: &name, kind: StepKind::Tool, request_hash: "", effect, label: &call.name };
         let begun = actor.context.begin_asked(step, Asked::Call(&call.name, &call.arguments)).await?;
-        let (index, id, tool_name) = (call.index, call.call_id.clone(), call.name.clone());
-        let key = actor.context.key(&name);
-        self.tell(&StreamEvent::ToolStarted { step: key.clone(), id: id.clone(), name: tool_name.clone() });
+        let index = call.index;
+        let told = (self.feed.is_some() || self.context.is_listened_to())
+            .then(|| (actor.context.key(&name), call.call_id.clone(), call.name.clone()));
+        if let Some((step, id, name)) = told.clone() {
+            self.tell(&StreamEvent::ToolStarted { step, id, name });
+        }
         let output = match begun {
             Begun::Recorded(value) => serde_json::from_value(value).map_err(|error| {
                 Error::new(ErrorKind::Store, "a tool's recorded result cannot be read").with_source(error)
@@ -107,7 +115,9 @@ impl Driver<'_> {
                 }
             },
         };
-        self.tell(&StreamEvent::ToolEnded { step: key, id, name: tool_name, is_error: output.is_error });
+        if let Some((step, id, name)) = told {
+            self.tell(&StreamEvent::ToolEnded { step, id, name, is_error: output.is_error });
+        }
         Ok((index, output))
     }
 
@@ -189,8 +199,9 @@ async fn changed_call(actor: &Actor, round: u32, call: ToolRun) -> Result<ToolRu
         call_id: call.call_id.clone(),
         arguments: call.arguments.clone(),
     };
-    Ok(match actor.hooked(Stage::BeforeTool, payload).await? {
-        Some(Payload::BeforeTool { arguments, .. }) => ToolRun { arguments, ..call },
+    let Some(told) = actor.hooked(Stage::BeforeTool, payload) else { return Ok(call) };
+    Ok(match told.await? {
+        Payload::BeforeTool { arguments, .. } => ToolRun { arguments, ..call },
         _ => call,
     })
 }

@@ -118,7 +118,7 @@ fn discarded_output_is_forgotten() {
     let mut accumulator = Accumulator::new(model());
     accumulator.push(StreamEvent::TextDelta { part: 0, text: "half".into() }).unwrap();
     let error = Error::new(ErrorKind::Truncated, "cut").report();
-    accumulator.push(StreamEvent::OutputDiscarded { error }).unwrap();
+    accumulator.push(StreamEvent::OutputDiscarded { error: Box::new(error) }).unwrap();
     accumulator.push(StreamEvent::TextDelta { part: 0, text: "whole".into() }).unwrap();
     accumulator.push(StreamEvent::Finished { reason: FinishReason::Stop, raw: None }).unwrap();
     assert_eq!(accumulator.finish().unwrap().text(), "whole");

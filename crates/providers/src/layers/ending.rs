@@ -53,7 +53,7 @@ impl Tally {
             StreamEvent::Usage { .. } if self.cached => self.usage = Some(Usage::default()),
             StreamEvent::Usage { usage } => self.usage = Some(*usage),
             StreamEvent::Cost { cost } => self.cost = *cost,
-            StreamEvent::Limits { limits } => self.limits = Some(*limits),
+            StreamEvent::Limits { limits } => self.limits = Some(**limits),
             StreamEvent::Finished { .. } => self.finished = true,
             StreamEvent::OutputDiscarded { .. } => *self = Self { limits: self.limits, ..Self::default() },
             other => self.visible |= other.is_visible(),

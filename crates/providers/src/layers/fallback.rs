@@ -220,7 +220,7 @@ impl<'a> Session<'a> {
 
     fn tell(&self, from: &ModelId, to: Option<usize>, why: &Why) {
         let to = self.model(to).clone();
-        self.context.emit(&StreamEvent::FellBack { from: from.clone(), to, error: why.report() });
+        self.context.emit(&StreamEvent::FellBack { from: from.clone(), to, error: Box::new(why.report()) });
     }
 
     /// Names in an error all models that were asked, where they were several.

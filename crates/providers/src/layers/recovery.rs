@@ -54,7 +54,7 @@ impl<R: Recover> Stream for Recovering<R> {
                 State::Asking(asking, report) => {
                     let (recover, answer) = std::task::ready!(asking.as_mut().poll(context));
                     let event = answer.map(|stream| {
-                        let error = (**report).clone();
+                        let error = report.clone();
                         (stream, StreamEvent::OutputDiscarded { error })
                     });
                     return Poll::Ready(Some(match event {

@@ -145,7 +145,7 @@ impl Session<'_> {
         match self.resend_after(&error).await {
             Some((attempt, delay)) => {
                 let (delay_ms, report) = (milliseconds(delay), error.report());
-                self.context.emit(&StreamEvent::Retrying { attempt, delay_ms, error: report });
+                self.context.emit(&StreamEvent::Retrying { attempt, delay_ms, error: Box::new(report) });
                 tokio::select! {
                     biased;
                     () = self.context.cancellation().cancelled() => {}

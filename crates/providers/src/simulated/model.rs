@@ -70,7 +70,7 @@ impl Model for SimulatedModel {
             Verdict::Broken(fault) => return broken(fault, &rules, input).await,
         };
         sleep(rules.latency).await;
-        let mut events = vec![StreamEvent::Limits { limits }];
+        let mut events = vec![StreamEvent::Limits { limits: Box::new(limits) }];
         events.extend(answer(rules.words, input));
         Ok(paced(events, rules.between))
     }

@@ -82,7 +82,7 @@ impl<'a> Asking<'a> {
     /// Tells what the provider still allows to whoever listens to the run.
     fn tell(&self, limits: RateLimits) {
         if !limits.is_empty() {
-            self.context.emit(&StreamEvent::Limits { limits });
+            self.context.emit(&StreamEvent::Limits { limits: Box::new(limits) });
         }
     }
 }

@@ -244,7 +244,7 @@ async fn answers_that_are_not_good_are_not_kept() {
 }
 
 fn discarded() -> StreamEvent {
-    StreamEvent::OutputDiscarded { error: Error::new(ErrorKind::Truncated, "cut").report() }
+    StreamEvent::OutputDiscarded { error: Box::new(Error::new(ErrorKind::Truncated, "cut").report()) }
 }
 
 #[tokio::test(start_paused = true)]
@@ -265,7 +265,7 @@ async fn the_answer_of_a_model_that_stood_in_is_not_kept() {
         let rig = rig(CacheMode::ReadWrite, move |number: u32, context: &RunContext| {
             let mut events = numbered(number, FinishReason::Stop);
             let (from, to) = ("openai:x".parse().unwrap(), "groq:y".parse().unwrap());
-            let error = Error::new(ErrorKind::Overloaded, "busy").report();
+            let error = Box::new(Error::new(ErrorKind::Overloaded, "busy").report());
             let fell_back = StreamEvent::FellBack { from, to, error };
             if number == 0 && in_stream {
                 events.insert(0, Ok(fell_back));

@@ -181,7 +181,7 @@ async fn a_model_that_failed_is_passed_over_for_a_while() {
     let fell = StreamEvent::FellBack {
         from: id("simulated:a"),
         to: id("simulated:b"),
-        error: busy().unwrap().error().report(),
+        error: Box::new(busy().unwrap().error().report()),
     };
     assert!(events.lock().unwrap().contains(&fell), "who listens is told why");
     tokio::time::advance(59 * SECOND).await;

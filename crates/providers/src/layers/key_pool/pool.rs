@@ -157,7 +157,7 @@ impl KeyPool {
             }
             _ => tracing::debug!(provider, key = name, state, "key changed"),
         }
-        let (provider, key) = (provider.to_owned(), name.to_owned());
+        let (provider, key, error) = (provider.to_owned(), name.to_owned(), error.map(Box::new));
         context.emit(&StreamEvent::KeyChanged { provider, key, state: state.to_owned(), error });
     }
 

@@ -131,7 +131,7 @@ async fn a_key_over_its_quota_is_told_when_to_come_again_and_what_is_left() {
     let stream = one.model.open(&RunContext::new(), &request, Delivery::Plain).await.unwrap();
     let events: Vec<_> = futures::StreamExt::collect(stream).await;
     let told = events.iter().find_map(|event| match event {
-        Ok(StreamEvent::Limits { limits }) => Some(*limits),
+        Ok(StreamEvent::Limits { limits }) => Some(**limits),
         _ => None,
     });
     let told = told.unwrap();

@@ -94,7 +94,7 @@ fn text() -> StreamEvent {
 async fn an_answer_is_settled_by_its_usage_and_learnt_from() {
     let finished = StreamEvent::Finished { reason: motet_core::FinishReason::Stop, raw: None };
     let usage = StreamEvent::Usage { usage: Usage::new(8, 9) };
-    let events = vec![StreamEvent::Limits { limits: limits() }, text(), usage, finished.clone()];
+    let events = vec![StreamEvent::Limits { limits: Box::new(limits()) }, text(), usage, finished.clone()];
     assert_eq!(told(Ok(events), 9).await, ["settle 106 Some(17)", "learn 7"]);
     assert_eq!(told(Ok(vec![text(), finished]), 9).await, ["settle 106 Some(106)"], "nobody knows");
     assert_eq!(told(Ok(vec![text(), text()]), 1).await, ["settle 106 Some(106)"], "nobody listens");
