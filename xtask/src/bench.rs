@@ -59,6 +59,11 @@ const BENCHMARKS: &[Benchmark] = &[
         doc: "processor time of calls, streams, tool rounds, and embeddings beside a bare HTTP client's",
         subject: Subject::Program { name: "overhead", rounds: 41 },
     },
+    Benchmark {
+        name: "rounds",
+        doc: "the agent loop by itself, with a model that answers at once, and the memory of 10,000 runs side by side",
+        subject: Subject::Program { name: "rounds", rounds: 5_000 },
+    },
 ];
 
 /// Measures the chosen benchmarks; one that misses its goal fails the command.

@@ -61,7 +61,9 @@ fn records(number: usize, call: &Call) -> Vec<Record> {
         label: call.model.to_owned(),
         request: None,
     };
-    let mut records = vec![Record::new(&*step, started).with_attribution(Some(&std::sync::Arc::new(call.attribution.clone())))];
+    let mut records = vec![
+        Record::new(&*step, started).with_attribution(Some(&std::sync::Arc::new(call.attribution.clone()))),
+    ];
     if call.paid {
         let model: ModelId = call.model.parse().unwrap();
         let mut response = ChatResponse::new(model, Message::assistant("x"), FinishReason::Stop);

@@ -1,8 +1,8 @@
-//! What the agent loop itself costs: rounds of tool calls with a model that answers at once, and many runs side by side.
-//!
-//! Run as `rounds` and, for the memory of runs that all wait at the same time, `rounds --concurrent 10000`.
+//! What the agent loop itself costs: rounds of tool calls with a model that answers at once, and the memory of many runs
+//! side by side; what `cargo xtask bench rounds` runs.
 #![expect(clippy::print_stdout, reason = "a developer task talks to a terminal")]
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -27,18 +27,21 @@ use tokio::sync::Barrier;
 #[derive(Parser)]
 struct Arguments {
     /// Runs one after the other.
-    #[arg(long, default_value_t = 2_000)]
-    runs: u32,
-    /// Rounds of tool calls of each run.
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5_000)]
     rounds: u32,
-    /// Runs side by side, whose tools all wait for each other; none where zero.
-    #[arg(long, default_value_t = 0)]
+    /// Runs side by side, whose tools all wait for each other.
+    #[arg(long, default_value_t = 10_000)]
     concurrent: usize,
 }
 
-/// Calls the tool so many times, then answers.
-struct Caller(usize);
+/// Rounds of tool calls of each run.
+const TURNS: u32 = 5;
+
+/// Microseconds that a round may take.
+const GOAL: f64 = 20.0;
+
+/// Calls the tool again and again, then answers.
+struct Caller;
 
 #[async_trait]
 impl Model for Caller {
@@ -49,7 +52,7 @@ impl Model for Caller {
         _: Delivery,
     ) -> motet_core::Result<EventStream> {
         let rounds = request.messages.iter().filter(|message| message.role == Role::Assistant).count();
-        let (message, reason) = if rounds < self.0 {
+        let (message, reason) = if rounds < TURNS as usize {
             let call = ToolCall {
                 id: format!("call_{rounds}"),
                 name: "add".to_owned(),
@@ -74,7 +77,7 @@ struct Meeting {
     begins: Barrier,
 }
 
-fn agent(rounds: u32, meeting: Option<Arc<Meeting>>) -> Result<Agent> {
+fn agent(meeting: Option<Arc<Meeting>>) -> Result<Agent> {
     let number = json!({"type": "integer"});
     let schema = json!({"type": "object", "properties": {"a": number, "b": number}, "required": ["a", "b"]});
     let spec = ToolSpec::new("add", "Adds two whole numbers.", schema);
@@ -91,50 +94,48 @@ fn agent(rounds: u32, meeting: Option<Arc<Meeting>>) -> Result<Agent> {
     });
     let builder = Agent::builder("adder", ModelId::new("scripted", "caller")?)
         .instructions("You are a careful assistant that answers briefly and names its sources.")
-        .max_iterations(rounds + 1)
+        .max_iterations(TURNS + 1)
         .tool_timeout(Duration::from_mins(10))
         .tool(add.effect(Effect::Pure));
     Ok(builder.build()?)
 }
 
-async fn run(agent: &Agent, rounds: u32) -> Result<()> {
-    let model: Arc<dyn Model> = Arc::new(Caller(rounds as usize));
+async fn run(agent: &Agent) -> Result<()> {
+    let model: Arc<dyn Model> = Arc::new(Caller);
     let result =
         motet_agents::run(&RunContext::new(), agent, model, "Add the numbers.").await.into_result()?;
-    anyhow::ensure!(result.tool_history.len() == rounds as usize);
+    anyhow::ensure!(result.tool_history.len() == TURNS as usize);
     Ok(())
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
+async fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
-    if arguments.concurrent > 0 {
-        return side_by_side(&arguments).await;
-    }
-    let agent = agent(arguments.rounds, None)?;
-    run(&agent, arguments.rounds).await?;
+    let agent = agent(None)?;
+    run(&agent).await?;
     let begun = Instant::now();
-    for _ in 0..arguments.runs {
-        run(&agent, arguments.rounds).await?;
+    for _ in 0..arguments.rounds {
+        run(&agent).await?;
     }
-    let micros = begun.elapsed().as_secs_f64() * 1e6 / f64::from(arguments.runs);
-    let rounds = f64::from(arguments.rounds);
-    println!("a run of {rounds} rounds: {micros:.1} us, a round: {:.1} us", micros / (rounds + 1.0));
-    Ok(())
+    let micros = begun.elapsed().as_secs_f64() * 1e6 / f64::from(arguments.rounds);
+    let each = micros / f64::from(TURNS + 1);
+    let met = each <= GOAL;
+    let verdict = if met { "" } else { "  missed" };
+    println!("a run of {TURNS} tool rounds {micros:.1} us, a round {each:.1} us, goal {GOAL} us{verdict}");
+    side_by_side(arguments.concurrent).await?;
+    Ok(if met { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Starts all runs at once, and looks at the memory while every one of them stands in its first tool.
-async fn side_by_side(arguments: &Arguments) -> Result<()> {
-    let count = arguments.concurrent;
+async fn side_by_side(count: usize) -> Result<()> {
     let meeting = Arc::new(Meeting { arrived: AtomicUsize::new(0), begins: Barrier::new(count + 1) });
-    let agent = agent(arguments.rounds, Some(Arc::clone(&meeting)))?;
+    let agent = agent(Some(Arc::clone(&meeting)))?;
     let before = resident()?;
     let begun = Instant::now();
-    let rounds = arguments.rounds;
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..count {
         let agent = agent.clone();
-        tasks.spawn(async move { run(&agent, rounds).await });
+        tasks.spawn(async move { run(&agent).await });
     }
     while meeting.arrived.load(Ordering::Relaxed) < count {
         tokio::task::yield_now().await;
