@@ -132,6 +132,21 @@ pub struct AskedAgain {
     pub by_guardrail: bool,
 }
 
+/// The agent that a run goes on as.
+#[derive(Debug)]
+pub struct Successor<'a> {
+    /// Its model and options; messages and tools of it are not looked at.
+    pub request: ChatRequest,
+    /// Its tools.
+    pub tools: Arc<ToolSet>,
+    /// What its final answer must be.
+    pub expected: Option<Arc<ExpectedOutput>>,
+    /// The instructions that stood in front so far.
+    pub former_instructions: &'a str,
+    /// The instructions that stand in front from now on.
+    pub instructions: &'a str,
+}
+
 /// Why a run ends before the model is done.
 #[derive(Debug)]
 pub enum Stop {
@@ -261,6 +276,12 @@ impl AgentRun {
         &self.request.messages
     }
 
+    /// Gives how often the model was called so far.
+    #[must_use]
+    pub fn model_calls(&self) -> u32 {
+        self.calls
+    }
+
     /// Offers only these of the tools to the model from the next call on, by their places; calls of others are run all
     /// the same.
     pub fn offer(&mut self, places: &[usize]) {
@@ -269,21 +290,27 @@ impl AgentRun {
         self.revision += 1;
     }
 
-    /// Goes on as another agent: its model, options, and tools take the place of those so far, its instructions that of
-    /// the system message. Limits and sums stay those of the run.
-    pub fn hand_over(&mut self, request: ChatRequest, tools: Arc<ToolSet>, instructions: &str) {
+    /// Goes on as another agent: its model, options, tools, and schema take the place of those so far, its instructions
+    /// that of the former agent's. Limits and sums stay those of the run.
+    pub fn hand_over(&mut self, successor: Successor<'_>) {
+        let Successor { request, tools, expected, former_instructions, instructions } = successor;
         let mut messages = std::mem::take(&mut self.request.messages);
-        replace_instructions(&mut messages, instructions);
+        let before = messages.len();
+        replace_instructions(&mut messages, former_instructions, instructions);
+        self.first_new = (self.first_new + messages.len()).saturating_sub(before);
         if let Some(whole) = &mut self.whole {
-            replace_instructions(whole, instructions);
-        }
-        if self.first_new > messages.len() {
-            self.first_new = messages.len();
+            replace_instructions(whole, former_instructions, instructions);
         }
         self.request = ChatRequest { messages, ..request };
         tools.specs().clone_into(&mut self.request.tools);
         self.tools = tools;
+        self.expected = expected;
         self.revision += 1;
+    }
+
+    /// Counts what models used below a tool call that has no result.
+    pub fn spent_below(&mut self, spent: Spent) {
+        self.spend(spent.usage, spent.cost);
     }
 
     /// Says what to do next. Each thing is asked for once.
@@ -356,7 +383,10 @@ impl AgentRun {
         } else {
             self.state = State::Ended(Outcome::Completed);
         }
-        self.push(response.message);
+        // Providers refuse conversations that hold a message without content.
+        if !response.message.parts.is_empty() {
+            self.push(response.message);
+        }
     }
 
     /// Ends with the value that the answer holds, or asks for a better one.
@@ -557,8 +587,10 @@ fn failed(error: &Error) -> Outcome {
     }
 }
 
-fn replace_instructions(messages: &mut Vec<Message>, instructions: &str) {
-    let has_own = messages.first().is_some_and(|message| message.role == Role::System);
+/// Other system messages are the caller's, and stay.
+fn replace_instructions(messages: &mut Vec<Message>, former: &str, instructions: &str) {
+    let is_former = |message: &Message| message.role == Role::System && message.visible_text() == former;
+    let has_own = !former.is_empty() && messages.first().is_some_and(is_former);
     match (messages.first_mut(), instructions.is_empty()) {
         (Some(first), false) if has_own => *first = Message::system(instructions),
         (Some(_), true) if has_own => drop(messages.remove(0)),

@@ -9,12 +9,15 @@ use futures::{FutureExt as _, StreamExt as _};
 use motet_core::decision::{Question, QuestionReason};
 use motet_core::id::content_hash;
 use motet_core::run_log::{Begun, Step, StepKind};
+use motet_core::tool::Spent;
 use motet_core::{Error, ErrorKind, Result, StreamEvent, Tool, ToolContext, ToolOutput};
 use tokio::time::Instant;
 
 use super::decide::{Ready, Settled, step_name};
 use super::{Actor, Driver};
+use crate::feed::Overheard;
 use crate::hooks::{Payload, Stage};
+use crate::inner::{ends_outer_run, parked};
 use crate::machine::{AgentRun, ToolRound, ToolRun};
 use crate::review::reviewed_result;
 
@@ -25,6 +28,14 @@ pub(super) struct RoundEnd {
     pub(super) questions: Vec<Question>,
     /// Place of the handoff that was called.
     pub(super) handed_to: Option<usize>,
+}
+
+/// How a call that was made ended.
+enum Ended {
+    /// The tool answered.
+    Answered(usize, ToolOutput),
+    /// The tool is an agent itself, and waits for people.
+    Waits(Vec<Question>, Spent),
 }
 
 impl Driver<'_> {
@@ -70,14 +81,19 @@ impl Driver<'_> {
         let mut running: FuturesUnordered<_> =
             waiting.by_ref().take(limit).map(|call| self.run_tool(actor, call)).collect();
         while let Some(ended) = running.next().await {
-            let (index, output) = ended?;
-            run.tool_ended(index, output)?;
+            match ended? {
+                Ended::Answered(index, output) => run.tool_ended(index, output)?,
+                Ended::Waits(questions, spent) => {
+                    end.questions.extend(questions);
+                    run.spent_below(spent);
+                }
+            }
             running.extend(waiting.next().map(|call| self.run_tool(actor, call)));
         }
         Ok(end)
     }
 
-    async fn run_tool(&self, actor: &Actor, ready: Ready) -> Result<(usize, ToolOutput)> {
+    async fn run_tool(&self, actor: &Actor, ready: Ready) -> Result<Ended> {
         let Ready { call, step: name } = ready;
         let tool = self.tool(actor, &call)?;
         let hash = content_hash(&(&call.name, &call.arguments))?;
@@ -98,12 +114,15 @@ impl Driver<'_> {
                 }
                 Err(error) => {
                     pending.fail(&error).await?;
-                    return Err(error);
+                    return match parked(&error) {
+                        Some(inner) => Ok(Ended::Waits(inner.questions.clone(), inner.spent)),
+                        None => Err(error),
+                    };
                 }
             },
         };
         self.tell(&StreamEvent::ToolEnded { step: key, id, name: tool_name, is_error: output.is_error });
-        Ok((index, output))
+        Ok(Ended::Answered(index, output))
     }
 
     /// Calls the tool, and lets guardrails and hooks see what it answered.
@@ -134,6 +153,7 @@ impl Driver<'_> {
     async fn answer(&self, actor: &Actor, tool: &dyn Tool, call: ToolRun, step: &str) -> Result<ToolOutput> {
         let run = actor.context.child(step);
         let run = run.with_attribution(|attribution| attribution.tool = Some(call.name.clone()));
+        let run = self.feed.map_or_else(|| run.clone(), |feed| Overheard::below(&run, feed));
         let idempotency_key = format!("{}/{}", run.run_id(), run.step_name());
         let context = ToolContext { run: &run, call_id: &call.call_id, idempotency_key: &idempotency_key };
         let limit = tool.timeout().unwrap_or(actor.agent.limits().tool_timeout);
@@ -153,7 +173,7 @@ impl Driver<'_> {
             }
         };
         // A failure of the tool because the run ends is not for the model to see, least of all when it is resumed.
-        if error.kind() == ErrorKind::Cancelled || self.context.check().is_err() {
+        if error.kind() == ErrorKind::Cancelled || self.context.check().is_err() || ends_outer_run(&error) {
             return Err(error);
         }
         let hint = error.hint().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
@@ -184,10 +204,16 @@ async fn changed_call(actor: &Actor, round: u32, call: ToolRun) -> Result<ToolRu
         call_id: call.call_id.clone(),
         arguments: call.arguments.clone(),
     };
-    Ok(match actor.hooked(Stage::BeforeTool, payload).await? {
-        Some(Payload::BeforeTool { arguments, .. }) => ToolRun { arguments, ..call },
-        _ => call,
-    })
+    let arguments = match actor.hooked(Stage::BeforeTool, payload).await? {
+        Some(Payload::BeforeTool { arguments, .. }) if arguments != call.arguments => arguments,
+        _ => return Ok(call),
+    };
+    let arguments = actor.agent.tool_set().check_arguments(call.tool, arguments).map_err(|findings| {
+        let message =
+            format!("a hook gave `{}` arguments that do not match its schema: {findings}", call.name);
+        Error::new(ErrorKind::InvalidRequest, message)
+    })?;
+    Ok(ToolRun { arguments, ..call })
 }
 
 fn misplaced(call: &ToolRun) -> Error {
