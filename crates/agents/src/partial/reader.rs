@@ -116,7 +116,10 @@ impl Reader {
             }
             Token::Bare(bare) => {
                 match serde_json::from_str(&bare) {
-                    Ok(value) => self.ended(value),
+                    Ok(value) => {
+                        self.changes += 1;
+                        self.ended(value);
+                    }
                     Err(_) => self.broken = true,
                 }
                 self.take(c);
@@ -179,7 +182,6 @@ impl Reader {
 
     /// Puts a whole value where it belongs.
     fn ended(&mut self, value: Value) {
-        self.changes += 1;
         match self.open.last_mut() {
             None => self.root = Some(value),
             Some(Container::Array { items, .. }) => items.push(value),

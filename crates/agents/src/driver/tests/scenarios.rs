@@ -4,6 +4,7 @@
 //! once; that the drivers agree is demanded of all.
 
 mod agents;
+mod chance;
 mod hooks;
 mod limits;
 mod nested;
@@ -169,6 +170,7 @@ impl Scenario {
 
     /// Whatever part of the log is there, the result is the same, and what is on record is not done again.
     async fn resumes(&self, plain: &Seen) {
+        let handed = !(self.agent)().build().unwrap().handoffs().is_empty();
         for length in 0..=plain.records.len() {
             let before = &plain.records[..length];
             for delivery in [Delivery::Plain, Delivery::Streamed] {
@@ -176,7 +178,13 @@ impl Scenario {
                 assert_eq!(resumed.result, plain.result, "after {length} records");
                 assert_done_once(&resumed.records);
                 let asked = started(&plain.records, "model/") - finished(before, "model/");
-                assert_eq!(resumed.requests.len(), asked, "model calls after {length} records");
+                let begun = started(&resumed.records[length..], "model/");
+                assert_eq!(begun, asked, "model calls after {length} records");
+                // Agents that take over have models of their own.
+                assert!(
+                    handed || resumed.requests.len() == asked,
+                    "what is begun is asked, and nothing else"
+                );
             }
         }
     }
