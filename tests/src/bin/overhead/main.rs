@@ -8,6 +8,7 @@
 
 mod bare;
 mod ours;
+mod rounds;
 mod stages;
 
 use std::process::ExitCode;
@@ -139,6 +140,7 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     }
     if !arguments.no_stages && arguments.side.is_none() {
         stages::print(address).await?;
+        met &= rounds::print().await?;
     }
     Ok(met || arguments.side.is_some())
 }

@@ -1,7 +1,6 @@
 //! Calls that people decide about, before they are made and when nobody knows what became of them.
 
 use motet_core::ToolOutput;
-use motet_core::decision::QuestionReason;
 use motet_core::tool::Reconciled;
 use serde_json::json;
 
