@@ -23,6 +23,8 @@ pub(crate) enum Turn {
     Hang(ChatResponse),
     /// The answer comes at the second attempt, of which a layer tells.
     Retried(ChatResponse),
+    /// Half of the answer is void, and it comes again from its beginning.
+    Discarded(ChatResponse),
 }
 
 impl Turn {
@@ -52,6 +54,13 @@ impl Turn {
     pub(crate) fn retried(self) -> Self {
         match self {
             Turn::Answer(response) => Turn::Retried(response),
+            other => other,
+        }
+    }
+
+    pub(crate) fn begun_anew(self) -> Self {
+        match self {
+            Turn::Answer(response) => Turn::Discarded(response),
             other => other,
         }
     }
@@ -135,6 +144,14 @@ impl Model for TestModel {
                 Ok(ready_stream(events(response, delivery)))
             }
             Turn::Answer(response) => Ok(ready_stream(events(response, delivery))),
+            Turn::Discarded(response) => {
+                let mut half = unfinished(response, delivery);
+                half.truncate(half.len().div_ceil(2));
+                let error = Error::new(ErrorKind::Connection, "the line went dead").report();
+                half.push(StreamEvent::OutputDiscarded { error });
+                half.extend(events(response, delivery));
+                Ok(ready_stream(half))
+            }
             Turn::Fail(kind) => Err(Error::new(*kind, "the model is out of order")),
             Turn::CutOff(response) => Ok(ready_stream(unfinished(response, delivery))),
             Turn::Hang(response) => {

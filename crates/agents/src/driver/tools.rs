@@ -153,7 +153,10 @@ impl Driver<'_> {
     async fn answer(&self, actor: &Actor, tool: &dyn Tool, call: ToolRun, step: &str) -> Result<ToolOutput> {
         let run = actor.context.child(step);
         let run = run.with_attribution(|attribution| attribution.tool = Some(call.name.clone()));
-        let run = self.feed.map_or_else(|| run.clone(), |feed| Overheard::below(&run, feed));
+        let run = match self.feed {
+            Some(feed) => Overheard::below(&run, feed),
+            None => run,
+        };
         let idempotency_key = format!("{}/{}", run.run_id(), run.step_name());
         let context = ToolContext { run: &run, call_id: &call.call_id, idempotency_key: &idempotency_key };
         let limit = tool.timeout().unwrap_or(actor.agent.limits().tool_timeout);

@@ -207,8 +207,14 @@ impl Scenario {
 pub(super) fn assert_told_as_done(streamed: &Seen) {
     let Seen { result, events, .. } = streamed;
     let (mut text, mut arguments, mut open) = (String::new(), Vec::new(), Vec::new());
+    let mut valid = (0, 0);
     for event in events {
         match event {
+            StreamEvent::ModelCallStarted { .. } => valid = (text.len(), arguments.len()),
+            StreamEvent::OutputDiscarded { .. } => {
+                text.truncate(valid.0);
+                arguments.truncate(valid.1);
+            }
             StreamEvent::TextDelta { text: piece, .. } => text.push_str(piece),
             StreamEvent::ToolCallStarted { .. } => arguments.push(String::new()),
             StreamEvent::ToolCallDelta { arguments: piece, .. } => {

@@ -204,6 +204,22 @@ scenario!(
 );
 
 scenario!(
+    what_a_stream_takes_back_is_not_in_the_transcript,
+    Scenario::new(work)
+        .turns([
+            says_beside_a_call("I look. ").begun_anew(),
+            says("Found it.").spending(3, 4, 5).begun_anew()
+        ])
+        .expect(|seen| {
+            assert_eq!((seen.result.text.as_str(), seen.result.model_calls), ("Found it.", 2));
+            assert_eq!(seen.result.messages[2].visible_text(), "I look. ");
+            assert_eq!((seen.result.tool_history.len(), seen.result.usage), (1, Usage::new(3, 4)));
+            let void = |event: &&StreamEvent| matches!(event, StreamEvent::OutputDiscarded { .. });
+            assert!(seen.events.is_empty() || seen.events.iter().filter(void).count() == 2);
+        })
+);
+
+scenario!(
     the_options_of_the_agent_are_those_of_every_request,
     Scenario::new(|| {
         let mut sampling = Sampling::default();

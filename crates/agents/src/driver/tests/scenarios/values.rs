@@ -213,6 +213,16 @@ async fn values_grow_while_they_are_streamed_and_begin_anew_when_asked_again() {
 }
 
 #[tokio::test]
+async fn values_begin_anew_when_the_stream_takes_them_back() {
+    let agent = book().build().unwrap();
+    let model = TestModel::new(&[says(SEA).begun_anew()]);
+    let values: Vec<_> =
+        crate::structured_stream(&RunContext::new(), &agent, model, "go").map(Result::unwrap).collect().await;
+    assert_eq!(values.iter().filter(|value| **value == json!({})).count(), 2);
+    assert_eq!(values.last(), Some(&json!({"title": "The Sea", "year": 1978})));
+}
+
+#[tokio::test]
 async fn a_stream_of_values_that_fails_ends_with_the_error() {
     let agent = book().max_repairs(0).build().unwrap();
     let mut values =
