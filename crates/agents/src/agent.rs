@@ -4,14 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use motet_core::request::{Output, ReasoningEffort, Sampling, ToolChoice};
+use motet_core::request::{JsonSchemaOutput, Output, ReasoningEffort, Sampling, ToolChoice};
 use motet_core::{ChatRequest, Error, ErrorKind, Message, Model, ModelId, Result, Role, Tool};
+use schemars::JsonSchema;
 use serde_json::Value;
 
 use crate::approval::ApprovalPolicy;
-use crate::handoff::Handoff;
+use crate::function::schema_of;
+use crate::handoff::{Handoff, tool_name};
 use crate::hooks::{HookEntry, Hooks};
-use crate::machine::{AgentRun, Condense, ExpectedOutput, RunLimits, ToolSet};
+use crate::machine::{AgentRun, Condense, ExpectedOutput, RunLimits, Successor, ToolSet};
 use crate::routing::ToolRouter;
 
 /// A model with instructions, tools, and bounds; cheap to clone, and never changed by a run.
@@ -163,8 +165,14 @@ impl Agent {
     }
 
     /// Lets a run of another agent go on as this one.
-    pub(crate) fn take_over(&self, run: &mut AgentRun) {
-        run.hand_over(self.0.template.clone(), Arc::clone(&self.0.tool_set), &self.0.instructions);
+    pub(crate) fn take_over(&self, run: &mut AgentRun, from: &Agent) {
+        run.hand_over(Successor {
+            request: self.0.template.clone(),
+            tools: Arc::clone(&self.0.tool_set),
+            expected: self.0.expected.clone(),
+            former_instructions: from.instructions(),
+            instructions: &self.0.instructions,
+        });
     }
 
     /// Gives the agents that it may give its run away to; their tools stand behind its own.
@@ -356,6 +364,14 @@ impl AgentBuilder {
     pub fn output(mut self, output: Output) -> Self {
         self.template.output = output;
         self
+    }
+
+    /// Asks for JSON that a Rust type can be read from; [`AgentResult::value_as`] reads it.
+    ///
+    /// [`AgentResult::value_as`]: crate::AgentResult::value_as
+    pub fn output_type<T: JsonSchema>(self) -> Self {
+        let name = tool_name(&T::schema_name());
+        self.output(Output::JsonSchema(JsonSchemaOutput { name, schema: schema_of::<T>(), strict: true }))
     }
 
     /// Sets sampling options.

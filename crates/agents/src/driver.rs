@@ -102,6 +102,13 @@ impl AgentStream {
     }
 }
 
+impl AgentStream {
+    /// Gives the result once there is one.
+    pub(crate) fn result(&self) -> Option<&AgentResult> {
+        self.work.result()
+    }
+}
+
 impl Stream for AgentStream {
     type Item = Result<StreamEvent>;
 
@@ -205,7 +212,7 @@ impl Driver<'_> {
                     }
                     after_iteration(actor, number, count).await?;
                     if let Some(place) = handed_to {
-                        self.hand_over(run, actor, place);
+                        self.hand_over(run, actor, place).await?;
                     }
                 }
                 Action::Finish => return Ok(Vec::new()),
@@ -217,12 +224,23 @@ impl Driver<'_> {
     }
 
     /// Goes on as the agent that was called.
-    fn hand_over(&self, run: &mut AgentRun, actor: &mut Actor, place: usize) {
-        let Some(Handoff { agent, model }) = actor.agent.handoffs().get(place).cloned() else { return };
+    async fn hand_over(&self, run: &mut AgentRun, actor: &mut Actor, place: usize) -> Result<()> {
+        let Some(Handoff { agent, model }) = actor.agent.handoffs().get(place).cloned() else {
+            return Ok(());
+        };
         let (from, to) = (actor.agent.name().to_owned(), agent.name().to_owned());
         self.tell(&StreamEvent::HandedOver { from, to });
-        agent.take_over(run);
+        agent.take_over(run, &actor.agent);
         *actor = Actor::new(self.context, &agent, model);
+        if actor.agent.router().is_none() {
+            return Ok(());
+        }
+        // The choice among its tools is a step of its own beside that of the first agent.
+        let context = actor.context.child(&format!("handoff/{}", run.model_calls()));
+        if let Some(places) = select_tools(&actor.agent, &context, run.messages()).await? {
+            run.offer(&places);
+        }
+        Ok(())
     }
 
     /// Tells that an answer cannot be used and is asked for again, where it is.

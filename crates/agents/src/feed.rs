@@ -33,20 +33,44 @@ pub(crate) struct Overheard {
     /// The context as it was, with its own listeners.
     context: RunContext,
     feed: Feed,
+    /// True where the answers of models are not part of the stream.
+    below: bool,
 }
 
 impl Overheard {
     /// Makes a context whose events the stream hears too.
     pub(crate) fn context(context: &RunContext, feed: &Feed) -> RunContext {
-        let overheard = Self { context: context.clone(), feed: feed.clone() };
-        context.clone().with_events(Arc::new(overheard))
+        Self { context: context.clone(), feed: feed.clone(), below: false }.listening()
+    }
+
+    /// Makes a context for what a tool does, of which the stream hears how it goes on, but not what inner models say.
+    pub(crate) fn below(context: &RunContext, feed: &Feed) -> RunContext {
+        Self { context: context.clone(), feed: feed.clone(), below: true }.listening()
+    }
+
+    fn listening(self) -> RunContext {
+        self.context.clone().with_events(Arc::new(self))
     }
 }
 
 impl EventSink for Overheard {
     fn emit(&self, event: &StreamEvent) {
-        tell(&self.context, Some(&self.feed), event);
+        let heard = !self.below || tells_of_progress(event);
+        tell(&self.context, heard.then_some(&self.feed), event);
     }
+}
+
+/// Tells whether an event of inner work means the same in the stream of the work around it.
+fn tells_of_progress(event: &StreamEvent) -> bool {
+    matches!(
+        event,
+        StreamEvent::ToolStarted { .. }
+            | StreamEvent::ToolEnded { .. }
+            | StreamEvent::DecisionNeeded { .. }
+            | StreamEvent::Retrying { .. }
+            | StreamEvent::Waiting { .. }
+            | StreamEvent::Warning { .. }
+    )
 }
 
 /// Tells the listeners of an event: those of the context, and the stream if there is one.
@@ -106,6 +130,14 @@ impl<T> Narrated<T> {
             (Some(event), _) => Poll::Ready(Ok(event)),
             (None, Work::Done(result)) => Poll::Ready(Err(result)),
             (None, Work::Running(_)) => Poll::Pending,
+        }
+    }
+
+    /// Gives the result once there is one.
+    pub(crate) fn result(&self) -> Option<&T> {
+        match &self.work {
+            Work::Running(_) => None,
+            Work::Done(result) => Some(result),
         }
     }
 

@@ -71,7 +71,7 @@ where
     F: Fn(A, CallContext) -> W + Send + Sync + 'static,
     W: Future<Output = Result<O>> + Send + 'static,
 {
-    let spec = ToolSpec::new(name, description, parameters::<A>());
+    let spec = ToolSpec::new(name, description, schema_of::<A>());
     let name = spec.name.clone();
     FunctionTool::new(spec, move |arguments, context| match serde_json::from_value(arguments) {
         Ok(arguments) => {
@@ -152,7 +152,7 @@ impl fmt::Debug for FunctionTool {
 }
 
 /// Gives the schema as models and providers like it: types in place, no dialect, no Rust name, nothing unknown allowed.
-fn parameters<A: JsonSchema>() -> Value {
+pub(crate) fn schema_of<A: JsonSchema>() -> Value {
     let settings = SchemaSettings::draft2020_12().with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;

@@ -143,6 +143,12 @@ impl Hooks {
         self.0.push(entry);
     }
 
+    /// Tells whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Tells whether any hook is called at a stage, so that no payload need be made for nobody.
     #[must_use]
     pub fn wants(&self, stage: Stage) -> bool {

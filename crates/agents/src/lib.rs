@@ -3,6 +3,7 @@
 //! Knows nothing of stores, providers, workflows, or settings.
 
 pub mod agent;
+pub mod agent_tool;
 pub mod approval;
 pub mod batch;
 pub mod call;
@@ -12,7 +13,9 @@ pub mod function;
 mod guard;
 pub mod handoff;
 pub mod hooks;
+mod inner;
 pub mod machine;
+pub mod partial;
 mod review;
 pub mod routing;
 mod schema;
@@ -21,6 +24,7 @@ pub mod structured;
 mod test_double;
 
 pub use agent::{Agent, AgentBuilder, Limits, Prompt};
+pub use agent_tool::AgentTool;
 pub use approval::ApprovalPolicy;
 pub use batch::{Batch, BatchOptions, BatchRequest, BatchResult, BatchRun, BatchSummary};
 pub use driver::{AgentStream, run, stream};
@@ -28,5 +32,6 @@ pub use function::{CallContext, FunctionTool, dynamic, function};
 pub use handoff::Handoff;
 pub use hooks::{Hook, HookEntry, Hooks, OnError, Payload, Reaction, Stage};
 pub use machine::{AgentResult, Condense, Outcome, ToolUse};
+pub use partial::{PartialJson, StructuredStream, structured_stream};
 pub use routing::ToolRouter;
 pub use structured::structured;

@@ -3,6 +3,7 @@
 //! Knows no clock, no async runtime, no model and no tool: drivers call them. Blocking, streaming, resumed and replayed
 //! runs are drivers of this machine, so they cannot differ in what they decide.
 
+mod action;
 mod arguments;
 mod condense;
 mod loops;
@@ -20,6 +21,7 @@ use motet_core::{
 };
 use serde_json::Value;
 
+pub use self::action::{Action, AskedAgain, Refusal, Stop, Successor, ToolRound, ToolRun};
 pub use self::arguments::ToolSet;
 pub use self::condense::Condense;
 use self::loops::{Finding, Loops};
@@ -62,87 +64,6 @@ impl Default for RunLimits {
             condense: None,
         }
     }
-}
-
-/// What the driver must do next.
-#[derive(Debug)]
-pub enum Action<'a> {
-    /// Call the model, then report with [`AgentRun::answered`], or [`AgentRun::stop`].
-    CallModel {
-        /// Number of the call in this run, from 0.
-        number: u32,
-        /// What to ask.
-        request: &'a ChatRequest,
-        /// Changes when this request is not the one before it and some messages more.
-        revision: u32,
-    },
-    /// Run these tools in any order, and report each with [`AgentRun::tool_ended`].
-    RunTools(ToolRound),
-    /// Nothing until what was asked for has been reported.
-    Wait,
-    /// Nothing more: take the result with [`AgentRun::into_result`].
-    Finish,
-}
-
-/// The tool calls of one answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ToolRound {
-    /// Number of the model call that asked for them.
-    pub number: u32,
-    /// Calls to run; their arguments satisfy the tools' schemas.
-    pub calls: Vec<ToolRun>,
-    /// Calls that the machine has answered itself, as they cannot be run.
-    pub refused: Vec<Refusal>,
-}
-
-/// A tool call to run.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ToolRun {
-    /// Its place among the calls of the answer, by which its result is reported.
-    pub index: usize,
-    /// Id that the model gave it.
-    pub call_id: String,
-    /// The tool's place in the run's [`ToolSet`].
-    pub tool: usize,
-    /// The tool's name.
-    pub name: String,
-    /// Arguments that satisfy the tool's schema.
-    pub arguments: Value,
-}
-
-/// A tool call that was not run, and what the model is told instead.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// Its place among the calls of the answer.
-    pub index: usize,
-    /// Name that the model wrote.
-    pub name: String,
-    /// Why it was not run.
-    pub reason: String,
-}
-
-/// An answer that cannot be used, so that the model is asked for another.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AskedAgain {
-    /// How often that happened for this reason, this time included.
-    pub attempt: u32,
-    /// What is wrong with the answer.
-    pub reason: String,
-    /// True when a guardrail held it back, false when it does not satisfy its schema.
-    pub by_guardrail: bool,
-}
-
-/// Why a run ends before the model is done.
-#[derive(Debug)]
-pub enum Stop {
-    /// The caller does not want it any more.
-    Cancelled,
-    /// Its time is over.
-    DeadlinePassed,
-    /// A person must decide first; the run is parked.
-    Waiting(Vec<Question>),
-    /// Something failed that the model cannot mend.
-    Failed(Error),
 }
 
 /// One run of an agent.
@@ -261,6 +182,12 @@ impl AgentRun {
         &self.request.messages
     }
 
+    /// Gives how often the model was called so far.
+    #[must_use]
+    pub fn model_calls(&self) -> u32 {
+        self.calls
+    }
+
     /// Offers only these of the tools to the model from the next call on, by their places; calls of others are run all
     /// the same.
     pub fn offer(&mut self, places: &[usize]) {
@@ -269,21 +196,27 @@ impl AgentRun {
         self.revision += 1;
     }
 
-    /// Goes on as another agent: its model, options, and tools take the place of those so far, its instructions that of
-    /// the system message. Limits and sums stay those of the run.
-    pub fn hand_over(&mut self, request: ChatRequest, tools: Arc<ToolSet>, instructions: &str) {
+    /// Goes on as another agent: its model, options, tools, and schema take the place of those so far, its instructions
+    /// that of the former agent's. Limits and sums stay those of the run.
+    pub fn hand_over(&mut self, successor: Successor<'_>) {
+        let Successor { request, tools, expected, former_instructions, instructions } = successor;
         let mut messages = std::mem::take(&mut self.request.messages);
-        replace_instructions(&mut messages, instructions);
+        let before = messages.len();
+        replace_instructions(&mut messages, former_instructions, instructions);
+        self.first_new = (self.first_new + messages.len()).saturating_sub(before);
         if let Some(whole) = &mut self.whole {
-            replace_instructions(whole, instructions);
-        }
-        if self.first_new > messages.len() {
-            self.first_new = messages.len();
+            replace_instructions(whole, former_instructions, instructions);
         }
         self.request = ChatRequest { messages, ..request };
         tools.specs().clone_into(&mut self.request.tools);
         self.tools = tools;
+        self.expected = expected;
         self.revision += 1;
+    }
+
+    /// Counts what models used below a tool call that has no result.
+    pub fn spent_below(&mut self, spent: Spent) {
+        self.spend(spent.usage, spent.cost);
     }
 
     /// Says what to do next. Each thing is asked for once.
@@ -356,7 +289,10 @@ impl AgentRun {
         } else {
             self.state = State::Ended(Outcome::Completed);
         }
-        self.push(response.message);
+        // Providers refuse conversations that hold a message without content.
+        if !response.message.parts.is_empty() {
+            self.push(response.message);
+        }
     }
 
     /// Ends with the value that the answer holds, or asks for a better one.
@@ -557,8 +493,10 @@ fn failed(error: &Error) -> Outcome {
     }
 }
 
-fn replace_instructions(messages: &mut Vec<Message>, instructions: &str) {
-    let has_own = messages.first().is_some_and(|message| message.role == Role::System);
+/// Other system messages are the caller's, and stay.
+fn replace_instructions(messages: &mut Vec<Message>, former: &str, instructions: &str) {
+    let is_former = |message: &Message| message.role == Role::System && message.visible_text() == former;
+    let has_own = !former.is_empty() && messages.first().is_some_and(is_former);
     match (messages.first_mut(), instructions.is_empty()) {
         (Some(first), false) if has_own => *first = Message::system(instructions),
         (Some(_), true) if has_own => drop(messages.remove(0)),

@@ -21,6 +21,10 @@ pub(crate) enum Turn {
     Fail(ErrorKind),
     /// The answer starts, and nothing more comes.
     Hang(ChatResponse),
+    /// The answer comes at the second attempt, of which a layer tells.
+    Retried(ChatResponse),
+    /// Half of the answer is void, and it comes again from its beginning.
+    Discarded(ChatResponse),
 }
 
 impl Turn {
@@ -47,6 +51,28 @@ impl Turn {
         }
     }
 
+    pub(crate) fn retried(self) -> Self {
+        match self {
+            Turn::Answer(response) => Turn::Retried(response),
+            other => other,
+        }
+    }
+
+    pub(crate) fn begun_anew(self) -> Self {
+        match self {
+            Turn::Answer(response) => Turn::Discarded(response),
+            other => other,
+        }
+    }
+
+    /// Puts a part in front of the answer.
+    pub(crate) fn beginning(mut self, part: Part) -> Self {
+        if let Turn::Answer(response) = &mut self {
+            response.message.parts.insert(0, part);
+        }
+        self
+    }
+
     pub(crate) fn hanging(self) -> Self {
         match self {
             Turn::Answer(response) => Turn::Hang(response),
@@ -61,7 +87,10 @@ pub(crate) fn model_id() -> ModelId {
 
 /// An answer of text.
 pub(crate) fn says(text: &str) -> Turn {
-    Turn::Answer(ChatResponse::new(model_id(), Message::assistant(text), FinishReason::Stop))
+    let mut message = Message::assistant(text);
+    // An answer without text has no part of text, streamed or not.
+    message.parts.retain(|part| part.as_text() != Some(""));
+    Turn::Answer(ChatResponse::new(model_id(), message, FinishReason::Stop))
 }
 
 /// An answer that calls tools, each with id, name, and arguments.
@@ -96,11 +125,33 @@ impl TestModel {
 
 #[async_trait]
 impl Model for TestModel {
-    async fn open(&self, _: &RunContext, request: &ChatRequest, delivery: Delivery) -> Result<EventStream> {
+    async fn open(
+        &self,
+        context: &RunContext,
+        request: &ChatRequest,
+        delivery: Delivery,
+    ) -> Result<EventStream> {
         self.requests.lock().unwrap().push(request.clone());
         let answered = request.messages.iter().filter(|message| message.role == Role::Assistant).count();
-        match &self.turns[answered] {
+        let named = number_of(context.step_name()).filter(|number| *number < self.turns.len());
+        match &self.turns[named.unwrap_or(answered)] {
+            Turn::Retried(response) => {
+                context.emit(&StreamEvent::Retrying {
+                    attempt: 2,
+                    delay_ms: 5,
+                    error: Box::new(Error::new(ErrorKind::Overloaded, "too busy").report()),
+                });
+                Ok(ready_stream(events(response, delivery)))
+            }
             Turn::Answer(response) => Ok(ready_stream(events(response, delivery))),
+            Turn::Discarded(response) => {
+                let mut half = unfinished(response, delivery);
+                half.truncate(half.len().div_ceil(2));
+                let error = Error::new(ErrorKind::Connection, "the line went dead").report();
+                half.push(StreamEvent::OutputDiscarded { error: Box::new(error) });
+                half.extend(events(response, delivery));
+                Ok(ready_stream(half))
+            }
             Turn::Fail(kind) => Err(Error::new(*kind, "the model is out of order")),
             Turn::CutOff(response) => Ok(ready_stream(unfinished(response, delivery))),
             Turn::Hang(response) => {
@@ -109,6 +160,13 @@ impl Model for TestModel {
             }
         }
     }
+}
+
+/// Gives the number of the turn where the step's name tells it.
+fn number_of(step: &str) -> Option<usize> {
+    let (before, number) = step.rsplit_once('/')?;
+    let kind = before.rsplit('/').next()?;
+    if matches!(kind, "model" | "repair") { number.parse().ok() } else { None }
 }
 
 /// A model whose stream breaks with an error after what it has said.

@@ -26,6 +26,7 @@ use crate::model_id::ModelId;
 use crate::request::ChatRequest;
 use crate::run_log::{Entry, KeptRequest, Piece, StepKind};
 use crate::store::{RunState, Sequenced, TaskState};
+use crate::tool::Effect;
 
 /// The newest version of the format; every version that was ever written can be read.
 pub const VERSION: u32 = 1;
@@ -166,6 +167,8 @@ pub struct RecordedStep {
     pub label: String,
     /// Hash of what was asked.
     pub request_hash: String,
+    /// What happens when it runs twice.
+    pub effect: Effect,
     /// What a model was asked, where the journal kept it.
     pub request: Option<KeptRequest>,
     /// What came of it; `None` when it was interrupted.
@@ -237,12 +240,13 @@ impl Cassette {
         self.records += 1;
         let place = (sequenced.task, sequenced.record.step().to_owned());
         match sequenced.record.entry().clone() {
-            Entry::Started { kind, request_hash, label, request, .. } => {
+            Entry::Started { kind, request_hash, effect, label, request } => {
                 let step = RecordedStep {
                     step: place.1.clone(),
                     kind,
                     label,
                     request_hash,
+                    effect,
                     request: request.map(|request| self.take_pieces(*request)),
                     outcome: None,
                 };

@@ -28,6 +28,9 @@ pub struct Question {
     pub arguments: Value,
     /// JSON schema that other arguments must satisfy.
     pub schema: Value,
+    /// Why the last answer to it could not be used, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 impl Question {
@@ -42,6 +45,7 @@ impl Question {
             call_id: String::new(),
             arguments: Value::Null,
             schema: Value::Bool(true),
+            problem: None,
         }
     }
 }

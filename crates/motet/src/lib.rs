@@ -61,6 +61,11 @@ pub struct TestingGuide;
 #[doc = include_str!("../../../README.md")]
 pub struct Readme;
 
+/// The examples of the guide to agents, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/agents.md")]
+pub struct AgentsGuide;
+
 /// The examples of the guide to retries, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/retries.md")]

@@ -19,6 +19,7 @@ use crate::test_double::{BrokenModel, TestModel, Turn, calls, model_id, says};
 
 mod properties;
 mod resume;
+mod scenarios;
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 struct Double {

@@ -8,12 +8,15 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use motet_core::decision::{Question, QuestionReason};
 use motet_core::run_log::{Asked, Begun, Step, StepKind};
+use motet_core::tool::Spent;
 use motet_core::{Error, ErrorKind, Result, StreamEvent, Tool, ToolContext, ToolOutput};
 use tokio::time::Instant;
 
 use super::decide::{Ready, Settled, first_step};
 use super::{Actor, Driver};
+use crate::feed::Overheard;
 use crate::hooks::{Payload, Stage};
+use crate::inner::{ends_outer_run, parked};
 use crate::machine::{AgentRun, ToolRound, ToolRun};
 use crate::review::reviewed_result;
 
@@ -24,6 +27,28 @@ pub(super) struct RoundEnd {
     pub(super) questions: Vec<Question>,
     /// Place of the handoff that was called.
     pub(super) handed_to: Option<usize>,
+}
+
+/// How a call that was made ended.
+enum Ended {
+    /// The tool answered.
+    Answered(usize, ToolOutput),
+    /// The tool is an agent itself, and waits for people.
+    Waits(Vec<Question>, Spent),
+}
+
+impl RoundEnd {
+    /// Takes how a call ended, and tells the machine.
+    fn take(&mut self, run: &mut AgentRun, ended: Ended) -> Result<()> {
+        match ended {
+            Ended::Answered(index, output) => run.tool_ended(index, output)?,
+            Ended::Waits(questions, spent) => {
+                self.questions.extend(questions);
+                run.spent_below(spent);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Driver<'_> {
@@ -52,7 +77,7 @@ impl Driver<'_> {
             };
             let call = changed_call(actor, round.number, call).await?;
             let step = first_step(round.number, call.index);
-            if !self.is_open(actor, &**tool, &call, &step) {
+            if self.is_settled(actor, &**tool, &call, &step) {
                 ready.push(Ready { call, step });
                 continue;
             }
@@ -72,8 +97,8 @@ impl Driver<'_> {
         if ready.len() == 1
             && let Some(only) = ready.pop()
         {
-            let (index, output) = self.run_tool(actor, only).await?;
-            run.tool_ended(index, output)?;
+            let ended = self.run_tool(actor, only).await?;
+            end.take(run, ended)?;
             return Ok(end);
         }
         let mut waiting = ready.into_iter();
@@ -81,14 +106,13 @@ impl Driver<'_> {
         let mut running: FuturesUnordered<_> =
             waiting.by_ref().take(limit).map(|call| self.run_tool(actor, call)).collect();
         while let Some(ended) = running.next().await {
-            let (index, output) = ended?;
-            run.tool_ended(index, output)?;
+            end.take(run, ended?)?;
             running.extend(waiting.next().map(|call| self.run_tool(actor, call)));
         }
         Ok(end)
     }
 
-    async fn run_tool(&self, actor: &Actor, ready: Ready) -> Result<(usize, ToolOutput)> {
+    async fn run_tool(&self, actor: &Actor, ready: Ready) -> Result<Ended> {
         let Ready { call, step: name } = ready;
         let tool = self.tool(actor, &call)?;
         let effect = tool.effect();
@@ -111,14 +135,17 @@ impl Driver<'_> {
                 }
                 Err(error) => {
                     pending.fail(&error).await?;
-                    return Err(error);
+                    return match parked(&error) {
+                        Some(inner) => Ok(Ended::Waits(inner.questions.clone(), inner.spent)),
+                        None => Err(error),
+                    };
                 }
             },
         };
         if let Some((step, id, name)) = told {
             self.tell(&StreamEvent::ToolEnded { step, id, name, is_error: output.is_error });
         }
-        Ok((index, output))
+        Ok(Ended::Answered(index, output))
     }
 
     /// Calls the tool, and lets guardrails and hooks see what it answered.
@@ -149,6 +176,10 @@ impl Driver<'_> {
     async fn answer(&self, actor: &Actor, tool: &dyn Tool, call: ToolRun, step: &str) -> Result<ToolOutput> {
         let run = actor.context.child(step);
         let run = run.with_attribution(|attribution| attribution.tool = Some(call.name.clone()));
+        let run = match self.feed {
+            Some(feed) => Overheard::below(&run, feed),
+            None => run,
+        };
         let idempotency_key = format!("{}/{}", run.run_id(), run.step_name());
         let context = ToolContext { run: &run, call_id: &call.call_id, idempotency_key: &idempotency_key };
         let limit = tool.timeout().unwrap_or(actor.agent.limits().tool_timeout);
@@ -168,7 +199,7 @@ impl Driver<'_> {
             }
         };
         // A failure of the tool because the run ends is not for the model to see, least of all when it is resumed.
-        if error.kind() == ErrorKind::Cancelled || self.context.check().is_err() {
+        if error.kind() == ErrorKind::Cancelled || self.context.check().is_err() || ends_outer_run(&error) {
             return Err(error);
         }
         let hint = error.hint().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
@@ -200,10 +231,16 @@ async fn changed_call(actor: &Actor, round: u32, call: ToolRun) -> Result<ToolRu
         arguments: call.arguments.clone(),
     };
     let Some(told) = actor.hooked(Stage::BeforeTool, payload) else { return Ok(call) };
-    Ok(match told.await? {
-        Payload::BeforeTool { arguments, .. } => ToolRun { arguments, ..call },
-        _ => call,
-    })
+    let arguments = match told.await? {
+        Payload::BeforeTool { arguments, .. } if arguments != call.arguments => arguments,
+        _ => return Ok(call),
+    };
+    let arguments = actor.agent.tool_set().check_arguments(call.tool, arguments).map_err(|findings| {
+        let message =
+            format!("a hook gave `{}` arguments that do not match its schema: {findings}", call.name);
+        Error::new(ErrorKind::InvalidRequest, message)
+    })?;
+    Ok(ToolRun { arguments, ..call })
 }
 
 fn misplaced(call: &ToolRun) -> Error {

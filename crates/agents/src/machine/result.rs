@@ -3,11 +3,14 @@
 use motet_core::decision::Question;
 use motet_core::error::ErrorReport;
 use motet_core::message::ToolCall;
+use motet_core::tool::Spent;
 use motet_core::{Cost, Error, ErrorKind, FinishReason, Message, ModelId, Result, Role, Usage};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Stop;
+use crate::inner::Parked;
 
 /// The result of a run: how it ended, and all it had by then.
 ///
@@ -77,7 +80,12 @@ impl AgentResult {
             ),
             Outcome::DeadlinePassed => Some(Stop::DeadlinePassed.into()),
             Outcome::Cancelled => Some(Stop::Cancelled.into()),
-            Outcome::Waiting => Some(Stop::Waiting(self.questions.clone()).into()),
+            Outcome::Waiting => {
+                let (questions, spent) =
+                    (self.questions.clone(), Spent { usage: self.usage, cost: self.cost });
+                let error = Error::from(Stop::Waiting(questions.clone()));
+                Some(error.with_source(Parked { questions, spent }))
+            }
             Outcome::Stuck(report)
             | Outcome::BudgetExceeded(report)
             | Outcome::Blocked(report)
@@ -89,6 +97,27 @@ impl AgentResult {
     pub(crate) fn failing(mut self, error: &Error) -> Self {
         self.outcome = super::failed(error);
         self
+    }
+
+    /// Reads the value of a run that completed as a Rust type; see [`AgentBuilder::output_type`].
+    ///
+    /// [`AgentBuilder::output_type`]: crate::AgentBuilder::output_type
+    ///
+    /// # Errors
+    /// As [`into_result`](Self::into_result); `InvalidRequest` when no schema was asked for, and `InvalidOutput` when the
+    /// value is not one of the type, which a schema cannot always tell.
+    pub fn value_as<T: DeserializeOwned>(&self) -> Result<T> {
+        if let Some(error) = self.error() {
+            return Err(error);
+        }
+        let value = self.value.as_ref().ok_or_else(|| {
+            Error::new(ErrorKind::InvalidRequest, "the run has no value, only a text")
+                .with_hint("give the agent a schema with `output_type` or `output`")
+        })?;
+        T::deserialize(value).map_err(|error| {
+            Error::new(ErrorKind::InvalidOutput, format!("the value does not fit its type: {error}"))
+                .with_source(error)
+        })
     }
 
     /// Gives the messages that this run added.
@@ -130,6 +159,25 @@ pub enum Outcome {
     Blocked(ErrorReport),
     /// A model call or the run log failed, or the answer never satisfied its schema.
     Failed(ErrorReport),
+}
+
+impl Outcome {
+    /// Gives the name used in JSON.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Outcome::Completed => "completed",
+            Outcome::ToolsRequested => "tools_requested",
+            Outcome::LimitReached => "limit_reached",
+            Outcome::DeadlinePassed => "deadline_passed",
+            Outcome::Cancelled => "cancelled",
+            Outcome::Waiting => "waiting",
+            Outcome::Stuck(_) => "stuck",
+            Outcome::BudgetExceeded(_) => "budget_exceeded",
+            Outcome::Blocked(_) => "blocked",
+            Outcome::Failed(_) => "failed",
+        }
+    }
 }
 
 /// One tool call and its answer.

@@ -295,3 +295,22 @@ fn a_result_reads_back_from_json() {
     let json = serde_json::to_value(failed.into_result()).unwrap();
     assert_eq!((&json["outcome"], &json["error"]["kind"]), (&json!("failed"), &json!("overloaded")));
 }
+
+#[test]
+fn outcomes_have_the_same_name_everywhere() {
+    let report = Error::new(ErrorKind::Internal, "x").report();
+    for outcome in [
+        Outcome::Completed,
+        Outcome::ToolsRequested,
+        Outcome::LimitReached,
+        Outcome::DeadlinePassed,
+        Outcome::Cancelled,
+        Outcome::Waiting,
+        Outcome::Stuck(report.clone()),
+        Outcome::BudgetExceeded(report.clone()),
+        Outcome::Blocked(report.clone()),
+        Outcome::Failed(report),
+    ] {
+        assert_eq!(serde_json::to_value(&outcome).unwrap()["outcome"], outcome.as_str());
+    }
+}

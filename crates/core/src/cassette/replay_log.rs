@@ -79,7 +79,16 @@ impl ReplayLog {
 #[async_trait]
 impl RunLog for ReplayLog {
     fn lookup(&self, step: &str) -> Option<StepState> {
-        self.fresh.lookup(step)
+        self.fresh.lookup(step).or_else(|| {
+            let recorded = self.steps.last(step)?;
+            let (result, failed) = match &recorded.outcome {
+                Some(StepOutcome::Finished(result)) => (Some(result.clone()), false),
+                Some(StepOutcome::Failed(_)) => (None, true),
+                None => (None, false),
+            };
+            let (request_hash, effect) = (recorded.request_hash.clone(), recorded.effect);
+            Some(StepState { request_hash, effect, result, failed })
+        })
     }
 
     fn find(&self, key: &str, step: &Step<'_>, request: Option<&ChatRequest>) -> Result<Option<StepState>> {

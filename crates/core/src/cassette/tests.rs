@@ -184,6 +184,19 @@ async fn a_recorded_failure_fails_again_unless_a_later_attempt_did_not() {
 }
 
 #[tokio::test]
+async fn what_became_of_recorded_steps_can_be_looked_up() {
+    let failure = Some(Err(Error::new(ErrorKind::RateLimit, "slow down")));
+    let steps =
+        recording(&[("done", "x", Some(Ok("that"))), ("failed", "y", failure), ("cut", "z", None)], false);
+    let strict = context(&steps, true);
+    let state = |step| strict.log().lookup(step).map(|state| (state.result, state.failed));
+    assert_eq!(state("done").unwrap().0, Some(json!("that")));
+    assert_eq!(state("failed"), Some((None, true)));
+    assert_eq!(state("cut"), Some((None, false)), "nobody knows what became of it");
+    assert_eq!(state("unheard of"), None);
+}
+
+#[tokio::test]
 async fn what_masking_changed_is_no_difference() {
     let tool = Step {
         name: "tool",

@@ -5,7 +5,7 @@ use motet_core::decision::QuestionReason;
 use super::*;
 
 /// A tool that counts its calls and lets others begin before it ends.
-fn counted(count: &Arc<AtomicU32>, effect: Effect) -> FunctionTool {
+pub(super) fn counted(count: &Arc<AtomicU32>, effect: Effect) -> FunctionTool {
     let count = Arc::clone(count);
     function("double", "", move |args: Double, _| {
         count.fetch_add(1, Ordering::SeqCst);
