@@ -427,7 +427,9 @@ impl AgentBuilder {
         let specs = own.chain(self.handoffs.iter().map(Handoff::spec)).collect();
         let named = |error: Error| error.with_context("agent", &self.name);
         let instructions = match &self.unwritten {
-            Some((template, variables)) => template.render_with_tools(variables, &self.tools).map_err(named)?,
+            Some((template, variables)) => {
+                template.render_with_tools(variables, &self.tools).map_err(named)?
+            }
             None => self.instructions,
         };
         let expected = ExpectedOutput::of(&self.template).map_err(named)?.map(Arc::new);

@@ -131,7 +131,13 @@ impl Batch {
     /// One that cannot be read counts as a request that failed.
     pub fn new(requests: impl Stream<Item = Result<BatchRequest, Unreadable>> + Send + 'static) -> Self {
         let expected = exactly(requests.size_hint());
-        Self { requests: requests.boxed(), expected, options: BatchOptions::default(), keep: None, records: None }
+        Self {
+            requests: requests.boxed(),
+            expected,
+            options: BatchOptions::default(),
+            keep: None,
+            records: None,
+        }
     }
 
     /// Makes a batch of requests that are taken from an iterator when there is room for them.

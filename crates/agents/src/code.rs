@@ -6,6 +6,7 @@
 mod calls;
 mod functions;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,6 +124,16 @@ impl CodeTool {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
+    }
+}
+
+impl fmt::Debug for CodeTool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CodeTool")
+            .field("name", &self.spec.name)
+            .field("functions", &self.functions.names())
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 

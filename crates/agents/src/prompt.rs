@@ -6,8 +6,8 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use minijinja::value::{Kwargs, Serde, Value as TemplateValue};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Serde, Value as TemplateValue};
 use minijinja::{Environment, UndefinedBehavior};
 use motet_core::{Error, ErrorKind, Result, Tool};
 use serde::Serialize;
@@ -126,7 +126,8 @@ impl PromptTemplate {
         let mut text = Bounded(Vec::new());
         let values = TemplateValue::from(Serde(&variables));
         template.render_captured_to(values, &mut text).map_err(|error| unwritable(&error))?;
-        String::from_utf8(text.0).map_err(|error| configuration("a template wrote no text").with_source(error))
+        String::from_utf8(text.0)
+            .map_err(|error| configuration("a template wrote no text").with_source(error))
     }
 
     fn unwritable(&self, error: &minijinja::Error, variables: &Map<String, Value>) -> Error {
@@ -219,7 +220,9 @@ fn to_json(value: &TemplateValue, options: Kwargs) -> Result<String, minijinja::
     let Some(indent) = indent else { return serde_json::to_string(value).map_err(unwritable) };
     let (mut bytes, spaces) = (Vec::new(), " ".repeat(indent.min(16)));
     let formatter = serde_json::ser::PrettyFormatter::with_indent(spaces.as_bytes());
-    value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter)).map_err(unwritable)?;
+    value
+        .serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, formatter))
+        .map_err(unwritable)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 

@@ -87,7 +87,8 @@ impl<'a> Calls<'a> {
             Some(state) if is_open(state) => self.reconciled(&made).await?,
             Some(_) => None,
         };
-        let begun = Step { name: step, kind: StepKind::Tool, request_hash: hash, effect: tool.effect(), label };
+        let begun =
+            Step { name: step, kind: StepKind::Tool, request_hash: hash, effect: tool.effect(), label };
         let pending = match self.run.begin(begun).await? {
             Begun::Recorded(value) => return readable(value),
             Begun::Fresh(pending) => pending,

@@ -13,8 +13,8 @@ use crate::machine::ToolSet;
 /// Words that cannot be names in Python.
 const KEYWORDS: &[&str] = &[
     "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue", "def",
-    "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda",
-    "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
+    "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import", "in", "is",
+    "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while", "with", "yield",
 ];
 
 /// The tools that code may call.
@@ -78,7 +78,9 @@ impl Functions {
     ) -> Result<(&Arc<dyn Tool>, Value), String> {
         let place = self.functions.iter().position(|function| function.name == name);
         let found = place.and_then(|place| Some((place, self.functions.get(place)?, self.tools.get(place)?)));
-        let Some((place, function, tool)) = found else { return Err(format!("there is no function `{name}`")) };
+        let Some((place, function, tool)) = found else {
+            return Err(format!("there is no function `{name}`"));
+        };
         let most = function.parameters.len();
         if positional.len() > most {
             return Err(format!("`{name}` takes {most} arguments, and {} were given", positional.len()));

@@ -1,5 +1,5 @@
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use motet_core::run_log::{Begun, MemoryLog, Record, RunLog, Step, StepKind};
 use motet_core::tool::Spent;
@@ -63,7 +63,10 @@ async fn what_goes_wrong_is_told_so_that_the_model_can_correct_it() {
     for (code, expected) in [
         ("x = = 1", "SyntaxError"),
         ("print('so far')\n1 / 0", "ZeroDivisionError"),
-        ("item()", "the arguments of `item` do not match its schema: at the top: \"n\" is a required property"),
+        (
+            "item()",
+            "the arguments of `item` do not match its schema: at the top: \"n\" is a required property",
+        ),
         ("item('x')", "at `/n`: \"x\" is not of type \"integer\""),
         ("item(1, 'km', 3)", "`item` takes 2 arguments, and 3 were given"),
         ("item(1, n=2)", "`item` was given `n` twice"),
@@ -77,7 +80,10 @@ async fn what_goes_wrong_is_told_so_that_the_model_can_correct_it() {
     }
     let told = text(&tool, "print('so far')\n1 / 0").await;
     assert!(told.ends_with("printed before:\nso far\n"), "{told}");
-    assert_eq!(text(&tool, "try:\n    item(13)\nexcept RuntimeError as e:\n    r = str(e)\nr").await, r#"{"result":"the tool `item` failed: unlucky"}"#);
+    assert_eq!(
+        text(&tool, "try:\n    item(13)\nexcept RuntimeError as e:\n    r = str(e)\nr").await,
+        r#"{"result":"the tool `item` failed: unlucky"}"#
+    );
     assert_eq!(count.load(Ordering::SeqCst), 2, "calls that do not fit are not made");
 }
 
@@ -95,9 +101,11 @@ async fn calls_that_a_person_must_agree_to_are_not_made_from_code() {
 async fn what_agents_behind_functions_spend_is_summed() {
     let spec = ToolSpec::new("ask", "", json!({"type": "object", "properties": {}}));
     let spent = Spent { usage: Usage::new(3, 4), cost: Some(Cost::from_nanos(5)) };
-    let ask = dynamic(spec, move |_, _| async move {
-        Ok(ToolOutput { spent: Some(spent), ..ToolOutput::text("yes") })
-    });
+    let ask =
+        dynamic(
+            spec,
+            move |_, _| async move { Ok(ToolOutput { spent: Some(spent), ..ToolOutput::text("yes") }) },
+        );
     let tool = CodeTool::new([Arc::new(ask) as Arc<dyn Tool>]).unwrap();
     let output = called(&tool, &RunContext::new(), "[ask() for _ in range(3)][0]").await.unwrap();
     assert_eq!(output.spent, Some(Spent { usage: Usage::new(9, 12), cost: Some(Cost::from_nanos(15)) }));
@@ -109,7 +117,9 @@ async fn calls_of_a_run_that_ends_are_not_swallowed_by_the_code() {
     let spec = ToolSpec::new("stop", "", json!({"type": "object", "properties": {}}));
     let stop = dynamic(spec, |_, _| async { Err(Error::new(ErrorKind::Cancelled, "the run ends")) });
     let tool = CodeTool::new([Arc::new(stop) as Arc<dyn Tool>]).unwrap();
-    let error = called(&tool, &RunContext::new(), "try:\n    stop()\nexcept BaseException: pass\n1").await.unwrap_err();
+    let error = called(&tool, &RunContext::new(), "try:\n    stop()\nexcept BaseException: pass\n1")
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
 }
 
@@ -122,7 +132,8 @@ const THREE: &str = r#"{"code": "[item(i)['call'] for i in range(3)]"}"#;
 
 /// Gives the records of a whole run of three calls in code.
 async fn recorded(effect: Effect) -> Vec<Record> {
-    let (count, model) = (Arc::default(), TestModel::new(&[calls(&[("c", "run_python", THREE)]), says("done")]));
+    let (count, model) =
+        (Arc::default(), TestModel::new(&[calls(&[("c", "run_python", THREE)]), says("done")]));
     let context = RunContext::new();
     let result = driver::run(&context, &agent(&count, effect), model, "go").await;
     assert_eq!(result.outcome, Outcome::Completed);
@@ -140,7 +151,8 @@ async fn a_run_resumed_after_any_record_repeats_no_call_that_was_answered() {
         let answered = (0..3)
             .filter(|n| log.lookup(&format!("tool/0/0/call/{n}")).is_some_and(|state| state.result.is_some()))
             .count();
-        let (count, model) = (Arc::default(), TestModel::new(&[calls(&[("c", "run_python", THREE)]), says("done")]));
+        let (count, model) =
+            (Arc::default(), TestModel::new(&[calls(&[("c", "run_python", THREE)]), says("done")]));
         let context = RunContext::with_log(RunId::new(), Arc::new(log));
         let result = driver::run(&context, &agent(&count, Effect::Idempotent), model, "go").await;
         assert_eq!(result.outcome, Outcome::Completed, "after {kept} records");
@@ -153,7 +165,8 @@ async fn a_call_from_code_whose_outcome_is_unknown_waits_for_a_person() {
     let records = recorded(Effect::AtMostOnce).await;
     let second = records.iter().position(|record| record.step() == "tool/0/0/call/1").unwrap();
     let log: MemoryLog = records[..=second].iter().cloned().collect();
-    let (count, model) = (Arc::default(), TestModel::new(&[calls(&[("c", "run_python", THREE)]), says("done")]));
+    let (count, model) =
+        (Arc::default(), TestModel::new(&[calls(&[("c", "run_python", THREE)]), says("done")]));
     let context = RunContext::with_log(RunId::new(), Arc::new(log));
     let result = driver::run(&context, &agent(&count, Effect::AtMostOnce), model, "go").await;
     assert_eq!(result.outcome, Outcome::Waiting);
@@ -177,7 +190,8 @@ async fn another_try_that_a_person_allowed_repeats_only_what_is_unknown() {
     let records = recorded(Effect::AtMostOnce).await;
     let second = records.iter().position(|record| record.step() == "tool/0/0/call/1").unwrap();
     let log: MemoryLog = records[..=second].iter().cloned().collect();
-    let (count, model) = (Arc::default(), TestModel::new(&[calls(&[("c", "run_python", THREE)]), says("done")]));
+    let (count, model) =
+        (Arc::default(), TestModel::new(&[calls(&[("c", "run_python", THREE)]), says("done")]));
     let context = RunContext::with_log(RunId::new(), Arc::new(log)).with_decisions(Arc::new(Approves));
     let result = driver::run(&context, &agent(&count, Effect::AtMostOnce), model, "go").await;
     assert_eq!(result.outcome, Outcome::Completed);
@@ -189,7 +203,8 @@ async fn another_try_that_a_person_allowed_repeats_only_what_is_unknown() {
 async fn a_run_that_is_cancelled_ends_its_code() {
     let code = CodeTool::new([]).unwrap().limits(long());
     let agent = Agent::builder("a", model_id()).tool(code).build().unwrap();
-    let model = TestModel::new(&[calls(&[("c", "run_python", r#"{"code": "while True: pass"}"#)]), says("x")]);
+    let model =
+        TestModel::new(&[calls(&[("c", "run_python", r#"{"code": "while True: pass"}"#)]), says("x")]);
     let stop = tokio_util::sync::CancellationToken::new();
     let context = RunContext::new().with_cancellation(stop.clone());
     let begun = context.clone();
@@ -226,7 +241,8 @@ async fn a_deadline_ends_code_and_a_tools_timeout_is_told_to_the_model() {
 async fn steps_of_other_runs_are_told_apart_and_messages_stay_paired() {
     let transcript = Mutex::new(Vec::<Message>::new());
     let count = Arc::default();
-    let model = TestModel::new(&[calls(&[("a", "run_python", THREE), ("b", "run_python", THREE)]), says("done")]);
+    let model =
+        TestModel::new(&[calls(&[("a", "run_python", THREE), ("b", "run_python", THREE)]), says("done")]);
     let result = driver::run(&RunContext::new(), &agent(&count, Effect::Pure), model, "go").await;
     transcript.lock().unwrap().extend(result.messages.clone());
     let answers = result.messages.iter().filter(|message| message.role == Role::Tool).count();

@@ -73,7 +73,9 @@ fn filters_write_json_and_trim() {
 
 #[test]
 fn variables_lists_what_is_needed() {
-    let template = PromptTemplate::new("{% set own = 1 %}{{ own }}{% for r in rules %}{{ r.x }}{{ range(2) }}{% endfor %}{{ user.name }}");
+    let template = PromptTemplate::new(
+        "{% set own = 1 %}{{ own }}{% for r in rules %}{{ r.x }}{{ range(2) }}{% endfor %}{{ user.name }}",
+    );
     assert_eq!(template.unwrap().variables(), ["rules", "user"]);
 }
 
@@ -94,8 +96,10 @@ fn instructions_know_the_tools_of_their_agent() {
         let spec = ToolSpec::new(name, format!("Does {name} <now>."), json!({"type": "object"}));
         dynamic(spec, |_, _| async { Ok(motet_core::ToolOutput::text("")) })
     };
-    let template =
-        PromptTemplate::new("{{ role }}{% for tool in tools %}\n- {{ tool.name }}: {{ tool.description }}{% endfor %}").unwrap();
+    let template = PromptTemplate::new(
+        "{{ role }}{% for tool in tools %}\n- {{ tool.name }}: {{ tool.description }}{% endfor %}",
+    )
+    .unwrap();
     let builder = || {
         let builder = Agent::builder("a", "scripted:test".parse().unwrap());
         builder.tool(tool("one")).instructions_template(&template, json!({"role": "Clerk"})).tool(tool("two"))
@@ -105,5 +109,8 @@ fn instructions_know_the_tools_of_their_agent() {
     assert_eq!(builder().instructions("plain").build().unwrap().instructions(), "plain");
     let missing = Agent::builder("a", "scripted:test".parse().unwrap());
     let error = missing.instructions_template(&template, json!({"rule": 1})).build().unwrap_err();
-    assert!(error.to_string().contains("needs `role` at line 1, column 4, which is missing (agent: a)"), "{error}");
+    assert!(
+        error.to_string().contains("needs `role` at line 1, column 4, which is missing (agent: a)"),
+        "{error}"
+    );
 }

@@ -9,7 +9,8 @@ use motet_core::message::ToolCall;
 use motet_core::request::ToolSpec;
 use motet_core::run_log::{Entry, KeptRequest, Piece, Record, StepKind};
 use motet_core::{
-    ChatRequest, ChatResponse, Cost, Error, Message, ModelId, Part, Role, RunContext, RunId, ToolOutput, Usage,
+    ChatRequest, ChatResponse, Cost, Error, Message, ModelId, Part, Role, RunContext, RunId, ToolOutput,
+    Usage,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -69,11 +70,18 @@ impl EvalRecord {
             record.messages_snapshot.extend(value(&answer.message));
             record.raw_response = value(answer);
         }
+        let is_logged = !log.answers.is_empty();
+        record.log(log);
         match answer {
-            Ok(_) => record.succeeded("completed"),
+            Ok(answer) => {
+                record.succeeded("completed");
+                if !is_logged {
+                    // A call that is kept in the store has its steps there.
+                    record.spent(answer.usage.unwrap_or_default(), answer.cost);
+                }
+            }
             Err(error) => record.failed(&error.report()),
         }
-        record.log(log);
         record
     }
 
@@ -140,7 +148,8 @@ impl EvalRecord {
             }
             (None, Some(error)) => {
                 record.failed(error);
-                record.final_response = log.last_response.as_ref().map(ChatResponse::text).unwrap_or_default();
+                record.final_response =
+                    log.last_response.as_ref().map(ChatResponse::text).unwrap_or_default();
                 record.tool_history(log.tool_history());
             }
             (None, None) => {}
@@ -206,6 +215,16 @@ impl EvalRecord {
         self.error_message = Some(error.message.clone());
     }
 
+    /// Says what was asked, where the log of the run does not tell.
+    #[must_use]
+    pub fn asking(mut self, request: &ChatRequest) -> Self {
+        self.asked(request);
+        let answer = self.raw_response.as_ref().and_then(|response| response.get("message").cloned());
+        self.messages_snapshot = values(&request.messages);
+        self.messages_snapshot.extend(answer);
+        self
+    }
+
     /// Says that the run failed, where its log alone does not tell.
     #[must_use]
     pub fn failing(mut self, error: &ErrorReport) -> Self {
@@ -241,7 +260,8 @@ impl Log {
             return Self::read(&records);
         }
         let below = context.key("");
-        let own: Vec<Record> = records.into_iter().filter(|record| record.step().starts_with(&below)).collect();
+        let own: Vec<Record> =
+            records.into_iter().filter(|record| record.step().starts_with(&below)).collect();
         Self::read(&own)
     }
 
@@ -324,7 +344,8 @@ impl Log {
                 self.last_response = Some(response);
             }
             StepKind::Tool => {
-                let label = self.steps.iter().rev().find(|known| known.step == step).map(|known| known.label.clone());
+                let label =
+                    self.steps.iter().rev().find(|known| known.step == step).map(|known| known.label.clone());
                 self.tools.push((step.to_owned(), label.unwrap_or_default(), result.clone()));
             }
             _ => {}
@@ -418,11 +439,8 @@ fn outcome_name(outcome: &Outcome) -> &'static str {
 }
 
 fn system_text(messages: &[Message]) -> String {
-    let texts: Vec<String> = messages
-        .iter()
-        .filter(|message| message.role == Role::System)
-        .map(Message::visible_text)
-        .collect();
+    let texts: Vec<String> =
+        messages.iter().filter(|message| message.role == Role::System).map(Message::visible_text).collect();
     texts.join("\n\n")
 }
 

@@ -130,7 +130,8 @@ impl Inner {
     fn drop_one(&self, context: &RunContext) {
         self.dropped.fetch_add(1, Ordering::Relaxed);
         if !self.is_told.swap(true, Ordering::Relaxed) {
-            let message = "records of runs are dropped, as they cannot be kept as fast as they come".to_owned();
+            let message =
+                "records of runs are dropped, as they cannot be kept as fast as they come".to_owned();
             context.emit(&StreamEvent::Warning { message });
         }
     }
@@ -188,7 +189,11 @@ impl Worker {
     }
 
     /// Lets hooks change the record; `None` when one of them stops it.
-    async fn changed(&self, record: EvalRecord, teller: &RunContext) -> motet_core::Result<Option<EvalRecord>> {
+    async fn changed(
+        &self,
+        record: EvalRecord,
+        teller: &RunContext,
+    ) -> motet_core::Result<Option<EvalRecord>> {
         if !self.hooks.wants(Stage::BeforeRecord) {
             return Ok(Some(record));
         }
@@ -198,7 +203,9 @@ impl Worker {
         };
         let payload = Payload::BeforeRecord { record: serde_json::to_value(record).map_err(unreadable)? };
         match self.hooks.call(teller, payload).await {
-            Ok(Payload::BeforeRecord { record }) => serde_json::from_value(record).map(Some).map_err(unreadable),
+            Ok(Payload::BeforeRecord { record }) => {
+                serde_json::from_value(record).map(Some).map_err(unreadable)
+            }
             Ok(_) => Ok(None),
             Err(error) if error.kind() == motet_core::ErrorKind::Blocked => Ok(None),
             Err(error) => Err(error),

@@ -2,7 +2,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use motet_core::error::ErrorReport;
 use motet_core::event::EventSink;
 use motet_core::request::ToolSpec;
 use motet_core::{ChatRequest, Error, ErrorKind, Message, Result, RunContext, StreamEvent, ToolOutput};
@@ -40,12 +39,18 @@ fn call_turn() -> Turn {
 async fn a_run_of_an_agent_is_recorded_whole() {
     let context = RunContext::new().with_correlation_id("order-7");
     let record = run(&[call_turn(), says("It.").spending(20, 3, 2_000)], &context).await;
-    assert_eq!((record.correlation_id.as_str(), record.run_id.as_str()), ("order-7", context.run_id().as_str()));
+    assert_eq!(
+        (record.correlation_id.as_str(), record.run_id.as_str()),
+        ("order-7", context.run_id().as_str())
+    );
     assert_eq!((record.user_message.as_str(), record.system_prompt.as_str()), ("Say it.", "Be brief."));
     assert_eq!((record.agent_name.as_deref(), record.agent_max_tool_iterations), (Some("clerk"), Some(4)));
     assert_eq!((record.agent_tools.as_slice(), record.tool_calls_made), (&["echo".to_owned()][..], 2));
     assert_eq!(record.tool_execution_history[1]["arguments"], r#"{"a":2}"#);
-    assert_eq!((record.tokens_used.prompt, record.tokens_used.completion, record.tokens_used.total), (30, 8, 38));
+    assert_eq!(
+        (record.tokens_used.prompt, record.tokens_used.completion, record.tokens_used.total),
+        (30, 8, 38)
+    );
     assert_eq!(record.estimated_cost_usd, Some(0.000_003));
     assert!(record.success && record.outcome == "completed" && record.final_response == "It.");
     assert_eq!(record.raw_response.unwrap()["usage"]["input"], 20);
@@ -98,7 +103,10 @@ async fn a_log_alone_gives_the_record_of_its_run() {
     let failed = RunContext::new();
     run(&[call_turn(), Turn::Fail(ErrorKind::Overloaded)], &failed).await;
     let record = EvalRecord::of_run(failed.run_id(), &failed.log().records()).unwrap();
-    assert_eq!((record.success, record.error_type.as_deref(), record.tool_calls_made), (false, Some("overloaded"), 2));
+    assert_eq!(
+        (record.success, record.error_type.as_deref(), record.tool_calls_made),
+        (false, Some("overloaded"), 2)
+    );
 }
 
 /// Keeps records in memory.
@@ -215,16 +223,18 @@ async fn hooks_change_any_field_and_masks_come_after_them() {
     let mut hooks = Hooks::default();
     hooks.add(HookEntry::new("scrub", [Stage::BeforeRecord], Scrub));
     let mask: Mask = Arc::new(|value| match value {
-        serde_json::Value::Object(fields) => {
-            fields.into_iter().map(|(name, value)| (name, json!(value.to_string().replace("secret", "█")))).collect()
-        }
+        serde_json::Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, json!(value.to_string().replace("secret", "█"))))
+            .collect(),
         other => other,
     });
     let store = Arc::new(Kept::default());
     let options = SinkOptions { hooks, mask: Some(mask), ..SinkOptions::default() };
     let sink = RecordSink::new(Arc::clone(&store) as _, options);
     for question in ["yes", "no"] {
-        let record = EvalRecord { user_message: question.into(), messages_snapshot: vec![json!(1)], ..record("r") };
+        let record =
+            EvalRecord { user_message: question.into(), messages_snapshot: vec![json!(1)], ..record("r") };
         sink.send(&RunContext::new(), record);
     }
     assert!(sink.flush(LONG).await);
@@ -246,10 +256,11 @@ async fn masking_reaches_every_field_that_holds_a_text_of_the_run() {
     let labels = json!({"secret": "secret"}).as_object().unwrap().clone();
     let record = EvalRecord::of_agent(&context, &agent, &result, Duration::ZERO).with_metadata(labels);
     let record = record.with_value(Some(json!(["secret"])));
-    let failed = record.clone().failing(&ErrorReport::from(&Error::new(ErrorKind::Internal, "secret")));
+    let failed = record.clone().failing(&Error::new(ErrorKind::Internal, "secret").report());
     for record in [record, failed] {
         assert!(serde_json::to_string(&record).unwrap().matches("secret").count() > 10);
-        let masked = record.masked(&|value| serde_json::from_str(&value.to_string().replace("secret", "x")).unwrap());
+        let masked =
+            record.masked(&|value| serde_json::from_str(&value.to_string().replace("secret", "x")).unwrap());
         let text = serde_json::to_string(&masked).unwrap();
         assert!(!text.contains("secret"), "{text}");
     }
@@ -297,7 +308,10 @@ async fn every_request_of_a_batch_is_recorded() {
     let store = Arc::new(Kept::default());
     let sink = RecordSink::new(Arc::clone(&store) as _, SinkOptions::default());
     let request = |text: &str| ChatRequest::new(model_id(), vec![Message::user(text)]);
-    let asked = [BatchRequest::new(request("one")).with_id("a").with_metadata("expected", "A"), BatchRequest::new(request("two"))];
+    let asked = [
+        BatchRequest::new(request("one")).with_id("a").with_metadata("expected", "A"),
+        BatchRequest::new(request("two")),
+    ];
     let models = Arc::new(Models(TestModel::new(&[says("A").spending(1, 1, 10)])));
     Batch::of(asked).records(sink.clone()).collect(&RunContext::new(), models).await.unwrap();
     let models = Arc::new(Models(TestModel::new(&[Turn::Fail(ErrorKind::Overloaded)])));
@@ -306,8 +320,10 @@ async fn every_request_of_a_batch_is_recorded() {
     assert!(sink.flush(LONG).await);
     let mut records = store.records.lock().unwrap().clone();
     records.sort_by(|one, other| one.user_message.cmp(&other.user_message));
-    let told: Vec<_> =
-        records.iter().map(|record| (record.user_message.as_str(), record.final_response.as_str(), record.success)).collect();
+    let told: Vec<_> = records
+        .iter()
+        .map(|record| (record.user_message.as_str(), record.final_response.as_str(), record.success))
+        .collect();
     assert_eq!(told, [("one", "A", true), ("three", "", false), ("two", "A", true)]);
     assert_eq!((records[0].id.as_str(), &records[0].metadata["expected"]), ("a", &json!("A")));
     assert_eq!(records[1].error_type.as_deref(), Some("overloaded"));

@@ -84,7 +84,9 @@ impl PrintWriterCallback for Printed {
     fn poll_flush(&mut self) -> Result<(), MontyException> {
         match self.stop.reason() {
             None => Ok(()),
-            Some(_) => Err(MontyException::new(ExcType::RuntimeError, Some("the run was stopped".to_owned()))),
+            Some(_) => {
+                Err(MontyException::new(ExcType::RuntimeError, Some("the run was stopped".to_owned())))
+            }
         }
     }
 }

@@ -115,7 +115,10 @@ impl Program {
         let mut objects: Vec<MontyObject> = inputs.iter().map(inward).collect();
         objects.resize(self.names.inputs.len(), MontyObject::None);
         objects.extend(
-            self.names.functions.iter().map(|name| MontyObject::Function { name: name.clone(), docstring: None }),
+            self.names
+                .functions
+                .iter()
+                .map(|name| MontyObject::Function { name: name.clone(), docstring: None }),
         );
         let bounds = ResourceLimits::default()
             .max_duration(limits.time)
@@ -169,10 +172,7 @@ struct Session {
 
 impl Session {
     /// Goes on until a function from outside is called, or the end.
-    fn advance(
-        mut self,
-        go_on: impl FnOnce(PrintWriter<'_>) -> Result<RunProgress, MontyException>,
-    ) -> Step {
+    fn advance(mut self, go_on: impl FnOnce(PrintWriter<'_>) -> Result<RunProgress, MontyException>) -> Step {
         let watched = memory::watch(self.limits.memory_bytes, self.grown, self.printed.stop().clone());
         let mut progress = guarded(|| go_on(PrintWriter::Callback(&mut self.printed)));
         let ended = loop {
@@ -204,7 +204,8 @@ impl Session {
                 Step::Call(Box::new(Suspended { call, state, session: self }))
             }
             Err(message) => {
-                let message = format!("the arguments of `{}` cannot be passed: {message}", state.function_name);
+                let message =
+                    format!("the arguments of `{}` cannot be passed: {message}", state.function_name);
                 self.end(Err(Failure::new(FailureKind::Result, message)))
             }
         }
@@ -213,10 +214,8 @@ impl Session {
     fn call(&self, state: &monty::FunctionCall) -> Result<Call, String> {
         let bytes = self.limits.result_bytes;
         let positional = state.args.iter().map(|object| outward(object.clone(), bytes));
-        let named = state
-            .kwargs
-            .iter()
-            .map(|(name, object)| Ok((name.to_string(), outward(object.clone(), bytes)?)));
+        let named =
+            state.kwargs.iter().map(|(name, object)| Ok((name.to_string(), outward(object.clone(), bytes)?)));
         Ok(Call {
             number: self.calls,
             name: state.function_name.clone(),
@@ -227,8 +226,9 @@ impl Session {
 
     fn result(&self, object: MontyObject) -> Result<Value, Failure> {
         let bytes = self.limits.result_bytes;
-        guarded(|| outward(object, bytes))?
-            .map_err(|message| Failure::new(FailureKind::Result, format!("the result cannot be given back: {message}")))
+        guarded(|| outward(object, bytes))?.map_err(|message| {
+            Failure::new(FailureKind::Result, format!("the result cannot be given back: {message}"))
+        })
     }
 
     fn end(self, ended: Result<Value, Failure>) -> Step {

@@ -83,7 +83,8 @@ fn inputs_keep_their_types_and_are_never_source_text() {
 #[test]
 fn one_program_runs_many_times_without_a_trace_of_the_run_before() {
     let names = Names { inputs: vec!["x".into()], functions: Vec::new() };
-    let program = Program::compile("seen = globals().get('seen', 0) if False else x\nseen + 1", names).unwrap();
+    let program =
+        Program::compile("seen = globals().get('seen', 0) if False else x\nseen + 1", names).unwrap();
     let threads: Vec<_> = (0..4)
         .map(|thread| {
             let program = program.clone();
@@ -172,7 +173,10 @@ fn deep_recursion_is_an_exception_and_never_the_end_of_the_process() {
 
 #[test]
 fn output_and_results_are_bounded() {
-    for code in ["while True: print('x' * 100)", "while True:\n    try: print('y' * 100)\n    except BaseException: pass"] {
+    for code in [
+        "while True: print('x' * 100)",
+        "while True:\n    try: print('y' * 100)\n    except BaseException: pass",
+    ] {
         let failure = within(code, |limits| limits.output_bytes = 1000);
         assert_eq!((failure.kind, failure.output.len() <= 1000), (FailureKind::Output, true));
     }
@@ -232,7 +236,8 @@ async fn calls_are_bounded_and_a_host_ends_the_run_for_good() {
     )
     .await;
     assert_eq!((ended.unwrap().unwrap_err().kind, calls), (FailureKind::Calls, 7));
-    let (ended, calls) = perform("try:\n    fatal()\nexcept BaseException: pass\ndouble(1)", &Limits::default()).await;
+    let (ended, calls) =
+        perform("try:\n    fatal()\nexcept BaseException: pass\ndouble(1)", &Limits::default()).await;
     assert_eq!((ended.unwrap_err().kind(), calls), (ErrorKind::Cancelled, 1));
 }
 

@@ -15,8 +15,10 @@ pub(super) fn inward(value: &Value) -> MontyObject {
         Value::String(text) => MontyObject::String(text.clone()),
         Value::Array(items) => MontyObject::List(items.iter().map(inward).collect()),
         Value::Object(fields) => {
-            let pairs: Vec<_> =
-                fields.iter().map(|(name, value)| (MontyObject::String(name.clone()), inward(value))).collect();
+            let pairs: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| (MontyObject::String(name.clone()), inward(value)))
+                .collect();
             MontyObject::dict(pairs)
         }
     }
