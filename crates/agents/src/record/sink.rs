@@ -6,6 +6,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc as std_mpsc};
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -46,6 +47,8 @@ pub struct RecordSink(Arc<Inner>);
 
 struct Inner {
     queue: Mutex<Option<mpsc::Sender<Work>>>,
+    /// The thread on which stores are called.
+    worker: Option<ThreadId>,
     /// Tells that the thread has ended.
     ended: Mutex<std_mpsc::Receiver<()>>,
     patience: Duration,
@@ -74,6 +77,7 @@ impl RecordSink {
         });
         Self(Arc::new(Inner {
             queue: Mutex::new(spawned.is_ok().then_some(sender)),
+            worker: spawned.ok().map(|thread| thread.thread().id()),
             ended: Mutex::new(ended),
             patience,
             dropped: AtomicU64::new(0),
@@ -141,6 +145,10 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.queue.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if self.worker == Some(std::thread::current().id()) {
+            // A store held the last clone, and cannot wait for itself.
+            return;
+        }
         // A store that hangs must not keep the program from ending.
         let _ = ended.recv_timeout(self.patience);
     }

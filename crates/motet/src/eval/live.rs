@@ -25,26 +25,41 @@ use crate::runtime::Runtime;
 pub(crate) struct Records {
     places: Arc<Places>,
     hooks: Mutex<Hooks>,
-    mask: Mask,
+    /// Made when the first store is named, as it reads every key of the settings.
+    mask: OnceLock<Mask>,
     queue: usize,
     sink: OnceLock<RecordSink>,
 }
 
 impl Records {
     pub(crate) fn new(loaded: &Loaded, directory: &Path) -> Result<Self> {
-        let redaction = Redaction::of_settings(loaded, &[])?;
         let eval = &loaded.settings.eval;
         let file = eval.records.as_ref().map(|path| {
             let store: Arc<dyn RecordStore> = Arc::new(JsonlStore::new(directory.join(path)));
             store
         });
-        Ok(Self {
-            places: Arc::new(Places(RwLock::new(file.into_iter().collect()))),
+        let records = Self {
+            places: Arc::default(),
             hooks: Mutex::default(),
-            mask: Arc::new(move |value: Value| redaction.value(value)),
+            mask: OnceLock::new(),
             queue: eval.queue as usize,
             sink: OnceLock::new(),
-        })
+        };
+        if let Some(file) = file {
+            records.add(loaded, file)?;
+        }
+        Ok(records)
+    }
+
+    /// Adds a store behind what masks its records.
+    fn add(&self, loaded: &Loaded, store: Arc<dyn RecordStore>) -> Result<()> {
+        if self.mask.get().is_none() {
+            let redaction = Redaction::of_settings(loaded, &[])?;
+            // Another thread may have made the same one.
+            let _ = self.mask.set(Arc::new(move |value: Value| redaction.value(value)));
+        }
+        self.places.0.write().unwrap_or_else(PoisonError::into_inner).push(store);
+        Ok(())
     }
 
     /// Gives the sink, where there is anything behind it.
@@ -56,13 +71,14 @@ impl Records {
             let mut options = SinkOptions::default();
             options.queue = self.queue;
             options.hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            options.mask = Some(Arc::clone(&self.mask));
+            options.mask = self.mask.get().cloned();
             RecordSink::new(Arc::clone(&self.places) as Arc<dyn RecordStore>, options)
         }))
     }
 }
 
 /// Stores that may still become more.
+#[derive(Default)]
 struct Places(RwLock<Vec<Arc<dyn RecordStore>>>);
 
 impl Places {
@@ -87,8 +103,11 @@ impl Runtime {
     ///
     /// Calls never wait for it: a bounded number of records may wait, and what is too much is dropped and counted. What the
     /// setting `record.redact` matches, and every known key, is masked before.
-    pub fn add_record_store(&self, store: Arc<dyn RecordStore>) {
-        self.records().places.0.write().unwrap_or_else(PoisonError::into_inner).push(store);
+    ///
+    /// # Errors
+    /// `Configuration` when an expression of `record.redact` cannot be read.
+    pub fn add_record_store(&self, store: Arc<dyn RecordStore>) -> Result<()> {
+        self.records().add(self.loaded(), store)
     }
 
     /// Has a hook of the stage `before_record` see, change, or keep out every record.

@@ -35,10 +35,12 @@ fn runtime(settings: &[(&str, &str)]) -> (Runtime, Kept) {
     );
     let kept = Kept::default();
     let records = Arc::clone(&kept);
-    runtime.add_record_store(Arc::new(CallbackStore::new(move |record| {
-        records.lock().unwrap().push(record);
-        Ok(())
-    })));
+    runtime
+        .add_record_store(Arc::new(CallbackStore::new(move |record| {
+            records.lock().unwrap().push(record);
+            Ok(())
+        })))
+        .unwrap();
     (runtime, kept)
 }
 

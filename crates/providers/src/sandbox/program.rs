@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use monty::{MontyRun, RunProgress};
 use monty_types::{
-    CompileOptions, ExcType, MontyException, MontyObject, NameLookupResult, PrintWriter, ResourceLimits,
-    ResourceTracker,
+    CompileOptions, ExcType, ExtFunctionResult, MontyException, MontyObject, NameLookupResult, PrintWriter,
+    ResourceLimits, ResourceTracker,
 };
 use serde_json::Value;
 
@@ -37,6 +37,7 @@ pub struct Program {
     /// Locked only to be copied: the interpreter's own form of code belongs to one thread at a time.
     code: Arc<Mutex<MontyRun>>,
     names: Names,
+    functions: Arc<[String]>,
 }
 
 /// Where a run stands.
@@ -79,7 +80,11 @@ impl Program {
         let known = names.inputs.iter().chain(&names.functions).cloned().collect();
         let compiled = guarded(|| MontyRun::new(code.to_owned(), FILE, known, CompileOptions::default()))?;
         match compiled {
-            Ok(code) => Ok(Self { code: Arc::new(Mutex::new(code)), names }),
+            Ok(code) => Ok(Self {
+                code: Arc::new(Mutex::new(code)),
+                functions: names.functions.as_slice().into(),
+                names,
+            }),
             Err(exception) => Err(failure(&exception, FailureKind::Syntax)),
         }
     }
@@ -126,6 +131,7 @@ impl Program {
             .max_recursion_depth(limits.recursion);
         let session = Session {
             printed: Printed::new(limits.output_bytes, stop),
+            functions: Arc::clone(&self.functions),
             limits: limits.clone(),
             calls: 0,
             grown: 0,
@@ -164,6 +170,7 @@ impl Suspended {
 #[derive(Debug)]
 struct Session {
     printed: Printed,
+    functions: Arc<[String]>,
     limits: Limits,
     calls: u32,
     /// Bytes by which the process grew while it ran.
@@ -177,7 +184,7 @@ impl Session {
         let mut progress = guarded(|| go_on(PrintWriter::Callback(&mut self.printed)));
         let ended = loop {
             progress = match progress {
-                Ok(Ok(RunProgress::FunctionCall(state))) if state.object_id.is_none() => {
+                Ok(Ok(RunProgress::FunctionCall(state))) if self.knows(&state) => {
                     self.grown = watched.end();
                     return self.suspend(state);
                 }
@@ -188,6 +195,10 @@ impl Session {
             };
         };
         self.end(ended)
+    }
+
+    fn knows(&self, state: &monty::FunctionCall) -> bool {
+        state.object_id.is_none() && self.functions.contains(&state.function_name)
     }
 
     fn suspend(mut self, state: monty::FunctionCall) -> Step {
@@ -261,8 +272,8 @@ fn refuse(progress: RunProgress, print: PrintWriter<'_>) -> Result<RunProgress, 
             call.resume(MontyException::new(ExcType::PermissionError, Some(message)), print)
         }
         RunProgress::FunctionCall(call) => {
-            let message = format!("`{}` cannot be called here", call.function_name);
-            call.resume(MontyException::new(ExcType::TypeError, Some(message)), print)
+            let name = call.function_name.clone();
+            call.resume(ExtFunctionResult::NotFound(name), print)
         }
         RunProgress::ResolveFutures(waiting) => {
             let message = "nothing here needs to be awaited".to_owned();

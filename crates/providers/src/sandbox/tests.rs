@@ -109,6 +109,10 @@ fn wrong_code_is_told_with_its_line() {
     assert!(failure.message.starts_with("Traceback (most recent call last):"), "{failure}");
     assert!(failure.message.ends_with("KeyError: x"), "{failure}");
     assert!(failure.message.contains("line 5"), "{failure}");
+    for code in ["unknown(1)", "unknown", "f = lambda: unknown()\nf()"] {
+        let failure = run(code).unwrap_err();
+        assert!(failure.message.ends_with("NameError: name 'unknown' is not defined"), "{code}: {failure}");
+    }
 }
 
 #[test]
