@@ -95,6 +95,7 @@ fn stored_runs_are_exported_scored_and_compared() {
     let judged = ok(&place, &judge).json().unwrap();
     let score = judged["records"][0]["scores"]["judge"]["score"].as_f64().unwrap();
     assert!((0.0..=1.0).contains(&score), "{judged}");
+    assert_eq!(lines(&ok(&place, &["eval", "export"]).stdout).len(), 1, "what judges say is not kept");
 
     let worse = place
         .read("good.jsonl")

@@ -349,8 +349,7 @@ impl Runtime {
         answer
     }
 
-    /// Asks as [`structured`](Self::structured) does, and records nothing.
-    pub(crate) async fn ask_structured(
+    async fn ask_structured(
         &self,
         context: &RunContext,
         request: ChatRequest,

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use motet_agents::record::EvalRecord;
-use motet_agents::structured::value_of;
+use motet_agents::structured::{structured_within, value_of};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::request::{JsonSchemaOutput, Output};
 use motet_core::{ChatRequest, ChatResponse, FinishReason, Message, ModelId, RunContext};
@@ -293,7 +293,10 @@ impl Runtime {
             }),
             strict: true,
         });
-        let (value, _) = self.ask_structured(context, request).await?;
+        // Asked directly, as neither the records nor the store are to hold what judges say.
+        let asked = self.models().model(model).await?;
+        let repairs = self.settings().structured.max_repairs;
+        let (value, _) = structured_within(context, &*asked, request, "judge", repairs).await?;
         Ok(Score {
             score: value.get("score").and_then(Value::as_f64).unwrap_or_default(),
             reason: value.get("reason").and_then(Value::as_str).map(str::to_owned),
