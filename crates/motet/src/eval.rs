@@ -12,6 +12,7 @@ use std::path::Path;
 
 use motet_agents::record::EvalRecord;
 use motet_core::error::{Error, ErrorKind, Result};
+use serde_json::{Map, Value};
 
 pub use motet_agents::record::{CallbackStore, JsonlStore, MultiStore, RecordStore};
 
@@ -29,7 +30,8 @@ pub fn read(path: &Path) -> Result<Vec<EvalRecord>> {
     })?;
     let lines = text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty());
     let records = lines.map(|(line, number)| {
-        serde_json::from_str(line).map_err(|error| {
+        let fields = serde_json::from_str::<Map<String, Value>>(line).map(Value::Object);
+        fields.and_then(serde_json::from_value).map_err(|error| {
             let message = format!("line {number} of `{shown}` is no record: {error}");
             Error::new(ErrorKind::InvalidRequest, message)
                 .with_hint("`motet eval export` and the setting `eval.records` write records")
