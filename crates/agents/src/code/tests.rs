@@ -1,3 +1,5 @@
+//! Code of models in runs of agents: calls, failures, resuming, and ends from outside.
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 

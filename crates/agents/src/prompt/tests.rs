@@ -1,3 +1,5 @@
+//! Templates of prompts: what they write, and what they refuse.
+
 use motet_core::request::ToolSpec;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Records of runs, and the sink that hands them to stores.
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 

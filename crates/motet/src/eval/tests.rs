@@ -1,3 +1,5 @@
+//! Records of a runtime, and how they are scored and compared.
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,5 @@
+//! The sandbox against honest code and against abuse.
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
