@@ -19,11 +19,15 @@ mod engine;
 #[cfg(test)]
 mod errors;
 #[cfg(test)]
+mod eval;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod money;
 #[cfg(test)]
 mod operations;
+#[cfg(test)]
+mod prompts;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]

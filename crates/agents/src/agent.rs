@@ -14,6 +14,7 @@ use crate::function::schema_of;
 use crate::handoff::{Handoff, tool_name};
 use crate::hooks::{HookEntry, Hooks};
 use crate::machine::{AgentRun, Condense, ExpectedOutput, RunLimits, Successor, ToolSet};
+use crate::prompt::PromptTemplate;
 use crate::routing::ToolRouter;
 
 /// A model with instructions, tools, and bounds; cheap to clone, and never changed by a run.
@@ -95,6 +96,7 @@ impl Agent {
             name: name.into(),
             description: String::new(),
             instructions: String::new(),
+            unwritten: None,
             tools: Vec::new(),
             handoffs: Vec::new(),
             limits: Limits::default(),
@@ -229,6 +231,8 @@ pub struct AgentBuilder {
     name: String,
     description: String,
     instructions: String,
+    /// Instructions that are written when all tools are known.
+    unwritten: Option<(PromptTemplate, Value)>,
     tools: Vec<Arc<dyn Tool>>,
     handoffs: Vec<Handoff>,
     limits: Limits,
@@ -249,6 +253,14 @@ impl AgentBuilder {
     /// Sets the system message; it reaches the model byte by byte as written.
     pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
         self.instructions = instructions.into();
+        self.unwritten = None;
+        self
+    }
+
+    /// Sets the system message by a template that is written when the agent is built; `tools` is there with the name and
+    /// the description of each of its tools.
+    pub fn instructions_template(mut self, template: &PromptTemplate, variables: impl Into<Value>) -> Self {
+        self.unwritten = Some((template.clone(), variables.into()));
         self
     }
 
@@ -413,7 +425,8 @@ impl AgentBuilder {
     /// Checks the definition and compiles the tools' schemas, once for all runs.
     ///
     /// # Errors
-    /// `Configuration` when a bound is zero, or a tool's name or schema is unusable.
+    /// `Configuration` when a bound is zero, a tool's name or schema is unusable, or the template of the instructions
+    /// cannot be written.
     pub fn build(self) -> Result<Agent> {
         let zero = [
             ("max_iterations", self.limits.max_iterations == 0),
@@ -429,12 +442,18 @@ impl AgentBuilder {
         let own = self.tools.iter().map(|tool| tool.spec().clone());
         let specs = own.chain(self.handoffs.iter().map(Handoff::spec)).collect();
         let named = |error: Error| error.with_context("agent", &self.name);
+        let instructions = match &self.unwritten {
+            Some((template, variables)) => {
+                template.render_with_tools(variables, &self.tools).map_err(named)?
+            }
+            None => self.instructions,
+        };
         let expected = ExpectedOutput::of(&self.template).map_err(named)?.map(Arc::new);
         Ok(Agent(Arc::new(Definition {
             tool_set: Arc::new(ToolSet::new(specs).map_err(named)?),
             name: self.name,
             description: self.description,
-            instructions: self.instructions,
+            instructions,
             tools: self.tools,
             handoffs: self.handoffs,
             limits: self.limits,

@@ -30,6 +30,7 @@ pub use request::{BatchRequest, Unreadable};
 pub use result::{BatchAnswer, BatchOutcome, BatchReport, BatchResult, BatchSummary};
 
 use crate::agent::Limits;
+use crate::record::RecordSink;
 use crate::structured::DEFAULT_REPAIRS;
 
 /// How a batch goes.
@@ -118,6 +119,7 @@ pub struct Batch {
     expected: Option<u64>,
     options: BatchOptions,
     keep: Option<Arc<dyn Keep>>,
+    records: Option<RecordSink>,
 }
 
 /// Requests as they are taken in, and those in whose place there is only an error.
@@ -129,7 +131,13 @@ impl Batch {
     /// One that cannot be read counts as a request that failed.
     pub fn new(requests: impl Stream<Item = Result<BatchRequest, Unreadable>> + Send + 'static) -> Self {
         let expected = exactly(requests.size_hint());
-        Self { requests: requests.boxed(), expected, options: BatchOptions::default(), keep: None }
+        Self {
+            requests: requests.boxed(),
+            expected,
+            options: BatchOptions::default(),
+            keep: None,
+            records: None,
+        }
     }
 
     /// Makes a batch of requests that are taken from an iterator when there is room for them.
@@ -150,6 +158,12 @@ impl Batch {
     /// Keeps what is finished, so that a batch that is run again pays for nothing twice.
     pub fn keep(mut self, keep: Arc<dyn Keep>) -> Self {
         self.keep = Some(keep);
+        self
+    }
+
+    /// Hands a record of every request that is done to a sink; those given from what was kept are not recorded again.
+    pub fn records(mut self, sink: RecordSink) -> Self {
+        self.records = Some(sink);
         self
     }
 

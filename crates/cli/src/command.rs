@@ -8,6 +8,7 @@ mod completions;
 mod config;
 mod demo;
 mod embed;
+mod eval;
 mod log;
 mod model;
 mod provider;
@@ -44,6 +45,7 @@ const ROWS: &[Row] = &[
     workflow::ROW,
     log::ROW,
     replay::ROW,
+    eval::ROW,
     cache::ROW,
     provider::ROW,
     model::ROW,

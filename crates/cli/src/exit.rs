@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Failed = 1,
     /// A file, a setting, or a value was wrong; nothing was done.
     InvalidInput = 3,
+    /// All was done, but the answers are worse than they must be.
+    Unmet = 4,
     /// It was interrupted.
     Interrupted = 130,
 }

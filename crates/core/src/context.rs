@@ -318,6 +318,12 @@ impl RunContext {
         self.shared.events.is_some()
     }
 
+    /// Gives who hears the run's events.
+    #[must_use]
+    pub fn events(&self) -> Option<&Arc<dyn EventSink>> {
+        self.shared.events.as_ref()
+    }
+
     /// Tells the listener of an event.
     pub fn emit(&self, event: &StreamEvent) {
         if let Some(events) = &self.shared.events {

@@ -17,6 +17,7 @@ pub use motet_agents::batch::{
     BatchSummary, Order, Unreadable,
 };
 
+pub(crate) use item::kept;
 pub(crate) use kept::{KIND, last_summary};
 
 use crate::runtime::Runtime;
@@ -134,7 +135,7 @@ impl Runtime {
 
     /// Begins a batch of which nothing is kept.
     pub fn run_batch(&self, context: &RunContext, batch: Batch) -> BatchRun {
-        batch.start(context, self.models())
+        self.recorded(batch).start(context, self.models())
     }
 
     /// Begins a batch, or goes on with one, and keeps in the store what is finished of it: a batch that ended in any way,
@@ -155,7 +156,14 @@ impl Runtime {
         let lease = self.settings().worker.lease;
         let context = self.ascribed(context).with_cancellation(stop);
         let kept = kept::Kept::open(self.store().await?, keeping, lease, &context).await?;
-        Ok(batch.keep(kept).start(&context, self.models()))
+        Ok(self.recorded(batch).keep(kept).start(&context, self.models()))
+    }
+
+    fn recorded(&self, batch: Batch) -> Batch {
+        match self.records().sink() {
+            Some(sink) => batch.records(sink.clone()),
+            None => batch,
+        }
     }
 }
 

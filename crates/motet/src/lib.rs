@@ -20,6 +20,7 @@
 
 pub mod batch;
 pub mod discover;
+pub mod eval;
 pub mod health;
 mod layers;
 mod lazy_store;
@@ -55,6 +56,13 @@ pub struct CacheGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/testing.md")]
 pub struct TestingGuide;
+
+/// The examples of the guides to records, prompts, and the code tool, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/evals.md")]
+#[doc = include_str!("../../../docs/guide/prompts.md")]
+#[doc = include_str!("../../../docs/guide/code-tool.md")]
+pub struct EvalsGuide;
 
 /// The examples of the README, compiled and run.
 #[cfg(doctest)]

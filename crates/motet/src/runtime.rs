@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use motet_agents::structured::structured_within;
 use motet_agents::{Agent, AgentBuilder, call};
@@ -26,6 +26,7 @@ use motet_workflows::methods::{self, Methods};
 use serde_json::Value;
 
 use crate::discover::{Discovered, discover};
+use crate::eval::{self, Records};
 use crate::health::Health;
 use crate::lazy_store::LazyStore;
 use crate::models::Table;
@@ -46,6 +47,7 @@ struct Inner {
     directory: PathBuf,
     models: Arc<Table>,
     store: LazyStore,
+    records: Records,
     /// Under this name it claims the calls that it records.
     worker: WorkerId,
 }
@@ -78,7 +80,8 @@ impl Runtime {
     pub fn new(loaded: Loaded, directory: PathBuf) -> Result<Self> {
         let store = LazyStore::new(loaded.settings.store.clone(), directory.clone());
         let models = Table::new(&loaded, &directory, &store)?;
-        Ok(Self(Arc::new(Inner { loaded, directory, models, store, worker: WorkerId::new() })))
+        let records = Records::new(&loaded, &directory)?;
+        Ok(Self(Arc::new(Inner { loaded, directory, models, store, records, worker: WorkerId::new() })))
     }
 
     /// Uses this store instead of the one that the settings name.
@@ -180,6 +183,10 @@ impl Runtime {
         })
     }
 
+    pub(crate) fn records(&self) -> &Records {
+        &self.0.records
+    }
+
     pub(crate) fn worker_id(&self) -> &WorkerId {
         &self.0.worker
     }
@@ -210,6 +217,14 @@ impl Runtime {
     /// # Errors
     /// Whatever kept the answer from being complete.
     pub async fn complete(&self, context: &RunContext, request: &ChatRequest) -> Result<ChatResponse> {
+        let Some(sink) = self.records().sink() else { return self.ask(context, request).await };
+        let begun = Instant::now();
+        let answer = self.ask(context, request).await;
+        eval::call(sink, context, request, (answer.as_ref(), None), begun);
+        answer
+    }
+
+    async fn ask(&self, context: &RunContext, request: &ChatRequest) -> Result<ChatResponse> {
         if let Some(recorder) = self.recorder_for(context) {
             return recorder.complete(context, request).await;
         }
@@ -222,6 +237,18 @@ impl Runtime {
     /// # Errors
     /// `Configuration` when the model cannot be found; every other failure is the stream's last item.
     pub async fn stream(&self, context: &RunContext, request: ChatRequest) -> Result<EventStream> {
+        let Some(sink) = self.records().sink() else { return self.ask_streaming(context, request).await };
+        let begun = Instant::now();
+        match self.ask_streaming(context, request.clone()).await {
+            Ok(events) => Ok(eval::stream(sink.clone(), context, request, begun, events)),
+            Err(error) => {
+                eval::call(sink, context, &request, (Err(&error), None), begun);
+                Err(error)
+            }
+        }
+    }
+
+    async fn ask_streaming(&self, context: &RunContext, request: ChatRequest) -> Result<EventStream> {
         if let Some(recorder) = self.recorder_for(context) {
             return recorder.stream(context, request).await;
         }
@@ -307,6 +334,22 @@ impl Runtime {
     /// # Errors
     /// `InvalidOutput` when no answer satisfied the schema, and whatever kept an answer from being complete.
     pub async fn structured(
+        &self,
+        context: &RunContext,
+        request: ChatRequest,
+    ) -> Result<(Value, ChatResponse)> {
+        let Some(sink) = self.records().sink() else { return self.ask_structured(context, request).await };
+        let begun = Instant::now();
+        let answer = self.ask_structured(context, request.clone()).await;
+        let (response, value) = match &answer {
+            Ok((value, response)) => (Ok(response), Some(value.clone())),
+            Err(error) => (Err(error), None),
+        };
+        eval::call(sink, context, &request, (response, value), begun);
+        answer
+    }
+
+    async fn ask_structured(
         &self,
         context: &RunContext,
         request: ChatRequest,

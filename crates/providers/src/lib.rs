@@ -18,5 +18,6 @@ pub mod python;
 pub mod replay;
 pub mod rerankers;
 pub mod rows;
+pub mod sandbox;
 pub mod scripted;
 pub mod simulated;

@@ -15,6 +15,8 @@ use super::{Row, arguments};
 use crate::context::Context;
 use crate::exit::Exit;
 
+pub(super) use cost::since;
+
 pub(super) const ROW: Row = Row { name: "log", build: Log::augment_args, run };
 
 /// Looks at what the steps of stored runs did

@@ -401,6 +401,14 @@ options! {
             redact: Vec<String> as Texts, example "[0-9]{16}";
         }
 
+        eval: Eval {
+            //! Records of what runs were asked, did, and answered.
+            /// File to which a record of every call, agent, and request of a batch is appended, one line of JSON each.
+            records: Option<String> as Text, example "eval/records.jsonl";
+            /// How many records may wait to be written; what is too much is dropped and counted.
+            queue: u32 as Count = 1024, example "100";
+        }
+
         replay: Replay {
             //! Recorded calls that are answered without a network.
             /// Whether a call that was not recorded fails; otherwise the next recorded answer is given with a warning.

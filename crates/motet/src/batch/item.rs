@@ -25,7 +25,7 @@ enum StoredResult {
 }
 
 /// Reads a kept result.
-pub(super) fn kept(value: Value) -> Result<BatchResult> {
+pub(crate) fn kept(value: Value) -> Result<BatchResult> {
     match serde_json::from_value(value) {
         Ok(StoredResult::V1(result)) => Ok(*result),
         Err(error) => Err(Error::new(ErrorKind::Store, "a kept result cannot be read").with_source(error)),

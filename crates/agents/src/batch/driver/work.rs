@@ -16,6 +16,7 @@ use crate::batch::keep::{Item, Opened};
 use crate::batch::perform::{self, Spending, Spent};
 use crate::batch::request::{BatchRequest, Unreadable};
 use crate::batch::result::{BatchAnswer, BatchOutcome, BatchResult};
+use crate::record::EvalRecord;
 
 /// A request on its way, with what earlier tries came to.
 pub(super) struct Pending {
@@ -146,10 +147,14 @@ async fn attempt(shared: &Shared, pending: &mut Pending) -> Result<Option<BatchR
             Err(outcome)
         }
     };
-    close(pending, outcome).await.map(Some)
+    close(shared, pending, outcome).await.map(Some)
 }
 
-async fn close(pending: &mut Pending, outcome: Result<BatchAnswer, BatchOutcome>) -> Result<BatchResult> {
+async fn close(
+    shared: &Shared,
+    pending: &mut Pending,
+    outcome: Result<BatchAnswer, BatchOutcome>,
+) -> Result<BatchResult> {
     let mut result = pending.result(outcome);
     if let BatchOutcome::Succeeded(answer) = &mut result.outcome {
         // The answer stands for the whole request, as the result does.
@@ -158,7 +163,13 @@ async fn close(pending: &mut Pending, outcome: Result<BatchAnswer, BatchOutcome>
             answer.response.usage = Some(result.usage);
         }
     }
-    if let Some(item) = pending.item.take() {
+    let item = pending.item.take();
+    if let Some(sink) = &shared.records {
+        let log = item.as_ref().map(|item| item.log().records()).unwrap_or_default();
+        let run = shared.keep.run_id();
+        sink.send(&shared.outer, EvalRecord::of_batch(run, Some(&pending.request), &result, &log));
+    }
+    if let Some(item) = item {
         item.close(&result).await?;
     }
     Ok(result)
@@ -233,7 +244,7 @@ pub(super) async fn give_up(shared: &Shared, mut pending: Pending) -> Result<Bat
         Some(error) => BatchOutcome::Failed { error: error.report() },
         None => failed(shared, &Error::new(ErrorKind::Cancelled, "the batch ended")),
     };
-    close(&mut pending, Err(outcome)).await
+    close(shared, &mut pending, Err(outcome)).await
 }
 
 /// Makes the result of a request that could not be read.

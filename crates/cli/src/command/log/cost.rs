@@ -75,7 +75,7 @@ fn by(text: &str) -> Result<By, String> {
     })
 }
 
-fn since(text: &str) -> Result<Millis, String> {
+pub(in crate::command) fn since(text: &str) -> Result<Millis, String> {
     if let Some(start) = Millis::of_day(text) {
         return Ok(start);
     }
