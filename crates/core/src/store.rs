@@ -4,6 +4,7 @@
 //! commit together. Which task becomes ready when is decided by [`crate::schedule`], the same for all stores.
 
 mod item;
+mod question;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,12 +16,14 @@ use serde_json::{Map, Value};
 
 use crate::answers::AnswerStore;
 use crate::budget::{Amount, Book, StoreReservation};
+use crate::decision::{Decision, Question};
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::{Millis, RunId, WorkerId};
 use crate::run_log::Record;
 use crate::workflow::{OnFailure, Priority, RetryPolicy};
 
 pub use item::ItemWrite;
+pub use question::AskedQuestion;
 
 /// The queue of tasks that name none.
 pub const DEFAULT_QUEUE: &str = "default";
@@ -62,6 +65,25 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `NotFound` when there is no such run; `Conflict` when its state does not allow it.
     async fn control(&self, run: &RunId, control: Control) -> Result<()>;
+
+    /// Gives what tasks ask people, answered or not, of one run or of all, in the order asked.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run. A store whose tasks cannot wait for people has none.
+    async fn questions(&self, _run: Option<&RunId>) -> Result<Vec<AskedQuestion>> {
+        Ok(Vec::new())
+    }
+
+    /// Answers a question by the name of its step; a task all of whose questions have answers is ready again.
+    ///
+    /// Giving the same answer again changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run or question; `Conflict` when it was answered otherwise; `Unsupported` when
+    /// this store's tasks cannot wait for people.
+    async fn decide(&self, _run: &RunId, _step: &str, _decision: Decision) -> Result<()> {
+        Err(question::unsupported(self.capabilities().name))
+    }
 
     /// Gives a run with its definition, `None` when there is none.
     async fn run(&self, run: &RunId) -> Result<Option<Run>>;
@@ -277,6 +299,18 @@ pub enum Outcome {
     },
     /// The worker stops; the task is ready again and the attempt does not count.
     Released,
+    /// People must decide before it can go on: it is ready again when each question has an answer, and the attempt does
+    /// not count.
+    Waiting {
+        /// What they must decide; at least one.
+        questions: Vec<Question>,
+    },
+    /// It failed and is not tried again by itself, and its journal stays as it is: where it ran tools that must not run
+    /// twice, whoever resumes the run goes on from there.
+    GivenUp {
+        /// Why.
+        error: ErrorReport,
+    },
 }
 
 /// What completing a task did.
@@ -375,6 +409,8 @@ pub enum RunState {
     Failed,
     /// It was cancelled.
     Cancelled,
+    /// Nothing runs or can run before a person decides.
+    Waiting,
 }
 
 impl RunState {
@@ -386,6 +422,7 @@ impl RunState {
         RunState::Completed,
         RunState::Failed,
         RunState::Cancelled,
+        RunState::Waiting,
     ];
 
     /// Tells whether nothing more happens unless a person resumes it.
@@ -404,6 +441,7 @@ impl RunState {
             RunState::Completed => "completed",
             RunState::Failed => "failed",
             RunState::Cancelled => "cancelled",
+            RunState::Waiting => "waiting",
         }
     }
 }
@@ -424,7 +462,7 @@ pub enum TaskState {
     Ready,
     /// A worker has it.
     Running,
-    /// It waits for the items of its `for_each`.
+    /// It waits for the items of its `for_each`, or for people to decide.
     Waiting,
     /// It ended well.
     Done,
