@@ -9,6 +9,7 @@ use super::{RecordedStep, StepOutcome, Steps, difference};
 use crate::error::{Error, ErrorKind, Result};
 use crate::request::ChatRequest;
 use crate::run_log::{MemoryLog, Record, RunLog, Step, StepKind, StepState};
+use crate::tool::Effect;
 
 /// Answers the steps of a run from a recording of it.
 ///
@@ -78,8 +79,19 @@ impl ReplayLog {
 
 #[async_trait]
 impl RunLog for ReplayLog {
+    /// Gives what is known of a fresh step, and of those recorded ones that decide about others: what people decided, and
+    /// tool calls whose outcome was unknown.
     fn lookup(&self, step: &str) -> Option<StepState> {
-        self.fresh.lookup(step)
+        if let Some(fresh) = self.fresh.lookup(step) {
+            return Some(fresh);
+        }
+        let recorded = self.steps.last(step)?;
+        let (effect, result) = match (recorded.kind, &recorded.outcome) {
+            (StepKind::Decision, Some(StepOutcome::Finished(result))) => (Effect::Pure, Some(result.clone())),
+            (StepKind::Tool, None) => (Effect::AtMostOnce, None),
+            _ => return None,
+        };
+        Some(StepState { request_hash: recorded.request_hash.clone(), effect, result, failed: false })
     }
 
     fn find(&self, key: &str, step: &Step<'_>, request: Option<&ChatRequest>) -> Result<Option<StepState>> {
