@@ -15,7 +15,7 @@ pub mod hooks;
 pub mod machine;
 mod review;
 pub mod routing;
-mod schema;
+pub mod schema;
 pub mod structured;
 #[cfg(test)]
 mod test_double;

@@ -14,6 +14,8 @@ pub(crate) enum Exit {
     Failed = 1,
     /// A file, a setting, or a value was wrong; nothing was done.
     InvalidInput = 3,
+    /// Nothing can go on before a person decides.
+    Waiting = 4,
     /// It was interrupted.
     Interrupted = 130,
 }

@@ -11,23 +11,26 @@ mod offered;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use motet_agents::{Agent, AgentResult, Prompt};
+use motet_agents::{Agent, AgentResult, Outcome, Prompt};
 use motet_core::budget::{Amount, Ledger, Limits, MemoryBudget};
 use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::event::EventSink;
 use motet_core::model::Model;
-use motet_core::run_log::{MemoryLog, RunLog};
+use motet_core::run_log::{Costs, RunLog};
+use motet_core::store::{RunState, Sequenced};
 use motet_core::{Message, RunContext, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 pub use build::Surroundings;
 pub use events::AgentEvents;
 pub use file::AgentFile;
 pub use motet_workflows::agent_file::{AgentSpec, Approvals, BudgetSpec, CondenseSpec, LimitsSpec, ToolEntry};
 
+use crate::report;
 use crate::runtime::Runtime;
 use kept::Kept;
 
@@ -209,6 +212,34 @@ impl Runtime {
         })
     }
 
+    /// Tells whether a stored run is that of an agent.
+    pub(crate) async fn is_agent(&self, run: &RunId) -> Result<bool> {
+        let found = self.store().await?.run(run).await?.ok_or_else(|| report::no_such_run(run))?;
+        Ok(found.summary.kind == KIND)
+    }
+
+    /// Goes on with a stored run that has not ended; how it ended stands in the run.
+    pub(crate) async fn work_on_agent(
+        &self,
+        run: &RunId,
+        events: Option<Arc<dyn EventSink>>,
+        cancellation: &CancellationToken,
+    ) -> Result<()> {
+        let state = self.store().await?.run(run).await?.map(|run| run.summary.state);
+        if state.is_some_and(|state| state.is_ended() || state == RunState::Waiting) {
+            return Ok(());
+        }
+        let mut context = RunContext::new().with_cancellation(cancellation.clone());
+        if let Some(events) = events {
+            context = context.with_events(events);
+        }
+        let result = self.resume_agent(&context, run).await?;
+        match result.outcome {
+            Outcome::Cancelled if cancellation.is_cancelled() => Err(result.error().unwrap_or_else(interrupted)),
+            _ => Ok(()),
+        }
+    }
+
     async fn begin_agent(
         &self,
         context: &RunContext,
@@ -288,20 +319,24 @@ impl Runtime {
             Ok((agent, model))
         }
         .await;
-        let (agent, model) = match (prepared, kept) {
-            (Ok(prepared), kept) => {
+        match prepared {
+            Ok((agent, model)) => {
                 let context = bounded(context, definition.agent.as_deref());
-                let (agent, model) = prepared;
-                return Ok(Ready { context, agent, model, prompt, kept });
+                Ok(Ready { context, agent, model, prompt, kept })
             }
-            (Err(error), None) => return Err(error),
-            // What keeps an agent from being built may be mended, and the run resumed.
-            (Err(error), Some(kept)) => {
-                kept.give_up(&error).await;
-                return Err(error);
+            Err(error) => {
+                // What keeps an agent from being built may be mended, and the run resumed.
+                if let Some(kept) = kept {
+                    kept.give_up(&error).await;
+                }
+                Err(error)
             }
-        };
+        }
     }
+}
+
+fn interrupted() -> Error {
+    Error::new(ErrorKind::Cancelled, "the run was interrupted")
 }
 
 enum Reopened {
@@ -327,7 +362,11 @@ fn bounded(context: RunContext, spec: Option<&AgentSpec>) -> RunContext {
 
 /// Adds up what a log says was spent.
 fn spent(log: &dyn RunLog) -> Amount {
-    let total = motet_core::run_log::total_of(&log.records());
+    let mut costs = Costs::default();
+    for record in log.records() {
+        costs.add(&Sequenced { seq: 0, task: 0, record });
+    }
+    let total = costs.total();
     Amount { cost: total.cost, tokens: total.usage.total() }
 }
 

@@ -1,0 +1,48 @@
+//! The events of a running agent, whose run is kept to its end even where nobody reads on.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::Stream;
+use motet_agents::{AgentResult, AgentStream};
+use motet_core::error::Result;
+use motet_core::{RunContext, StreamEvent};
+
+use super::kept::Kept;
+
+/// The events of a running agent, and its result at the end.
+///
+/// The stream is polled to drive the run. Dropped before [`finish`](Self::finish) it stops the run, and a kept one can be
+/// resumed.
+#[must_use = "nothing happens unless the stream is polled"]
+pub struct AgentEvents {
+    stream: AgentStream,
+    context: RunContext,
+    kept: Option<Kept>,
+}
+
+impl AgentEvents {
+    pub(super) fn new(stream: AgentStream, context: RunContext, kept: Option<Kept>) -> Self {
+        Self { stream, context, kept }
+    }
+
+    /// Runs on to the end, passes over the remaining events, stores how the run ended, and gives the result.
+    ///
+    /// # Errors
+    /// `Store` and `Conflict` when a run that waits for a person cannot be parked.
+    pub async fn finish(self) -> Result<AgentResult> {
+        let result = self.stream.finish().await;
+        match self.kept {
+            Some(kept) => kept.end(&self.context, result).await,
+            None => Ok(result),
+        }
+    }
+}
+
+impl Stream for AgentEvents {
+    type Item = Result<StreamEvent>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Pin::new(&mut self.stream).poll_next(context)
+    }
+}
