@@ -3,6 +3,7 @@
 //! Every method is one atomic, durable unit. Queue, journal, and graph counters are views of one store because they must
 //! commit together. Which task becomes ready when is decided by [`crate::schedule`], the same for all stores.
 
+mod capabilities;
 mod item;
 mod question;
 
@@ -22,6 +23,7 @@ use crate::id::{Millis, RunId, WorkerId};
 use crate::run_log::Record;
 use crate::workflow::{OnFailure, Priority, RetryPolicy};
 
+pub use capabilities::{Capabilities, Durability};
 pub use item::ItemWrite;
 pub use question::AskedQuestion;
 
@@ -576,26 +578,4 @@ pub struct Sequenced {
     pub task: u32,
     /// The entry.
     pub record: Record,
-}
-
-/// What a store can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capabilities {
-    /// Name of the backend.
-    pub name: &'static str,
-    /// What an accepted write survives.
-    pub durability: Durability,
-    /// Whether several processes may use it at once.
-    pub multi_process: bool,
-}
-
-/// What an accepted write survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Durability {
-    /// Nothing: it ends with the process.
-    None,
-    /// The death of the process.
-    Process,
-    /// The loss of power.
-    Fsync,
 }
