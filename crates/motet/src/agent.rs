@@ -28,7 +28,9 @@ use tokio_util::sync::CancellationToken;
 pub use build::Surroundings;
 pub use events::AgentEvents;
 pub use file::AgentFile;
-pub use motet_workflows::agent_file::{AgentSpec, Approvals, BudgetSpec, CondenseSpec, LimitsSpec, ToolEntry};
+pub use motet_workflows::agent_file::{
+    AgentSpec, Approvals, BudgetSpec, CondenseSpec, LimitsSpec, ToolEntry,
+};
 
 use crate::report;
 use crate::runtime::Runtime;
@@ -235,7 +237,9 @@ impl Runtime {
         }
         let result = self.resume_agent(&context, run).await?;
         match result.outcome {
-            Outcome::Cancelled if cancellation.is_cancelled() => Err(result.error().unwrap_or_else(interrupted)),
+            Outcome::Cancelled if cancellation.is_cancelled() => {
+                Err(result.error().unwrap_or_else(interrupted))
+            }
             _ => Ok(()),
         }
     }
@@ -379,8 +383,11 @@ pub(crate) async fn perform(
 ) -> Result<AgentResult> {
     let definition = AgentDefinition::read(definition)?;
     let Some(spec) = &definition.agent else {
-        return Err(Error::new(ErrorKind::Unsupported, "the recorded agent was built in code, which is not stored")
-            .with_hint("only agents of files can be replayed"));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "the recorded agent was built in code, which is not stored",
+        )
+        .with_hint("only agents of files can be replayed"));
     };
     let agent = runtime.build_agent(context, spec, &definition.surroundings).await?;
     Ok(motet_agents::run(context, &agent, model, Prompt(definition.prompt)).await)

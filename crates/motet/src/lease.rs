@@ -18,7 +18,12 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Keeps a lease alive from now on, and stops the work when it is lost or the run is cancelled.
-    pub(crate) fn keep(store: SharedStore, token: LeaseToken, ttl: Duration, stop: CancellationToken) -> Self {
+    pub(crate) fn keep(
+        store: SharedStore,
+        token: LeaseToken,
+        ttl: Duration,
+        stop: CancellationToken,
+    ) -> Self {
         let renewal = tokio::spawn(renew(SharedStore::clone(&store), token.clone(), ttl, stop));
         Self { store, token, renewal: renewal.abort_handle() }
     }

@@ -17,9 +17,7 @@ use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::{EventSink, EventStream, StreamEvent};
 use motet_core::model::Model;
 use motet_core::run_log::{MemoryLog, StoredLog};
-use motet_core::store::{
-    Claim, ClaimRequest, Control, NewRun, NewTask, Outcome, Run, RunState, SharedStore,
-};
+use motet_core::store::{Claim, ClaimRequest, Control, NewRun, NewTask, Outcome, Run, RunState, SharedStore};
 use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
 use motet_core::{ChatRequest, ChatResponse, RunContext, RunId};
 use serde::{Deserialize, Serialize};

@@ -17,9 +17,9 @@ use motet_core::id::{Millis, RunId};
 use motet_core::run_log::Record;
 use motet_core::schedule::{self, Redefinition, Rows, RunRow, TaskRow};
 use motet_core::store::{
-    Applied, AskedQuestion, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState, LeaseToken,
-    NewRun, NewTask, Outcome, Progress, Run, RunFilter, RunState, RunSummary, Sequenced, Store, Task,
-    TaskState,
+    Applied, AskedQuestion, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState,
+    LeaseToken, NewRun, NewTask, Outcome, Progress, Run, RunFilter, RunState, RunSummary, Sequenced, Store,
+    Task, TaskState,
 };
 use serde_json::Value;
 

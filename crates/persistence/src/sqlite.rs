@@ -30,8 +30,8 @@ use motet_core::id::RunId;
 use motet_core::run_log::Record;
 use motet_core::schedule;
 use motet_core::store::{
-    Applied, AskedQuestion, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState, LeaseToken,
-    NewRun, Outcome, Progress, Run, RunFilter, RunSummary, Sequenced, Store, Task,
+    Applied, AskedQuestion, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState,
+    LeaseToken, NewRun, Outcome, Progress, Run, RunFilter, RunSummary, Sequenced, Store, Task,
 };
 use serde_json::Value;
 use tokio::time::Instant;

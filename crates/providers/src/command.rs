@@ -54,10 +54,16 @@ impl CommandTool {
     ///
     /// # Errors
     /// `Configuration` as [`CommandSpec::check`].
-    pub fn new(command: CommandSpec, base: &Path, directory: &Path, environment: Environment) -> Result<Self> {
+    pub fn new(
+        command: CommandSpec,
+        base: &Path,
+        directory: &Path,
+        environment: Environment,
+    ) -> Result<Self> {
         command.check().map_err(|error| error.with_context("tool", &command.name))?;
         let mut command = command;
-        if let Some(program) = command.run.first_mut().filter(|program| Path::new(program.as_str()).components().count() > 1)
+        if let Some(program) =
+            command.run.first_mut().filter(|program| Path::new(program.as_str()).components().count() > 1)
         {
             *program = base.join(&*program).to_string_lossy().into_owned();
         }
@@ -106,7 +112,8 @@ impl CommandTool {
         #[cfg(unix)]
         command.process_group(0);
         let child = command.spawn().map_err(|error| {
-            Error::new(ErrorKind::ToolFailed, format!("`{program}` cannot be started: {error}")).with_source(error)
+            Error::new(ErrorKind::ToolFailed, format!("`{program}` cannot be started: {error}"))
+                .with_source(error)
         })?;
         Ok(Running(child))
     }
@@ -181,7 +188,9 @@ impl Tool for CommandTool {
         }
         let skipped = stderr.chars().count().saturating_sub(ERROR_CHARS);
         let stderr: String = stderr.chars().skip(skipped).collect();
-        Ok(ToolOutput::error(format!("{stdout}{stderr}\nthe program ended with {status}").trim_start().to_owned()))
+        Ok(ToolOutput::error(
+            format!("{stdout}{stderr}\nthe program ended with {status}").trim_start().to_owned(),
+        ))
     }
 
     fn effect(&self) -> Effect {
@@ -209,7 +218,8 @@ impl Drop for Running {
 
 fn kill_group(leader: Option<u32>) {
     #[cfg(unix)]
-    if let Some(group) = leader.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
+    if let Some(group) = leader.and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw)
+    {
         // An error means that the group is empty.
         rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
     }

@@ -94,7 +94,8 @@ fn tool(mut node: Node, report: &mut Report<'_>) -> Option<ToolEntry> {
         fields.iter().position(|field| field.key == "mcp").or(Some(first))
     }) else {
         let near = fields.first().and_then(|field| nearest(&field.key, KINDS));
-        let hint = near.map_or("begin it with `mcp` or `command`".to_owned(), |near| format!("did you mean `{near}`?"));
+        let hint = near
+            .map_or("begin it with `mcp` or `command`".to_owned(), |near| format!("did you mean `{near}`?"));
         report.hint(place, "a tool names neither a server at `mcp` nor a program at `command`", hint);
         return None;
     };
@@ -106,18 +107,22 @@ fn tool(mut node: Node, report: &mut Report<'_>) -> Option<ToolEntry> {
         };
         let server = all_of(&mut node, report, |node| ServerConfig::deserialize(At::root(node)))?;
         if server.command.is_some() == server.url.is_some() {
-            let message = format!("the server `{name}` needs either a program at `command` or an address at `url`");
+            let message =
+                format!("the server `{name}` needs either a program at `command` or an address at `url`");
             report.add(place, message);
         }
         return Some(ToolEntry::Mcp { name, server: Box::new(server) });
     }
     for other in fields {
-        report.hint(other.place, format!("unknown key `{}`", other.key), "everything about a program stands in `command`");
+        report.hint(
+            other.place,
+            format!("unknown key `{}`", other.key),
+            "everything about a program stands in `command`",
+        );
     }
     let place = field.node.place;
-    let command = all_of(&mut field.node, report, |node| {
-        CommandSpec::deserialize(At { node, key: Some("command") })
-    })?;
+    let command =
+        all_of(&mut field.node, report, |node| CommandSpec::deserialize(At { node, key: Some("command") }))?;
     if let Err(error) = command.check() {
         report.add_with(place, error.message(), error.hint().map(str::to_owned));
     }
@@ -154,14 +159,18 @@ fn take_out(node: &mut Node, place: Place, of_key: bool, maimed: &mut HashSet<Pl
     let own = node.place;
     let found = match &mut node.content {
         Content::Map(fields) => {
-            let at = fields.iter().position(|field| if of_key { field.place == place } else { field.node.place == place });
+            let at = fields
+                .iter()
+                .position(|field| if of_key { field.place == place } else { field.node.place == place });
             match at {
                 // A key may stand where the mapping below another key begins, so that deeper ones are looked at too.
                 Some(at) => {
                     fields.remove(at);
                     true
                 }
-                None => return fields.iter_mut().any(|field| take_out(&mut field.node, place, of_key, maimed)),
+                None => {
+                    return fields.iter_mut().any(|field| take_out(&mut field.node, place, of_key, maimed));
+                }
             }
         }
         Content::List(items) => match items.iter().position(|item| !of_key && item.place == place) {
@@ -182,7 +191,9 @@ fn take_out(node: &mut Node, place: Place, of_key: bool, maimed: &mut HashSet<Pl
 /// Finds what is wrong beyond the form.
 fn check(spec: &AgentSpec, root: &Node, report: &mut Report<'_>) {
     let place = |key: &str| match &root.content {
-        Content::Map(fields) => fields.iter().find(|field| field.key == key).map_or(root.place, |field| field.place),
+        Content::Map(fields) => {
+            fields.iter().find(|field| field.key == key).map_or(root.place, |field| field.place)
+        }
         _ => root.place,
     };
     if spec.instructions.is_some() && spec.instructions_file.is_some() {

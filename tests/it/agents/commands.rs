@@ -2,7 +2,8 @@
 
 use super::*;
 
-const RUN: &[&str] = &["agent", "run", "examples/agent-tools.yaml", "Publish the longer one.", "--run-id", "r"];
+const RUN: &[&str] =
+    &["agent", "run", "examples/agent-tools.yaml", "Publish the longer one.", "--run-id", "r"];
 
 fn with(more: &[&'static str]) -> Vec<&'static str> {
     [RUN, more].concat()
@@ -43,7 +44,10 @@ fn an_agent_waits_for_a_person_and_goes_on_in_another_process_when_it_is_approve
     assert_eq!(place.read("published.txt").unwrap(), place.read("examples/documents/letter.txt").unwrap());
     assert_eq!(state(&place), "completed");
     let again = run(&place, &["agent", "resume", "r", "--output", "json"]).json().unwrap();
-    assert_eq!((&again["outcome"], &again["model_calls"], &again["run"]), (&json!("completed"), &json!(4), &json!("r")));
+    assert_eq!(
+        (&again["outcome"], &again["model_calls"], &again["run"]),
+        (&json!("completed"), &json!(4), &json!("r"))
+    );
 }
 
 #[test]
@@ -58,7 +62,11 @@ fn a_decision_may_change_the_arguments_or_stand_in_for_the_call() {
     for (decision, told, published) in [
         (&["approve", "r", "--arguments", edited][..], "", Some("note.txt")),
         (&["approve", "r", STEP, "--result", "\"sent by mail\""], "sent by mail", None),
-        (&["deny", "r", "--reason", "not the letter"], "not run: a person did not allow this call: not the letter", None),
+        (
+            &["deny", "r", "--reason", "not the letter"],
+            "not run: a person did not allow this call: not the letter",
+            None,
+        ),
     ] {
         let place = with_examples();
         assert_eq!(run(&place, RUN).code, Some(4));
@@ -152,7 +160,9 @@ fn result_of(fields: &Value, answers: &Value, arguments: &[&str]) -> (Place, Val
 
 #[test]
 fn what_a_file_says_takes_effect() {
-    let calls = |names: &[&str]| -> Value { names.iter().map(|name| json!({"name": name, "arguments": {"n": 1}})).collect() };
+    let calls = |names: &[&str]| -> Value {
+        names.iter().map(|name| json!({"name": name, "arguments": {"n": 1}})).collect()
+    };
     let tools = json!([noting("note", "pure")]);
     let loops = json!([{"when": {"contains": "go"}, "tool_calls": calls(&["note"])}]);
     let (_, limited) = result_of(&json!({"tools": tools, "limits": {"max_iterations": 2}}), &loops, &[]);
@@ -166,14 +176,16 @@ fn what_a_file_says_takes_effect() {
     let script = json!([{"when": {"turn": 0}, "tool_calls": calls(&["slow"])}, {"when": {"turn": 1}, "text": "gave up"}]);
     let (_, given_up) = result_of(&json!({"tools": slow}), &script, &[]);
     assert!(given_up["tool_history"][0]["result"].as_str().unwrap().contains("within 50ms"), "{given_up}");
-    let (place, instructed) = result_of(&json!({"instructions_file": "words.md"}), &json!([{"text": "done"}]), &["--no-keep"]);
+    let (place, instructed) =
+        result_of(&json!({"instructions_file": "words.md"}), &json!([{"text": "done"}]), &["--no-keep"]);
     assert_eq!((&instructed["text"], &instructed["run"]), (&json!("done"), &Value::Null));
     assert_eq!(instructed["messages"][0]["parts"][0]["text"], "Be brief.", "{instructed}");
     assert!(!place.path().join(".motet/motet.db").exists());
     let shaped = json!({"output": {"type": "object", "required": ["n"]}, "limits": {"max_repairs": 1}});
     let (_, value) = result_of(&shaped, &json!([{"text": "{}"}, {"text": "{\"n\": 4}"}]), &[]);
     assert_eq!((&value["outcome"], &value["value"]), (&json!("completed"), &json!({"n": 4})), "{value}");
-    let (_, never) = result_of(&json!({"tools": [noting("note", "pure")], "approvals": "always"}), &loops, &[]);
+    let (_, never) =
+        result_of(&json!({"tools": [noting("note", "pure")], "approvals": "always"}), &loops, &[]);
     assert_eq!((&never["outcome"], &never["questions"][0]["tool"]), (&json!("waiting"), &json!("note")));
     let (_, other) = result_of(&json!({}), &json!([{"text": "no"}]), &["--model", "offline:extract"]);
     assert_eq!(other["model"], "offline:extract");

@@ -92,7 +92,11 @@ fn decide(place: &Place, journal: &Journal, decided: &mut usize) {
     for step in journal.open_questions() {
         assert!(step.ends_with("unknown_outcome"), "{step}");
         *decided += 1;
-        let answer = if *decided % 2 == 0 { ["deny", "r", &step, "--reason=late"] } else { ["approve", "r", &step, "--result=ok"] };
+        let answer = if *decided % 2 == 0 {
+            ["deny", "r", &step, "--reason=late"]
+        } else {
+            ["approve", "r", &step, "--result=ok"]
+        };
         let done = run(place, &answer);
         assert_eq!(done.code, Some(0), "{done:?}");
     }
@@ -128,7 +132,11 @@ fn a_run_killed_at_every_entry_of_its_journal_ends_and_repeats_nothing_that_was_
             }
             begun = begun || journal.is_there();
         };
-        assert_eq!((&result["outcome"], &result["text"]), (&json!("completed"), &json!("all done")), "{result}");
+        assert_eq!(
+            (&result["outcome"], &result["text"]),
+            (&json!("completed"), &json!("all done")),
+            "{result}"
+        );
         assert_eq!(result["tool_history"].as_array().unwrap().len(), 3 * ROUNDS);
         assert_eq!(result["model_calls"], ROUNDS + 1);
         let last = performed(&place);

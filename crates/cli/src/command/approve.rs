@@ -54,9 +54,11 @@ pub(super) fn decide(context: &Context, run: &RunId, step: Option<&str>, decisio
     context.block_on(|_| async move {
         let decided = runtime.decide(run, step, decision).await?;
         let open = runtime.questions(Some(run)).await?.into_iter().filter(AskedQuestion::is_open).count();
-        let answer = decided.answer.as_ref().map(answered).ok_or_else(|| {
-            Error::new(ErrorKind::Internal, "the decision was not kept")
-        })?;
+        let answer = decided
+            .answer
+            .as_ref()
+            .map(answered)
+            .ok_or_else(|| Error::new(ErrorKind::Internal, "the decision was not kept"))?;
         printer.data(&decided, || format!("{}: {answer}\n", asked(&decided.question)))?;
         printer.note(&match open {
             0 => format!("go on with `motet agent resume {run}`"),

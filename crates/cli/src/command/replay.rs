@@ -93,11 +93,7 @@ fn outputs(replayed: &Replayed) -> String {
     let text = replayed.outputs.get("text").and_then(Value::as_str);
     match text {
         Some(text) if replayed.kind == KIND || replayed.kind == agent::KIND => {
-            if text.is_empty() || text.ends_with('\n') {
-                text.to_owned()
-            } else {
-                format!("{text}\n")
-            }
+            if text.is_empty() || text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
         }
         _ => super::run::outputs(&replayed.outputs),
     }

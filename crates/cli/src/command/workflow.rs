@@ -75,7 +75,9 @@ enum Action {
 
 fn state(text: &str) -> Result<RunState, String> {
     let known = RunState::ALL.iter().find(|state| state.as_str() == text).copied();
-    known.ok_or_else(|| "use running, failing, cancelling, completed, failed, cancelled, or waiting".to_owned())
+    known.ok_or_else(|| {
+        "use running, failing, cancelling, completed, failed, cancelled, or waiting".to_owned()
+    })
 }
 
 fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
@@ -93,7 +95,8 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
                 let report = runtime.report(&run).await?;
                 let asked = runtime.questions(Some(&run)).await?;
                 let open = asked.iter().filter(|asked| asked.is_open());
-                printer.data(&report, || status(&report) + &open.map(described_question).collect::<String>())?;
+                printer
+                    .data(&report, || status(&report) + &open.map(described_question).collect::<String>())?;
                 Ok(Exit::Success)
             }
             Action::Results { run } => {

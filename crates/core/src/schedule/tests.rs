@@ -265,7 +265,8 @@ impl World {
         let Some(token) = self.running(pick) else { return };
         self.made += 1;
         let ask = |place| {
-            let mut question = Question::new(format!("{}/{place}", token.task), QuestionReason::Approval, "pay");
+            let mut question =
+                Question::new(format!("{}/{place}", token.task), QuestionReason::Approval, "pay");
             question.arguments = json!(self.made);
             question
         };
@@ -431,7 +432,8 @@ impl World {
             TaskState::Skipped => assert!(error.is_some(), "{}", shown()),
             _ => assert_eq!(open, 0, "{}", shown()),
         }
-        let asked = self.double.questions.iter().filter(|asked| asked.task == row.number && asked.is_open()).count();
+        let asked =
+            self.double.questions.iter().filter(|asked| asked.task == row.number && asked.is_open()).count();
         assert_eq!(row.open_questions as usize, asked, "{}", shown());
         assert!(asked == 0 || row.state == TaskState::Waiting, "{}", shown());
         match row.state {

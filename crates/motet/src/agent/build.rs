@@ -107,7 +107,8 @@ impl Runtime {
             builder = builder.parallel_tool_calls(parallel);
         }
         if let Some(rules) = spec.condense {
-            builder = builder.condense(Condense { keep_rounds: rules.keep_rounds, max_chars: rules.max_chars });
+            builder =
+                builder.condense(Condense { keep_rounds: rules.keep_rounds, max_chars: rules.max_chars });
         }
         for (name, value) in &spec.metadata {
             builder = builder.metadata(name, value.clone());

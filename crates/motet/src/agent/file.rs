@@ -60,7 +60,10 @@ impl Runtime {
         if let Some(Value::String(path)) = &spec.output {
             let path = base.join(path);
             let schema = serde_json::from_str(&text(&path)?).map_err(|error| {
-                Error::new(ErrorKind::InvalidRequest, format!("`{}` is not valid JSON: {error}", path.display()))
+                Error::new(
+                    ErrorKind::InvalidRequest,
+                    format!("`{}` is not valid JSON: {error}", path.display()),
+                )
             })?;
             spec.output = Some(schema);
         }

@@ -58,9 +58,9 @@ impl Kept {
             tasks: vec![task()],
         };
         store.submit(run).await.map_err(|error| match error.kind() {
-            ErrorKind::Conflict => {
-                error.with_hint(format!("`motet agent resume {id}` goes on with it; choose another id for a new run"))
-            }
+            ErrorKind::Conflict => error.with_hint(format!(
+                "`motet agent resume {id}` goes on with it; choose another id for a new run"
+            )),
             _ => error,
         })?;
         Self::claim(runtime, context, store, id).await
@@ -220,6 +220,7 @@ async fn ask(runtime: &Runtime, context: &RunContext, store: &SharedStore, id: &
         return Ok(());
     }
     let what = if left == 1 { "a decision".to_owned() } else { format!("{left} decisions") };
-    Err(Error::new(ErrorKind::Conflict, format!("run `{id}` waits for {what} of a person"))
-        .with_hint(format!("`motet agent questions {id}` shows what is asked; `motet approve` and `motet deny` answer")))
+    Err(Error::new(ErrorKind::Conflict, format!("run `{id}` waits for {what} of a person")).with_hint(
+        format!("`motet agent questions {id}` shows what is asked; `motet approve` and `motet deny` answer"),
+    ))
 }

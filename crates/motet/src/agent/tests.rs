@@ -54,13 +54,20 @@ fn tools(effects: &Arc<Effects>) -> [FunctionTool; 2] {
             async move { Ok::<_, Error>(ToolOutput::text("done")) }
         })
     };
-    let amount = json!({"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]});
+    let amount =
+        json!({"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]});
     [tool("pay", amount), tool("look", json!({"type": "object"}))]
 }
 
 fn agent(runtime: &Runtime, effects: &Arc<Effects>) -> Agent {
     let [pay, look] = tools(effects);
-    runtime.agent("clerk", lab()).tool(pay).tool(look).approvals(ApprovalPolicy::Named(vec!["pay".to_owned()])).build().unwrap()
+    runtime
+        .agent("clerk", lab())
+        .tool(pay)
+        .tool(look)
+        .approvals(ApprovalPolicy::Named(vec!["pay".to_owned()]))
+        .build()
+        .unwrap()
 }
 
 async fn parked(store: &SharedStore, effects: &Arc<Effects>) -> (RunId, Question) {
@@ -83,7 +90,11 @@ async fn a_parked_run_goes_on_in_another_process_after_each_kind_of_decision() {
     for (decision, told, effect) in [
         (Decision::Approve { arguments: None }, "done", Some(r#"pay{"amount":7}"#)),
         (edited, "done", Some(r#"pay{"amount":5}"#)),
-        (Decision::Deny { reason: Some("too much".into()) }, "not run: a person did not allow this call: too much", None),
+        (
+            Decision::Deny { reason: Some("too much".into()) },
+            "not run: a person did not allow this call: too much",
+            None,
+        ),
         (by_hand, "paid by hand", None),
     ] {
         let (store, effects): (SharedStore, _) = (Arc::new(MemoryStore::new()), Arc::default());
@@ -104,7 +115,10 @@ async fn a_parked_run_goes_on_in_another_process_after_each_kind_of_decision() {
         let again = second.runtime.resume_agent_as(&RunContext::new(), &run, &agent).await.unwrap();
         assert_eq!(again, result);
         let report = second.runtime.report(&run).await.unwrap();
-        assert_eq!((report.state, &report.outputs["text"], report.model_calls), (RunState::Completed, &json!("paid"), 2));
+        assert_eq!(
+            (report.state, &report.outputs["text"], report.model_calls),
+            (RunState::Completed, &json!("paid"), 2)
+        );
     }
 }
 
@@ -127,7 +141,10 @@ async fn a_run_of_an_agent_built_in_code_names_what_it_needs() {
     let (store, effects): (SharedStore, _) = (Arc::new(MemoryStore::new()), Arc::default());
     let (run, _) = parked(&store, &effects).await;
     let error = process(&store, answers()).runtime.resume_agent(&RunContext::new(), &run).await.unwrap_err();
-    assert_eq!((error.kind(), error.hint()), (ErrorKind::Unsupported, Some("build it again and give it to `resume_agent_as`")));
+    assert_eq!(
+        (error.kind(), error.hint()),
+        (ErrorKind::Unsupported, Some("build it again and give it to `resume_agent_as`"))
+    );
 }
 
 #[tokio::test]
@@ -157,10 +174,14 @@ async fn whoever_decides_at_once_is_asked_and_nothing_is_parked() {
 #[tokio::test]
 async fn a_streamed_run_is_kept_and_one_that_is_dropped_is_given_back() {
     let (store, effects): (SharedStore, _) = (Arc::new(MemoryStore::new()), Arc::default());
-    let first = process(&store, vec![Answer::tool_call("look", &json!({})).when_turn(0), Answer::text("seen").when_turn(1)]);
+    let first = process(
+        &store,
+        vec![Answer::tool_call("look", &json!({})).when_turn(0), Answer::text("seen").when_turn(1)],
+    );
     let agent = agent(&first.runtime, &effects);
     let context = RunContext::new();
-    let mut events = first.runtime.stream_agent(&context, agent.clone(), "look", Keeping::InStore).await.unwrap();
+    let mut events =
+        first.runtime.stream_agent(&context, agent.clone(), "look", Keeping::InStore).await.unwrap();
     while let Some(event) = events.next().await {
         if matches!(event.unwrap(), StreamEvent::ToolEnded { .. }) {
             break;
@@ -191,7 +212,10 @@ async fn what_fails_is_failed_and_goes_on_from_its_journal_when_resumed() {
     let result = first.runtime.run_agent(&context, agent.clone(), "look", Keeping::InStore).await.unwrap();
     assert!(matches!(result.outcome, Outcome::Failed(_)));
     let report = first.runtime.report(context.run_id()).await.unwrap();
-    assert_eq!((report.state, report.tasks[0].error.as_ref().unwrap().message.as_str()), (RunState::Failed, "not now"));
+    assert_eq!(
+        (report.state, report.tasks[0].error.as_ref().unwrap().message.as_str()),
+        (RunState::Failed, "not now")
+    );
     let second = process(&store, vec![look(), Answer::text("seen").when_turn(1)]);
     let result = second.runtime.resume_agent_as(&RunContext::new(), context.run_id(), &agent).await.unwrap();
     assert_eq!((result.text.as_str(), effects.0.lock().unwrap().len()), ("seen", 1));

@@ -17,7 +17,8 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use crate::fixture::{
-    HOUR, claim, claim_named, control, counts, done, drain, end, fail, names, request, state, states, submit, task,
+    HOUR, claim, claim_named, control, counts, done, drain, end, fail, names, request, state, states, submit,
+    task,
 };
 
 fn open(path: &Path) -> SharedStore {
@@ -71,7 +72,8 @@ async fn a_store_that_is_opened_again_has_kept_everything() {
 }
 
 /// Takes away what lets tasks wait for people, as in the versions before.
-const WITHOUT_QUESTIONS: &str = "DROP VIEW questions; DROP TABLE question; ALTER TABLE run DROP COLUMN waiting;
+const WITHOUT_QUESTIONS: &str =
+    "DROP VIEW questions; DROP TABLE question; ALTER TABLE run DROP COLUMN waiting;
                                  ALTER TABLE task DROP COLUMN open_questions;";
 
 #[tokio::test]
@@ -90,8 +92,10 @@ async fn a_store_from_before_tasks_could_wait_for_people_lets_them() {
     let connection = Connection::open(&path).unwrap();
     let row = |sql: &str| connection.query_row(sql, (), |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(row("SELECT state FROM runs"), "waiting");
-    assert_eq!(row("SELECT run || ' ' || step || ' ' || reason || ' ' || tool FROM questions"),
-        format!("{run} decision/0/0/approval approval pay"));
+    assert_eq!(
+        row("SELECT run || ' ' || step || ' ' || reason || ' ' || tool FROM questions"),
+        format!("{run} decision/0/0/approval approval pay")
+    );
 }
 
 #[tokio::test]
@@ -99,7 +103,9 @@ async fn a_store_from_before_items_were_kept_gets_their_table() {
     let (_directory, path) = directory();
     let run = submit(&open(&path), vec![task("a", &[])]).await;
     let connection = Connection::open(&path).unwrap();
-    connection.execute_batch(&format!("{WITHOUT_QUESTIONS} DROP TABLE item; PRAGMA user_version = 3")).unwrap();
+    connection
+        .execute_batch(&format!("{WITHOUT_QUESTIONS} DROP TABLE item; PRAGMA user_version = 3"))
+        .unwrap();
     drop(connection);
     let store = open(&path);
     let token = claim_named(&store, "a").await.token;

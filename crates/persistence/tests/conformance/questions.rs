@@ -58,7 +58,10 @@ pub(crate) async fn a_task_that_asks_waits_and_goes_on_when_all_is_answered(stor
     let filter = RunFilter { state: Some(RunState::Waiting), ..RunFilter::default() };
     assert_eq!(store.runs(&filter).await.unwrap().len(), 1);
     store.decide(&run, "y", NO).await.unwrap();
-    assert_eq!((state(&store, &run).await, names(&claim(&store, 9).await)), (RunState::Waiting, String::new()));
+    assert_eq!(
+        (state(&store, &run).await, names(&claim(&store, 9).await)),
+        (RunState::Waiting, String::new())
+    );
     store.decide(&run, "x", Decision::Approve { arguments: Some(json!({"amount": 1})) }).await.unwrap();
     assert_eq!(states(&store, &run).await, "a:ready b:blocked");
     assert_eq!(counts(&store, &run).await, "running: 2 tasks, 0 done, 0 failed, 0 skipped");
@@ -96,10 +99,16 @@ pub(crate) async fn a_decision_is_made_once(store: SharedStore) {
     store.decide(&run, "x", answer.clone()).await.unwrap();
     store.decide(&run, "x", answer.clone()).await.unwrap();
     let error = store.decide(&run, "x", NO).await.unwrap_err();
-    assert_eq!((error.kind(), error.message()), (ErrorKind::Conflict, "the question at `x` was answered otherwise already"));
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Conflict, "the question at `x` was answered otherwise already")
+    );
     assert_eq!(store.questions(None).await.unwrap()[0].answer, Some(answer));
     let error = store.decide(&run, "z", YES).await.unwrap_err();
-    assert_eq!((error.kind(), error.message().to_owned()), (ErrorKind::NotFound, format!("run `{run}` asks nothing at `z`")));
+    assert_eq!(
+        (error.kind(), error.message().to_owned()),
+        (ErrorKind::NotFound, format!("run `{run}` asks nothing at `z`"))
+    );
     let unknown = RunId::new();
     assert_eq!(store.decide(&unknown, "x", YES).await.unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(store.questions(Some(&unknown)).await.unwrap_err().kind(), ErrorKind::NotFound);
@@ -114,7 +123,8 @@ pub(crate) async fn an_answer_counts_for_the_question_it_was_given_to(store: Sha
     // The same question has its answer already; one about another amount needs its own.
     let mut other = question("x");
     other.arguments = json!({"amount": 7_000});
-    let applied = end(&store, &again, Outcome::Waiting { questions: vec![other.clone(), question("y")] }).await;
+    let applied =
+        end(&store, &again, Outcome::Waiting { questions: vec![other.clone(), question("y")] }).await;
     assert_eq!(applied.state, TaskState::Waiting);
     assert_eq!(asked(&store, &run).await, "x? y?");
     store.decide(&run, "y", YES).await.unwrap();

@@ -103,21 +103,29 @@ impl CommandSpec {
             return wrong("`run` names no program".to_owned());
         };
         if self.effect == Effect::Reconcile {
-            return wrong("a command cannot tell what became of an earlier call, so its effect is not `reconcile`".to_owned())
-                .map_err(|error: Error| error.with_hint("use `pure`, `idempotent`, or `at_most_once`"));
+            return wrong(
+                "a command cannot tell what became of an earlier call, so its effect is not `reconcile`"
+                    .to_owned(),
+            )
+            .map_err(|error: Error| error.with_hint("use `pure`, `idempotent`, or `at_most_once`"));
         }
         if placeholder(program).is_some() {
-            return wrong(format!("the program `{program}` would be the model's choice"))
-                .map_err(|error: Error| error.with_hint("name the program; arguments behind it may be placeholders"));
+            return wrong(format!("the program `{program}` would be the model's choice")).map_err(
+                |error: Error| error.with_hint("name the program; arguments behind it may be placeholders"),
+            );
         }
         for argument in self.run.iter().skip(1) {
             match placeholder(argument) {
-                Some(name) if self.parameters.pointer("/properties").is_none_or(|all| all.get(name).is_none()) => {
+                Some(name)
+                    if self.parameters.pointer("/properties").is_none_or(|all| all.get(name).is_none()) =>
+                {
                     return wrong(format!("`{argument}` names none of the tool's `parameters`"));
                 }
                 None if argument.contains("${") => {
                     return wrong(format!("`{argument}` holds a placeholder among other text")).map_err(
-                        |error: Error| error.with_hint("a placeholder is a whole argument, such as `${path}`"),
+                        |error: Error| {
+                            error.with_hint("a placeholder is a whole argument, such as `${path}`")
+                        },
                     );
                 }
                 _ => {}

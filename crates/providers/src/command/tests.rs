@@ -1,8 +1,8 @@
 //! Programs as tools, by the few that every Unix has.
 #![cfg(unix)]
 
-use motet_core::RunContext;
 use motet_core::Part;
+use motet_core::RunContext;
 use serde_json::json;
 
 use super::*;
@@ -22,7 +22,8 @@ fn wrong(command: Value) -> String {
 }
 
 fn parameters(names: &[&str]) -> Value {
-    let properties: serde_json::Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
+    let properties: serde_json::Map<String, Value> =
+        names.iter().map(|name| ((*name).to_owned(), json!({}))).collect();
     json!({"type": "object", "properties": properties})
 }
 
@@ -55,7 +56,8 @@ async fn arguments_are_read_as_json_where_asked_and_nothing_is_otherwise() {
 
 #[tokio::test]
 async fn the_environment_is_small_and_knows_the_call() {
-    let env = tool(json!({"name": "env", "run": ["env"], "env": {"TOKEN": "Bearer ${SECRET}", "PLAIN": "1"}}));
+    let env =
+        tool(json!({"name": "env", "run": ["env"], "env": {"TOKEN": "Bearer ${SECRET}", "PLAIN": "1"}}));
     let (text, _) = called(&env, json!({})).await;
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines.contains(&"TOKEN=Bearer s3cret") && lines.contains(&"PLAIN=1"), "{text}");
@@ -64,7 +66,10 @@ async fn the_environment_is_small_and_knows_the_call() {
     let unset = tool(json!({"name": "env", "run": ["env"], "env": {"TOKEN": "${NOT_THERE}"}}));
     let run = RunContext::new();
     let context = ToolContext { run: &run, call_id: "1", idempotency_key: "k" };
-    assert_eq!(unset.call(json!({}), &context).await.unwrap_err().message(), "the variable `NOT_THERE` is not set");
+    assert_eq!(
+        unset.call(json!({}), &context).await.unwrap_err().message(),
+        "the variable `NOT_THERE` is not set"
+    );
 }
 
 #[tokio::test]
@@ -83,7 +88,11 @@ async fn a_failing_program_tells_the_model_why() {
 async fn output_beyond_the_limit_is_cut_with_a_notice() {
     let much = tool(json!({"name": "much", "run": ["sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x"]}));
     let (text, _) = called(&much, json!({})).await;
-    assert!(text.len() < MAX_OUTPUT_BYTES + 200 && text.ends_with("of 3000000 bytes kept]\n"), "{}", text.len());
+    assert!(
+        text.len() < MAX_OUTPUT_BYTES + 200 && text.ends_with("of 3000000 bytes kept]\n"),
+        "{}",
+        text.len()
+    );
 }
 
 #[tokio::test]
@@ -107,7 +116,8 @@ async fn a_call_that_is_given_up_leaves_nothing_running() {
         let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
         // A killed process that nobody has waited for yet is a zombie, which does nothing any more.
         let is_alive = || {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+            let stat =
+                std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
             !stat.is_empty() && !stat.contains(") Z ") && rustix::process::test_kill_process(pid).is_ok()
         };
         let begun = std::time::Instant::now();
@@ -122,9 +132,15 @@ async fn a_call_that_is_given_up_leaves_nothing_running() {
 fn what_no_program_can_do_is_refused() {
     for (command, message) in [
         (json!({"name": "a", "run": []}), "`run` names no program"),
-        (json!({"name": "a", "run": ["${x}"], "parameters": parameters(&["x"])}), "would be the model's choice"),
+        (
+            json!({"name": "a", "run": ["${x}"], "parameters": parameters(&["x"])}),
+            "would be the model's choice",
+        ),
         (json!({"name": "a", "run": ["ls", "${x}"]}), "names none of the tool's `parameters`"),
-        (json!({"name": "a", "run": ["ls", "--at=${x}"], "parameters": parameters(&["x"])}), "among other text"),
+        (
+            json!({"name": "a", "run": ["ls", "--at=${x}"], "parameters": parameters(&["x"])}),
+            "among other text",
+        ),
         (json!({"name": "a", "run": ["ls"], "effect": "reconcile"}), "is not `reconcile`"),
     ] {
         let found = wrong(command);

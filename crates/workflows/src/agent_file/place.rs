@@ -80,7 +80,8 @@ impl de::Error for Misfit {
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
-        Self { of_key: true, ..Self::new(format!("unknown key `{field}`")) }.with_hint(advice(field, expected))
+        Self { of_key: true, ..Self::new(format!("unknown key `{field}`")) }
+            .with_hint(advice(field, expected))
     }
 
     fn missing_field(field: &'static str) -> Self {

@@ -282,7 +282,10 @@ mod span {
     use super::{Deserializer as D, Duration, Scalar, Serializer};
 
     #[expect(clippy::ref_option, reason = "serde hands over a reference")]
-    pub(super) fn serialize<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(super) fn serialize<S: Serializer>(
+        span: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&span.map(duration::format).unwrap_or_default())
     }
 
@@ -306,6 +309,8 @@ mod dollars {
     pub(super) fn deserialize<'de, Z: D<'de>>(deserializer: Z) -> Result<Option<Cost>, Z::Error> {
         let Some(text) = deserializer.deserialize_any(Scalar)? else { return Ok(None) };
         let cost = Cost::from_dollars(&text);
-        cost.map(Some).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is no amount of dollars, such as `0.50`")))
+        cost.map(Some).ok_or_else(|| {
+            serde::de::Error::custom(format!("`{text}` is no amount of dollars, such as `0.50`"))
+        })
     }
 }

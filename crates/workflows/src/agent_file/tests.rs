@@ -79,7 +79,9 @@ approvals: sometimes
     let problems = read(text.as_bytes()).unwrap_err();
     let told: Vec<String> = problems
         .iter()
-        .map(|problem| format!("{problem}{}", problem.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})"))))
+        .map(|problem| {
+            format!("{problem}{}", problem.hint.as_ref().map_or(String::new(), |hint| format!(" ({hint})")))
+        })
         .collect();
     assert_eq!(
         told,
@@ -100,7 +102,8 @@ approvals: sometimes
 
 #[test]
 fn a_value_is_read_by_its_paths() {
-    let problems = read_value(&json!({"tools": [{"command": {"run": ["ls"]}}], "limits": {"timeout": true}})).unwrap_err();
+    let problems = read_value(&json!({"tools": [{"command": {"run": ["ls"]}}], "limits": {"timeout": true}}))
+        .unwrap_err();
     let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
     assert_eq!(
         told,
@@ -114,11 +117,17 @@ fn a_value_is_read_by_its_paths() {
 #[test]
 fn what_cannot_be_meant_is_refused() {
     for (text, message) in [
-        ("instructions: a\ninstructions_file: b", "2:1: `instructions` and `instructions_file` mean the same"),
+        (
+            "instructions: a\ninstructions_file: b",
+            "2:1: `instructions` and `instructions_file` mean the same",
+        ),
         ("output: [1]", "1:1: `output` must be a JSON schema"),
         ("tools: [{mcp: a}]", "needs either a program at `command` or an address at `url`"),
         ("tools: [{command: {name: a, run: []}}]", "`run` names no program"),
-        ("tools: [{command: {name: a, run: [ls]}}, {command: {name: a, run: [ls]}}]", "two tools have the name `a`"),
+        (
+            "tools: [{command: {name: a, run: [ls]}}, {command: {name: a, run: [ls]}}]",
+            "two tools have the name `a`",
+        ),
         ("tools: 3", "`tools` must be a list, but is the number `3`"),
         ("- a", "must be a mapping, but is a list"),
     ] {

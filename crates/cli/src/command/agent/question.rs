@@ -10,7 +10,9 @@ pub(crate) fn asked(question: &Question) -> String {
     let (tool, arguments) = (&question.tool, &question.arguments);
     match question.reason {
         QuestionReason::UnknownOutcome => {
-            format!("`{who}` called {tool}({arguments}) before a crash, and nobody knows whether it took effect")
+            format!(
+                "`{who}` called {tool}({arguments}) before a crash, and nobody knows whether it took effect"
+            )
         }
         _ => format!("`{who}` wants to call {tool}({arguments})"),
     }

@@ -122,7 +122,9 @@ async fn streamed(mut events: AgentEvents, printer: Printer) -> Result<AgentResu
                 }
                 printer.note(&format!("calling {name}"));
             }
-            Ok(StreamEvent::ToolEnded { name, is_error: true, .. }) => printer.note(&format!("{name} failed")),
+            Ok(StreamEvent::ToolEnded { name, is_error: true, .. }) => {
+                printer.note(&format!("{name} failed"))
+            }
             // How the run ended stands in its result.
             Ok(_) | Err(_) => {}
         }
@@ -175,7 +177,9 @@ impl Shown<'_> {
         match (exit, is_kept) {
             (Exit::Success, _) => {}
             (Exit::Waiting, true) => printer.note(&format!("then go on with `motet agent resume {id}`")),
-            (Exit::Waiting, false) => printer.note("nothing is kept, so nobody can answer; run it with `--ask` or kept"),
+            (Exit::Waiting, false) => {
+                printer.note("nothing is kept, so nobody can answer; run it with `--ask` or kept")
+            }
             (_, true) => printer.note(&format!("go on with `motet agent resume {id}`")),
             (_, false) => {}
         }
