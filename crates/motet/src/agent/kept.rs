@@ -1,6 +1,7 @@
 //! A run of an agent in the store: one run with one task, under whose lease its journal is written.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use motet_agents::{AgentResult, Outcome};
 use motet_core::error::{Error, ErrorKind, Result};
@@ -25,6 +26,12 @@ const TASK: &str = "agent";
 
 /// Queue of agents, which workers of workflows do not look at.
 const QUEUE: &str = "agents";
+
+/// How often a run that seems to be in other hands is looked at again.
+const LOOKS: u32 = 5;
+
+/// Time between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// A run in hand.
 pub(crate) struct Kept {
@@ -86,7 +93,17 @@ impl Kept {
             limit: 1,
             ttl,
         };
-        let Some(Claim { token, task }) = store.claim(request).await?.pop() else {
+        let mut claimed = store.claim(request.clone()).await?.pop();
+        for _ in 0..LOOKS {
+            if claimed.is_some() {
+                break;
+            }
+            // A program that a killed process was about to start holds its lock for a moment longer.
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            store.advance().await?;
+            claimed = store.claim(request.clone()).await?.pop();
+        }
+        let Some(Claim { token, task }) = claimed else {
             return Err(Error::new(ErrorKind::Conflict, format!("run `{run}` is in other hands"))
                 .with_hint("wait for its end; `motet workflow status` shows how it stands"));
         };
