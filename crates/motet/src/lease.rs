@@ -28,6 +28,12 @@ impl Lease {
         Self { store, token, renewal: renewal.abort_handle() }
     }
 
+    /// Gives what proves it.
+    #[cfg(test)]
+    pub(crate) fn token(&self) -> &LeaseToken {
+        &self.token
+    }
+
     /// Stores how the work ended.
     ///
     /// # Errors

@@ -57,14 +57,7 @@ pub(crate) async fn a_task_that_asks_waits_and_goes_on_when_all_is_answered(stor
     assert_eq!(store.advance().await.unwrap().reclaimed, 0);
     let filter = RunFilter { state: Some(RunState::Waiting), ..RunFilter::default() };
     assert_eq!(store.runs(&filter).await.unwrap().len(), 1);
-    store.decide(&run, "y", NO).await.unwrap();
-    assert_eq!(
-        (state(&store, &run).await, names(&claim(&store, 9).await)),
-        (RunState::Waiting, String::new())
-    );
-    store.decide(&run, "x", Decision::Approve { arguments: Some(json!({"amount": 1})) }).await.unwrap();
-    assert_eq!(states(&store, &run).await, "a:ready b:blocked");
-    assert_eq!(counts(&store, &run).await, "running: 2 tasks, 0 done, 0 failed, 0 skipped");
+    answer_both(&store, &run).await;
     let again = claim_named(&store, "a").await;
     // The attempt that asked does not count.
     assert_eq!((again.task.attempt, again.task.crashes), (1, 0));
@@ -73,6 +66,15 @@ pub(crate) async fn a_task_that_asks_waits_and_goes_on_when_all_is_answered(stor
     done(&store, &again).await;
     assert_eq!(drain(&store).await, "b");
     assert_eq!(counts(&store, &run).await, "completed: 2 tasks, 2 done, 0 failed, 0 skipped");
+}
+
+/// Answers `y`, which is not enough, and then `x`.
+async fn answer_both(store: &SharedStore, run: &RunId) {
+    store.decide(run, "y", NO).await.unwrap();
+    assert_eq!((state(store, run).await, names(&claim(store, 9).await)), (RunState::Waiting, String::new()));
+    store.decide(run, "x", Decision::Approve { arguments: Some(json!({"amount": 1})) }).await.unwrap();
+    assert_eq!(states(store, run).await, "a:ready b:blocked");
+    assert_eq!(counts(store, run).await, "running: 2 tasks, 0 done, 0 failed, 0 skipped");
 }
 
 pub(crate) async fn a_run_waits_only_when_nothing_else_can_be_done(store: SharedStore) {
