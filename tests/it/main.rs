@@ -1,6 +1,8 @@
 //! One integration binary over all crates: the command, workflows, crashes, recorded traffic, and the house rules.
 
 #[cfg(test)]
+mod agents;
+#[cfg(test)]
 mod arrows;
 #[cfg(test)]
 mod batch;

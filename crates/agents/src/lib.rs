@@ -22,7 +22,7 @@ pub mod prompt;
 pub mod record;
 mod review;
 pub mod routing;
-mod schema;
+pub mod schema;
 pub mod structured;
 #[cfg(test)]
 mod test_double;

@@ -46,6 +46,14 @@ impl Schema {
     }
 }
 
+/// Checks a value against a schema; the error lists what does not fit and where.
+///
+/// # Errors
+/// The findings, or what is wrong with the schema.
+pub fn check(schema: &Value, value: &Value) -> Result<(), String> {
+    Schema::compile(schema)?.read(value.clone()).map(drop)
+}
+
 fn finding(error: &ValidationError<'_>) -> String {
     let place = error.instance_path().as_str();
     let place = if place.is_empty() { "the top".to_owned() } else { format!("`{place}`") };

@@ -1,5 +1,7 @@
 //! Every command, as rows: one file below this one and one row in [`ROWS`].
 
+mod agent;
+mod approve;
 mod batch;
 mod cache;
 mod check;
@@ -7,6 +9,7 @@ mod complete;
 mod completions;
 mod config;
 mod demo;
+mod deny;
 mod embed;
 mod eval;
 mod log;
@@ -40,6 +43,9 @@ const ROWS: &[Row] = &[
     complete::ROW,
     embed::ROW,
     batch::ROW,
+    agent::ROW,
+    approve::ROW,
+    deny::ROW,
     run::ROW,
     check::ROW,
     workflow::ROW,

@@ -16,6 +16,8 @@ pub(crate) enum Exit {
     InvalidInput = 3,
     /// All was done, but the answers are worse than they must be.
     Unmet = 4,
+    /// Nothing can go on before a person decides.
+    Waiting = 5,
     /// It was interrupted.
     Interrupted = 130,
 }

@@ -2,17 +2,21 @@
 //!
 //! A store loads and saves rows through [`Rows`] inside one of its own transactions; nothing here waits or reads a clock.
 
+mod graph;
 mod resume;
+mod waiting;
 
 use std::collections::HashSet;
 
 use serde_json::Value;
 
+pub use graph::check_graph;
 pub use resume::{Redefinition, redefine, resume};
+pub use waiting::decide;
 
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::{Millis, RunId, WorkerId};
-use crate::store::{Applied, LeaseState, LeaseToken, NewTask, Outcome, RunState, TaskState};
+use crate::store::{Applied, AskedQuestion, LeaseState, LeaseToken, NewTask, Outcome, RunState, TaskState};
 use crate::workflow::{OnFailure, RetryPolicy};
 
 /// A task that lost its worker this often is given up.
@@ -41,6 +45,8 @@ pub struct RunRow {
     pub skipped: u32,
     /// Failures that make the run fail.
     pub fatal: u32,
+    /// Tasks that wait for people.
+    pub waiting: u32,
     /// Sequence number of the newest journal entry.
     pub seq: u64,
     /// When it ended.
@@ -69,6 +75,8 @@ pub struct TaskRow {
     pub open_children: u32,
     /// Items that failed for good.
     pub failed_children: u32,
+    /// What it asks people and nobody has answered yet.
+    pub open_questions: u32,
     /// True when all items have ended and their results are to be joined.
     pub joining: bool,
     /// What its failure means.
@@ -109,6 +117,7 @@ impl TaskRow {
             parent: None,
             open_children: 0,
             failed_children: 0,
+            open_questions: 0,
             joining: false,
             on_failure: task.on_failure,
             retry: task.retry.clone(),
@@ -127,6 +136,12 @@ impl TaskRow {
     #[must_use]
     pub fn is_claimable(&self, run: RunState, now: Millis) -> bool {
         run == RunState::Running && self.state == TaskState::Ready && self.not_before <= now
+    }
+
+    /// Tells whether it waits for people.
+    #[must_use]
+    pub fn waits_for_people(&self) -> bool {
+        self.state == TaskState::Waiting && self.open_questions > 0
     }
 
     /// Tells whether this token holds it.
@@ -183,7 +198,7 @@ pub trait Rows {
     /// `Store` when it cannot be written.
     fn insert(&mut self, row: &TaskRow, task: &NewTask) -> Result<()>;
 
-    /// Removes a task with its own dependencies and its output; who depends on it still does.
+    /// Removes a task with its own dependencies, its output, and its questions; who depends on it still does.
     ///
     /// # Errors
     /// `Store` when it cannot be written.
@@ -200,6 +215,24 @@ pub trait Rows {
     /// # Errors
     /// `Store` when it cannot be written.
     fn set_output(&mut self, number: u32, output: &Value) -> Result<()>;
+
+    /// Tells whether any task is ready, one whose delay is not over included.
+    ///
+    /// # Errors
+    /// `Store` when they cannot be read.
+    fn has_ready(&mut self) -> Result<bool>;
+
+    /// Gives what is asked at a step, `None` when nothing is.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be read.
+    fn question(&mut self, step: &str) -> Result<Option<AskedQuestion>>;
+
+    /// Stores a question in the place of what was asked at its step.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    fn set_question(&mut self, question: &AskedQuestion) -> Result<()>;
 }
 
 /// Makes the row of a new run.
@@ -217,54 +250,10 @@ pub fn new_run(id: RunId, tasks: usize) -> RunRow {
         failed: 0,
         skipped: 0,
         fatal: 0,
+        waiting: 0,
         seq: 0,
         ended_at: None,
     }
-}
-
-/// Refuses tasks whose dependencies do not make a graph that can run.
-///
-/// # Errors
-/// `InvalidRequest` when there is no task, two have one name, a dependency names none, or tasks wait for each other.
-pub fn check_graph(tasks: &[NewTask]) -> Result<()> {
-    let invalid = |message: String| Err(Error::new(ErrorKind::InvalidRequest, message));
-    if tasks.is_empty() {
-        return invalid("a run needs at least one task".into());
-    }
-    let mut names = HashSet::with_capacity(tasks.len());
-    if let Some(task) = tasks.iter().find(|task| !names.insert(task.name.as_str())) {
-        return invalid(format!("two tasks of the run have the name `{}`", task.name));
-    }
-    let mut remaining: Vec<usize> = tasks.iter().map(|task| task.dependencies.len()).collect();
-    let mut dependents: Vec<Vec<usize>> = vec![Vec::new(); tasks.len()];
-    for (number, task) in tasks.iter().enumerate() {
-        for dependency in &task.dependencies {
-            match dependents.get_mut(*dependency as usize) {
-                Some(list) => list.push(number),
-                None => {
-                    return invalid(format!(
-                        "task `{}` depends on task {dependency}, which is not there",
-                        task.name
-                    ));
-                }
-            }
-        }
-    }
-    let mut ready: Vec<usize> =
-        (0..tasks.len()).filter(|number| remaining.get(*number) == Some(&0)).collect();
-    let mut seen = 0;
-    while let Some(number) = ready.pop() {
-        seen += 1;
-        for dependent in dependents.get(number).into_iter().flatten() {
-            if let Some(left) = remaining.get_mut(*dependent) {
-                *left -= 1;
-                if *left == 0 {
-                    ready.push(*dependent);
-                }
-            }
-        }
-    }
-    if seen < tasks.len() { invalid("tasks of the run wait for each other".into()) } else { Ok(()) }
 }
 
 /// Hands a claimable task to a worker.
@@ -315,6 +304,9 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
         let message = format!("task `{}` has run for its items already", rows.name(task.number)?);
         return Err(Error::new(ErrorKind::InvalidRequest, message));
     }
+    if let Outcome::Waiting { questions } = &outcome {
+        waiting::check(questions)?;
+    }
     rows.run().active -= 1;
     let mut ready = 0;
     match outcome {
@@ -338,9 +330,11 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
             rows.save(&task)?;
             ready += 1;
         }
+        Outcome::Waiting { questions } => ready += waiting::wait(rows, &mut task, questions, now)?,
+        Outcome::GivenUp { error } => ready += failed_for_good(rows, &mut task, &error, now)?,
     }
     let state = rows.task(token.task)?.state;
-    let run = settle(rows, now);
+    let run = settle(rows, now)?;
     Ok(Applied { state, ready, run })
 }
 
@@ -366,7 +360,7 @@ pub fn reclaim(rows: &mut dyn Rows, number: u32, now: Millis) -> Result<TaskStat
         task.not_before = now;
         rows.save(&task)?;
     }
-    settle(rows, now);
+    settle(rows, now)?;
     Ok(rows.task(number)?.state)
 }
 
@@ -381,15 +375,21 @@ pub fn cancel(rows: &mut dyn Rows, now: Millis) -> Result<RunState> {
             Err(Error::new(ErrorKind::Conflict, format!("run `{}` is {} already", run.id, run.state)))
         }
         RunState::Cancelled | RunState::Cancelling => Ok(run.state),
-        RunState::Running | RunState::Failing => {
+        RunState::Running | RunState::Failing | RunState::Waiting => {
             run.state = RunState::Cancelling;
-            Ok(settle(rows, now))
+            settle(rows, now)
         }
     }
 }
 
-/// Ends the run when nothing is left to do; gives its state.
-pub(crate) fn settle(rows: &mut dyn Rows, now: Millis) -> RunState {
+/// Ends the run when nothing is left to do, or lets it wait when nothing can be done before people decide; gives its
+/// state.
+pub(crate) fn settle(rows: &mut dyn Rows, now: Millis) -> Result<RunState> {
+    let run = rows.run();
+    if run.state == RunState::Running && run.waiting > 0 && run.active == 0 && !rows.has_ready()? {
+        rows.run().state = RunState::Waiting;
+        return Ok(RunState::Waiting);
+    }
     let run = rows.run();
     let ended = match run.state {
         RunState::Running if run.open == 0 && run.fatal > 0 => Some(RunState::Failed),
@@ -402,7 +402,7 @@ pub(crate) fn settle(rows: &mut dyn Rows, now: Millis) -> RunState {
         run.state = state;
         run.ended_at = Some(now);
     }
-    run.state
+    Ok(run.state)
 }
 
 /// Ends a task whose dependents may go on, and gives how many tasks became ready by it.

@@ -3,7 +3,9 @@
 //! Every method is one atomic, durable unit. Queue, journal, and graph counters are views of one store because they must
 //! commit together. Which task becomes ready when is decided by [`crate::schedule`], the same for all stores.
 
+mod capabilities;
 mod item;
+mod question;
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,12 +17,15 @@ use serde_json::{Map, Value};
 
 use crate::answers::AnswerStore;
 use crate::budget::{Amount, Book, StoreReservation};
+use crate::decision::{Decision, Question};
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::{Millis, RunId, WorkerId};
 use crate::run_log::Record;
 use crate::workflow::{OnFailure, Priority, RetryPolicy};
 
+pub use capabilities::{Capabilities, Durability};
 pub use item::ItemWrite;
+pub use question::AskedQuestion;
 
 /// The queue of tasks that name none.
 pub const DEFAULT_QUEUE: &str = "default";
@@ -62,6 +67,25 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `NotFound` when there is no such run; `Conflict` when its state does not allow it.
     async fn control(&self, run: &RunId, control: Control) -> Result<()>;
+
+    /// Gives what tasks ask people, answered or not, of one run or of all, in the order asked.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run. A store whose tasks cannot wait for people has none.
+    async fn questions(&self, _run: Option<&RunId>) -> Result<Vec<AskedQuestion>> {
+        Ok(Vec::new())
+    }
+
+    /// Answers a question by the name of its step; a task all of whose questions have answers is ready again.
+    ///
+    /// Giving the same answer again changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run or question; `Conflict` when it was answered otherwise; `Unsupported` when
+    /// this store's tasks cannot wait for people.
+    async fn decide(&self, _run: &RunId, _step: &str, _decision: Decision) -> Result<()> {
+        Err(question::unsupported(self.capabilities().name))
+    }
 
     /// Gives a run with its definition, `None` when there is none.
     async fn run(&self, run: &RunId) -> Result<Option<Run>>;
@@ -277,6 +301,18 @@ pub enum Outcome {
     },
     /// The worker stops; the task is ready again and the attempt does not count.
     Released,
+    /// People must decide before it can go on: it is ready again when each question has an answer, and the attempt does
+    /// not count.
+    Waiting {
+        /// What they must decide; at least one.
+        questions: Vec<Question>,
+    },
+    /// It failed and is not tried again by itself, and its journal stays as it is: where it ran tools that must not run
+    /// twice, whoever resumes the run goes on from there.
+    GivenUp {
+        /// Why.
+        error: ErrorReport,
+    },
 }
 
 /// What completing a task did.
@@ -375,6 +411,8 @@ pub enum RunState {
     Failed,
     /// It was cancelled.
     Cancelled,
+    /// Nothing runs or can run before a person decides.
+    Waiting,
 }
 
 impl RunState {
@@ -386,6 +424,7 @@ impl RunState {
         RunState::Completed,
         RunState::Failed,
         RunState::Cancelled,
+        RunState::Waiting,
     ];
 
     /// Tells whether nothing more happens unless a person resumes it.
@@ -404,6 +443,7 @@ impl RunState {
             RunState::Completed => "completed",
             RunState::Failed => "failed",
             RunState::Cancelled => "cancelled",
+            RunState::Waiting => "waiting",
         }
     }
 }
@@ -424,7 +464,7 @@ pub enum TaskState {
     Ready,
     /// A worker has it.
     Running,
-    /// It waits for the items of its `for_each`.
+    /// It waits for the items of its `for_each`, or for people to decide.
     Waiting,
     /// It ended well.
     Done,
@@ -538,26 +578,4 @@ pub struct Sequenced {
     pub task: u32,
     /// The entry.
     pub record: Record,
-}
-
-/// What a store can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Capabilities {
-    /// Name of the backend.
-    pub name: &'static str,
-    /// What an accepted write survives.
-    pub durability: Durability,
-    /// Whether several processes may use it at once.
-    pub multi_process: bool,
-}
-
-/// What an accepted write survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Durability {
-    /// Nothing: it ends with the process.
-    None,
-    /// The death of the process.
-    Process,
-    /// The loss of power.
-    Fsync,
 }

@@ -18,12 +18,14 @@
 //! # }).unwrap();
 //! ```
 
+pub mod agent;
 pub mod batch;
 pub mod discover;
 pub mod eval;
 pub mod health;
 mod layers;
 mod lazy_store;
+mod lease;
 mod models;
 pub mod prices;
 pub mod recording;
@@ -46,6 +48,11 @@ pub use motet_workflows as workflows;
 pub use report::RunReport;
 pub use runtime::Runtime;
 pub use workflow::WorkflowFile;
+
+/// The examples of the guide to approvals, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/approvals.md")]
+pub struct ApprovalsGuide;
 
 /// The examples of the page about kept answers, compiled and run.
 #[cfg(doctest)]

@@ -9,7 +9,6 @@ mod redaction;
 mod replay;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt as _;
 use motet_agents::call;
@@ -18,10 +17,7 @@ use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::{EventSink, EventStream, StreamEvent};
 use motet_core::model::Model;
 use motet_core::run_log::{MemoryLog, StoredLog};
-use motet_core::store::{
-    Claim, ClaimRequest, Control, LeaseState, LeaseToken, NewRun, NewTask, Outcome, Run, RunState,
-    SharedStore,
-};
+use motet_core::store::{Claim, ClaimRequest, Control, NewRun, NewTask, Outcome, Run, RunState, SharedStore};
 use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
 use motet_core::{ChatRequest, ChatResponse, RunContext, RunId};
 use serde::{Deserialize, Serialize};
@@ -32,6 +28,7 @@ pub use compare::{RunDifference, compare};
 pub use redaction::Redaction;
 pub use replay::Replayed;
 
+use crate::lease::Lease;
 use crate::report;
 use crate::runtime::{Runtime, STEP};
 
@@ -306,12 +303,6 @@ struct Kept {
     lease: Option<Lease>,
 }
 
-struct Lease {
-    store: SharedStore,
-    token: LeaseToken,
-    renewal: tokio::task::JoinHandle<()>,
-}
-
 impl Kept {
     /// Tells an ended call again from its journal.
     async fn ended(context: &RunContext, store: SharedStore, id: RunId) -> Result<Self> {
@@ -341,9 +332,9 @@ impl Kept {
         let log = StoredLog::open(Arc::clone(&store), token.clone(), task.journal).await?;
         log.hold(&definition.request)?;
         let stop = context.cancellation().child_token();
-        let renewal = tokio::spawn(renew(Arc::clone(&store), token.clone(), ttl, stop.clone()));
+        let lease = Lease::keep(store, token, ttl, stop.clone());
         let context = runtime.ascribed(context).in_run(id, Arc::new(log)).with_cancellation(stop);
-        Ok(Self { context, lease: Some(Lease { store, token, renewal }) })
+        Ok(Self { context, lease: Some(lease) })
     }
 
     /// Gives what a stream came to that ended without an error.
@@ -362,8 +353,7 @@ impl Kept {
     /// Stores how the call ended. The answer is worth more than the book-keeping, so a failure of that is only told.
     async fn end(mut self, outcome: Outcome) {
         let Some(lease) = self.lease.take() else { return };
-        lease.renewal.abort();
-        if let Err(error) = lease.store.complete(&lease.token, outcome).await {
+        if let Err(error) = lease.end(outcome).await {
             let message = format!("the end of the recorded call could not be stored: {error}");
             self.context.emit(&StreamEvent::Warning { message });
         }
@@ -373,11 +363,10 @@ impl Kept {
 impl Drop for Kept {
     fn drop(&mut self) {
         let Some(lease) = self.lease.take() else { return };
-        lease.renewal.abort();
         // Without a runtime the lease ends by itself, and the run can be resumed.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let outcome = self.streamed();
-            runtime.spawn(async move { lease.store.complete(&lease.token, outcome).await });
+            runtime.spawn(lease.end(outcome));
         }
     }
 }
@@ -385,19 +374,6 @@ impl Drop for Kept {
 fn unread() -> Error {
     Error::new(ErrorKind::Cancelled, "the answer was not read to its end")
         .with_hint("`motet workflow resume` asks again")
-}
-
-/// Keeps a lease alive, and stops the work when it is lost or the run is cancelled.
-async fn renew(store: SharedStore, token: LeaseToken, ttl: Duration, stop: CancellationToken) {
-    loop {
-        tokio::time::sleep(ttl / 3).await;
-        match store.renew(std::slice::from_ref(&token), ttl).await {
-            Ok(states) if states.first() == Some(&LeaseState::Held) => {}
-            Ok(_) => return stop.cancel(),
-            // What is journaled after the lease is lost is refused, so that trying on does no harm.
-            Err(error) => tracing::warn!(%error, "the lease of a recorded call could not be renewed"),
-        }
-    }
 }
 
 /// Tells whether a stored run is a recorded call, and gives it.

@@ -14,6 +14,7 @@ use motet_workflows::dag::scope::{RunScope, TaskResult};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
+use crate::agent;
 use crate::batch;
 use crate::recording;
 
@@ -154,6 +155,10 @@ pub(crate) async fn outputs(store: &SharedStore, run: &Run, tasks: &[Task]) -> R
         let named = tasks.iter().zip(results);
         return Ok(named.map(|(task, result)| (task.name.clone(), result.unwrap_or_default())).collect());
     }
+    if run.summary.kind == agent::KIND {
+        let result = store.outputs(&run.summary.id, &[0]).await?.into_iter().flatten().next();
+        return Ok(agent_outputs(result.as_ref()));
+    }
     if run.summary.kind == recording::KIND {
         let answer = store.outputs(&run.summary.id, &[0]).await?.into_iter().flatten().next();
         let Some(Value::Object(mut answer)) = answer else { return Ok(Map::new()) };
@@ -187,6 +192,12 @@ pub(crate) async fn outputs(store: &SharedStore, run: &Run, tasks: &[Task]) -> R
         Value::Object(outputs) => Ok(outputs),
         _ => Err(Error::new(ErrorKind::Internal, "outputs became something else")),
     }
+}
+
+/// Gives what people look for in the result of an agent; the whole is the result of its task.
+pub(crate) fn agent_outputs(result: Option<&Value>) -> Map<String, Value> {
+    let field = |name: &str| Some((name.to_owned(), result?.get(name)?.clone()));
+    ["text", "value"].into_iter().filter_map(field).collect()
 }
 
 fn task_result(task: &Task, result: Option<Value>) -> TaskResult {

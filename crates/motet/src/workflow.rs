@@ -115,7 +115,7 @@ impl Runtime {
         self.store().await?.submit(plan::plan(spec, inputs, &settings)?).await
     }
 
-    /// Works on a run until it has ended, and reports it.
+    /// Works on a run until it has ended or waits for people, and reports it.
     ///
     /// # Errors
     /// `Cancelled` when the token fires: the run can go on later; `Store` when the store fails.
@@ -126,6 +126,10 @@ impl Runtime {
         cancellation: &CancellationToken,
     ) -> Result<RunReport> {
         let store = self.store().await?;
+        if self.is_agent(run).await? {
+            self.work_on_agent(run, events, cancellation).await?;
+            return report::report(&store, run).await;
+        }
         if let Some(call) = recording::find(&store, run).await? {
             recording::resume(self, call, events, cancellation).await?;
             return report::report(&store, run).await;
@@ -149,6 +153,10 @@ impl Runtime {
         if store.run(run).await?.is_some_and(|found| found.summary.kind == batch::KIND) {
             return Err(Error::new(ErrorKind::Unsupported, format!("run `{run}` is a batch"))
                 .with_hint(format!("`motet batch` goes on with it by `--resume {run}`")));
+        }
+        if matches!(definition, Definition::Changed(_)) && self.is_agent(run).await? {
+            return Err(Error::new(ErrorKind::Unsupported, format!("run `{run}` is that of an agent"))
+                .with_hint("it goes on as it was stored; start a new run of the changed file"));
         }
         match definition {
             Definition::AsStored => store.control(run, Control::Resume).await,
@@ -218,21 +226,21 @@ fn redefinition(stored: Run, new: &WorkflowSpec) -> Result<Control> {
     Ok(Control::Redefine { definition, tasks: plan::tasks(new)?, unchanged: plan::unchanged(&old, new) })
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
     if metadata.is_dir() {
         return Err(Error::new(ErrorKind::InvalidRequest, format!("`{}` is a directory", path.display()))
-            .with_hint("name a workflow file such as `workflow.yaml`"));
+            .with_hint("name a file such as `workflow.yaml`"));
     }
     if metadata.len() > MAX_FILE_BYTES {
         let size = metadata.len() >> 20;
         return Err(Error::new(ErrorKind::InvalidRequest, format!("`{}` has {size} MiB", path.display()))
-            .with_hint("a workflow file has at most 8 MiB; keep data in files of their own"));
+            .with_hint("such a file has at most 8 MiB; keep data in files of their own"));
     }
     std::fs::read(path).map_err(|error| unreadable(path, error))
 }
 
-fn unreadable(path: &Path, error: std::io::Error) -> Error {
+pub(crate) fn unreadable(path: &Path, error: std::io::Error) -> Error {
     let kind = if error.kind() == std::io::ErrorKind::NotFound {
         ErrorKind::NotFound
     } else {

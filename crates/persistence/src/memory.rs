@@ -11,14 +11,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use motet_core::answers::AnswerStore;
 use motet_core::budget::{Amount, Book, StoreReservation};
+use motet_core::decision::Decision;
 use motet_core::error::{ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
 use motet_core::run_log::Record;
 use motet_core::schedule::{self, Redefinition, Rows, RunRow, TaskRow};
 use motet_core::store::{
-    Applied, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState, LeaseToken,
-    NewRun, NewTask, Outcome, Progress, Run, RunFilter, RunState, RunSummary, Sequenced, Store, Task,
-    TaskState,
+    Applied, AskedQuestion, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState,
+    LeaseToken, NewRun, NewTask, Outcome, Progress, Run, RunFilter, RunState, RunSummary, Sequenced, Store,
+    Task, TaskState,
 };
 use serde_json::Value;
 
@@ -60,6 +61,7 @@ struct StoredRun {
     dependents: HashMap<u32, Vec<u32>>,
     journal: Vec<Sequenced>,
     items: HashMap<String, Vec<Record>>,
+    questions: Vec<AskedQuestion>,
 }
 
 #[derive(Debug)]
@@ -188,6 +190,7 @@ impl Rows for RunRows<'_> {
             }
         }
         self.run.tasks.remove(&number);
+        self.run.questions.retain(|question| question.task != number);
         Ok(())
     }
 
@@ -197,6 +200,23 @@ impl Rows for RunRows<'_> {
 
     fn set_output(&mut self, number: u32, output: &Value) -> Result<()> {
         self.change(number, |task| task.output = Some(output.clone()))
+    }
+
+    fn has_ready(&mut self) -> Result<bool> {
+        Ok(self.run.tasks.values().any(|task| task.row.state == TaskState::Ready))
+    }
+
+    fn question(&mut self, step: &str) -> Result<Option<AskedQuestion>> {
+        Ok(self.run.questions.iter().find(|asked| asked.question.step == step).cloned())
+    }
+
+    fn set_question(&mut self, question: &AskedQuestion) -> Result<()> {
+        let questions = &mut self.run.questions;
+        match questions.iter_mut().find(|asked| asked.question.step == question.question.step) {
+            Some(asked) => *asked = question.clone(),
+            None => questions.push(question.clone()),
+        }
+        Ok(())
     }
 }
 
@@ -220,6 +240,7 @@ impl Store for MemoryStore {
             dependents: HashMap::new(),
             journal: Vec::new(),
             items: HashMap::new(),
+            questions: Vec::new(),
         };
         state.runs.insert(id.clone(), run);
         let mut rows = state.rows(&id)?;
@@ -346,6 +367,24 @@ impl Store for MemoryStore {
             }
             other => return Err(crate::unknown_control(&other)),
         };
+        drop(state);
+        self.wake.notify();
+        Ok(())
+    }
+
+    async fn questions(&self, run: Option<&RunId>) -> Result<Vec<AskedQuestion>> {
+        let state = self.state();
+        if let Some(run) = run {
+            return Ok(state.run(run)?.questions.clone());
+        }
+        let mut all: Vec<_> = state.runs.values().flat_map(|run| run.questions.iter().cloned()).collect();
+        all.sort_by_key(|asked| asked.asked_at);
+        Ok(all)
+    }
+
+    async fn decide(&self, run: &RunId, step: &str, decision: Decision) -> Result<()> {
+        let mut state = self.state();
+        schedule::decide(&mut state.rows(run)?, step, decision, Millis::now())?;
         drop(state);
         self.wake.notify();
         Ok(())

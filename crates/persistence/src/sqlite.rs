@@ -11,6 +11,7 @@ mod commands;
 mod failure;
 mod items;
 mod liveness;
+mod questions;
 mod read;
 mod rows;
 mod schema;
@@ -23,13 +24,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 use motet_core::answers::AnswerStore;
 use motet_core::budget::{Amount, Book, StoreReservation};
+use motet_core::decision::Decision;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::id::RunId;
 use motet_core::run_log::Record;
 use motet_core::schedule;
 use motet_core::store::{
-    Applied, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState, LeaseToken,
-    NewRun, Outcome, Progress, Run, RunFilter, RunSummary, Sequenced, Store, Task,
+    Applied, AskedQuestion, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState,
+    LeaseToken, NewRun, Outcome, Progress, Run, RunFilter, RunSummary, Sequenced, Store, Task,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -182,6 +184,16 @@ impl Store for SqliteStore {
     async fn control(&self, run: &RunId, control: Control) -> Result<()> {
         let run = run.clone();
         self.writer.run(move |session| commands::control(session, &run, &control)).await
+    }
+
+    async fn questions(&self, run: Option<&RunId>) -> Result<Vec<AskedQuestion>> {
+        let run = run.cloned();
+        self.readers.run(move |connection| questions::list(connection, run.as_ref())).await
+    }
+
+    async fn decide(&self, run: &RunId, step: &str, decision: Decision) -> Result<()> {
+        let (run, step) = (run.clone(), step.to_owned());
+        self.writer.run(move |session| questions::decide(session, &run, &step, decision)).await
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<Run>> {

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of agents, workflows, stores, or settings files.
 
+pub mod command;
 pub mod counters;
 pub mod dialect;
 pub mod dialects;

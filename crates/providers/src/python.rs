@@ -4,7 +4,7 @@
 //! timeout, a dropped future, nor a killed engine. The limits bound mistakes, they are no jail: the code has the rights
 //! of the user. Knows nothing of workflows, references, or settings files.
 
-mod capture;
+pub(crate) mod capture;
 mod child;
 mod processes;
 mod report;

@@ -2,6 +2,7 @@
 //!
 //! Knows stores only through the contract in core, and opens none.
 
+pub mod agent_file;
 pub mod dag;
 pub mod methods;
 pub mod pattern;

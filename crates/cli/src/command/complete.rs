@@ -188,7 +188,7 @@ fn request(args: &Complete, runtime: &Runtime) -> Result<ChatRequest> {
 }
 
 /// Gives the argument, or what is piped in.
-fn prompt(argument: Option<&str>) -> Result<String> {
+pub(super) fn prompt(argument: Option<&str>) -> Result<String> {
     let mut prompt = argument.filter(|text| *text != "-").unwrap_or_default().to_owned();
     let stdin = std::io::stdin();
     if argument.is_none_or(|text| text == "-") && !stdin.is_terminal() {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use clap::{ArgMatches, Args};
+use motet::agent;
 use motet::core::cassette::Cassette;
 use motet::core::event::EventSink;
 use motet::providers::replay;
@@ -87,16 +88,12 @@ fn print(replayed: &Replayed, printer: Printer) -> Result<Exit> {
     Ok(exit)
 }
 
-/// A call prints its answer as `motet complete` does, a workflow its outputs as `motet run` does.
+/// A call and an agent print their answers as `motet complete` does, a workflow its outputs as `motet run` does.
 fn outputs(replayed: &Replayed) -> String {
     let text = replayed.outputs.get("text").and_then(Value::as_str);
     match text {
-        Some(text) if replayed.kind == KIND => {
-            if text.is_empty() || text.ends_with('\n') {
-                text.to_owned()
-            } else {
-                format!("{text}\n")
-            }
+        Some(text) if replayed.kind == KIND || replayed.kind == agent::KIND => {
+            if text.is_empty() || text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") }
         }
         _ => super::run::outputs(&replayed.outputs),
     }

@@ -83,7 +83,12 @@ pub(super) async fn work(
         Ok(report) => {
             let exit = print(&report, printer)?;
             let kept = runtime.store().await?.capabilities().durability > Durability::None;
-            if kept && report.state != RunState::Completed && !printer.is_json() {
+            if report.state == RunState::Waiting && !printer.is_json() {
+                printer.note(&format!(
+                    "it waits for a person; `motet agent questions {}` shows for what",
+                    report.id
+                ));
+            } else if kept && report.state != RunState::Completed && !printer.is_json() {
                 printer.note(&format!("resume it with `motet workflow resume {}`", report.id));
             }
             Ok(exit)
@@ -107,7 +112,11 @@ pub(super) fn print(report: &RunReport, printer: Printer) -> Result<Exit> {
         }
         printer.note(&summary(report));
     }
-    Ok(if report.state == RunState::Completed { Exit::Success } else { Exit::Failed })
+    Ok(match report.state {
+        RunState::Completed => Exit::Success,
+        RunState::Waiting => Exit::Waiting,
+        _ => Exit::Failed,
+    })
 }
 
 /// Texts are printed as they are, everything else as JSON, one output a line.

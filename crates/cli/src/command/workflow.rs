@@ -12,6 +12,7 @@ use motet::{Error, Result, RunId, RunReport};
 
 use serde_json::{Value, json};
 
+use super::agent::question::described as described_question;
 use super::run::{print, work};
 use super::{Row, arguments};
 use crate::context::Context;
@@ -31,7 +32,7 @@ struct Workflow {
 enum Action {
     /// Lists runs, the newest first
     List {
-        /// Only runs in this state: running, failing, cancelling, completed, failed, or cancelled
+        /// Only runs in this state: running, failing, cancelling, completed, failed, cancelled, or waiting
         #[arg(long, value_parser = state)]
         state: Option<RunState>,
         /// Only runs whose name contains this text
@@ -74,7 +75,9 @@ enum Action {
 
 fn state(text: &str) -> Result<RunState, String> {
     let known = RunState::ALL.iter().find(|state| state.as_str() == text).copied();
-    known.ok_or_else(|| "use running, failing, cancelling, completed, failed, or cancelled".to_owned())
+    known.ok_or_else(|| {
+        "use running, failing, cancelling, completed, failed, cancelled, or waiting".to_owned()
+    })
 }
 
 fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
@@ -90,7 +93,10 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
             }
             Action::Status { run } => {
                 let report = runtime.report(&run).await?;
-                printer.data(&report, || status(&report))?;
+                let asked = runtime.questions(Some(&run)).await?;
+                let open = asked.iter().filter(|asked| asked.is_open());
+                printer
+                    .data(&report, || status(&report) + &open.map(described_question).collect::<String>())?;
                 Ok(Exit::Success)
             }
             Action::Results { run } => {

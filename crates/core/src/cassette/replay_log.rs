@@ -78,6 +78,8 @@ impl ReplayLog {
 
 #[async_trait]
 impl RunLog for ReplayLog {
+    /// Gives what is known of a fresh step, or of a recorded one: what people decided, and calls of unknown outcome, decide
+    /// about others.
     fn lookup(&self, step: &str) -> Option<StepState> {
         self.fresh.lookup(step).or_else(|| {
             let recorded = self.steps.last(step)?;

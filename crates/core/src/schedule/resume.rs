@@ -15,7 +15,7 @@ use crate::workflow::OnFailure;
 pub fn resume(rows: &mut dyn Rows, now: Millis) -> Result<RunState> {
     let run = rows.run();
     match run.state {
-        RunState::Running => return Ok(RunState::Running),
+        state @ (RunState::Running | RunState::Waiting) => return Ok(state),
         RunState::Completed => {
             return Err(Error::new(
                 ErrorKind::Conflict,
@@ -185,7 +185,7 @@ fn recount(rows: &mut dyn Rows, numbers: &[u32], now: Millis) -> Result<RunState
     }
     for number in numbers {
         let mut task = rows.task(*number)?;
-        if !matches!(task.state, TaskState::Blocked | TaskState::Waiting) {
+        if !matches!(task.state, TaskState::Blocked | TaskState::Waiting) || task.waits_for_people() {
             continue;
         }
         let mut remaining = 0;
@@ -203,8 +203,11 @@ fn recount(rows: &mut dyn Rows, numbers: &[u32], now: Millis) -> Result<RunState
         rows.save(&task)?;
     }
     let mut counted = (0, 0, 0, 0);
+    let mut waiting = 0;
     for number in numbers {
-        match rows.task(*number)?.state {
+        let task = rows.task(*number)?;
+        waiting += u32::from(task.waits_for_people());
+        match task.state {
             TaskState::Done => counted.1 += 1,
             TaskState::Failed => counted.2 += 1,
             TaskState::Skipped => counted.3 += 1,
@@ -214,8 +217,8 @@ fn recount(rows: &mut dyn Rows, numbers: &[u32], now: Millis) -> Result<RunState
     let run = rows.run();
     run.tasks = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
     (run.open, run.done, run.failed, run.skipped) = counted;
-    run.fatal = 0;
+    (run.fatal, run.waiting) = (0, waiting);
     run.state = RunState::Running;
     run.ended_at = None;
-    Ok(settle(rows, now))
+    settle(rows, now)
 }

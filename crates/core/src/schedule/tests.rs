@@ -7,7 +7,9 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::decision::{Decision, Question, QuestionReason};
 use crate::error::Retry;
+use crate::store::AskedQuestion;
 use crate::workflow::{Backoff, Priority};
 
 /// Rows in a map: as little of a store as scheduling needs.
@@ -15,6 +17,7 @@ use crate::workflow::{Backoff, Priority};
 struct Double {
     run: RunRow,
     tasks: BTreeMap<u32, Entry>,
+    questions: Vec<AskedQuestion>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -29,7 +32,7 @@ impl Double {
     fn new(tasks: &[NewTask]) -> Self {
         check_graph(tasks).unwrap();
         let run = new_run(RunId::new(), tasks.len());
-        let mut double = Self { run, tasks: BTreeMap::new() };
+        let mut double = Self { run, tasks: BTreeMap::new(), questions: Vec::new() };
         for (number, task) in (0..).zip(tasks) {
             double.insert(&TaskRow::new(number, task, Millis(0)), task).unwrap();
         }
@@ -100,6 +103,7 @@ impl Rows for Double {
 
     fn remove(&mut self, number: u32) -> Result<()> {
         self.tasks.remove(&number);
+        self.questions.retain(|asked| asked.task != number);
         Ok(())
     }
 
@@ -110,6 +114,20 @@ impl Rows for Double {
 
     fn set_output(&mut self, number: u32, output: &Value) -> Result<()> {
         self.entry(number)?.output = Some(output.clone());
+        Ok(())
+    }
+
+    fn has_ready(&mut self) -> Result<bool> {
+        Ok(self.tasks.values().any(|entry| entry.row.state == TaskState::Ready))
+    }
+
+    fn question(&mut self, step: &str) -> Result<Option<AskedQuestion>> {
+        Ok(self.questions.iter().find(|asked| asked.question.step == step).cloned())
+    }
+
+    fn set_question(&mut self, question: &AskedQuestion) -> Result<()> {
+        self.questions.retain(|asked| asked.question.step != question.question.step);
+        self.questions.push(question.clone());
         Ok(())
     }
 }
@@ -137,6 +155,8 @@ enum Event {
     Failed(usize, Retry),
     Expand(usize, u8, OnFailure),
     Released(usize),
+    Asks(usize, u8),
+    Decided(usize),
     WorkerDied(usize),
     StaleReport(usize),
     TimePasses,
@@ -188,6 +208,8 @@ impl World {
             }
             Event::Expand(pick, count, policy) => self.expand(pick, count, policy),
             Event::Released(pick) => self.end(pick, Outcome::Released),
+            Event::Asks(pick, count) => self.ask(pick, count),
+            Event::Decided(pick) => self.decide(pick),
             Event::WorkerDied(pick) => self.reclaim(pick),
             Event::StaleReport(pick) => self.report_stale(pick),
             Event::TimePasses => self.now = self.now.after(Duration::from_secs(3)),
@@ -236,6 +258,36 @@ impl World {
         let name = self.double.name(token.task).unwrap();
         let children = (0..count).map(|index| task(format!("{name}[{index}]"), &[], policy)).collect();
         complete(&mut self.double, &token, Outcome::Expand { children }, self.now).unwrap();
+    }
+
+    /// Parks a task with questions; asked again at the same places, they are about something else.
+    fn ask(&mut self, pick: usize, count: u8) {
+        let Some(token) = self.running(pick) else { return };
+        self.made += 1;
+        let ask = |place| {
+            let mut question =
+                Question::new(format!("{}/{place}", token.task), QuestionReason::Approval, "pay");
+            question.arguments = json!(self.made);
+            question
+        };
+        let questions = (0..count).map(ask).collect();
+        self.end(pick, Outcome::Waiting { questions });
+    }
+
+    /// Answers one open question; the same answer again changes nothing, and another one is refused.
+    fn decide(&mut self, pick: usize) {
+        let open: Vec<_> = self.double.questions.iter().filter(|asked| asked.is_open()).cloned().collect();
+        if open.is_empty() {
+            return;
+        }
+        let step = open[pick % open.len()].question.step.clone();
+        let yes = Decision::Approve { arguments: None };
+        decide(&mut self.double, &step, yes.clone(), self.now).unwrap();
+        let before = self.double.clone();
+        decide(&mut self.double, &step, yes, self.now).unwrap();
+        let no = Decision::Deny { reason: None };
+        assert_eq!(decide(&mut self.double, &step, no, self.now).unwrap_err().kind(), ErrorKind::Conflict);
+        assert_eq!(self.double, before);
     }
 
     fn reclaim(&mut self, pick: usize) {
@@ -323,7 +375,7 @@ impl World {
             if self.double.run.state.is_ended() {
                 return;
             }
-            for event in [Event::TimePasses, Event::Claim(0), Event::Done(0)] {
+            for event in [Event::TimePasses, Event::Claim(0), Event::Decided(0), Event::Done(0)] {
                 self.apply(event);
             }
         }
@@ -341,10 +393,16 @@ impl World {
         let ended = [TaskState::Done, TaskState::Failed, TaskState::Skipped].map(in_state);
         assert_eq!([run.done, run.failed, run.skipped], ended, "{}", self.double.states());
         assert_eq!(run.ended_at.is_some(), run.state.is_ended());
+        assert_eq!(run.waiting, count(&TaskRow::waits_for_people), "{}", self.double.states());
         match run.state {
             RunState::Running => assert!(
                 in_state(TaskState::Ready) + in_state(TaskState::Running) > 0,
                 "nothing can happen: {}",
+                self.double.states()
+            ),
+            RunState::Waiting => assert!(
+                run.waiting > 0 && in_state(TaskState::Ready) + in_state(TaskState::Running) == 0,
+                "something can happen: {}",
                 self.double.states()
             ),
             RunState::Failing | RunState::Cancelling => assert!(run.active > 0),
@@ -374,7 +432,12 @@ impl World {
             TaskState::Skipped => assert!(error.is_some(), "{}", shown()),
             _ => assert_eq!(open, 0, "{}", shown()),
         }
+        let asked =
+            self.double.questions.iter().filter(|asked| asked.task == row.number && asked.is_open()).count();
+        assert_eq!(row.open_questions as usize, asked, "{}", shown());
+        assert!(asked == 0 || row.state == TaskState::Waiting, "{}", shown());
         match row.state {
+            TaskState::Waiting if asked > 0 => assert_eq!(open_children, 0, "{}", shown()),
             TaskState::Waiting => {
                 let failed = children.iter().filter(|child| child.state == TaskState::Failed).count();
                 let counted = (row.open_children as usize, row.failed_children as usize);
@@ -442,6 +505,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         3 => (pick(), retry()).prop_map(|(pick, retry)| Event::Failed(pick, retry)),
         3 => (pick(), 0u8..4, policy()).prop_map(|(pick, count, policy)| Event::Expand(pick, count, policy)),
         1 => pick().prop_map(Event::Released),
+        3 => (pick(), 1u8..4).prop_map(|(pick, count)| Event::Asks(pick, count)),
+        3 => pick().prop_map(Event::Decided),
         2 => pick().prop_map(Event::WorkerDied),
         2 => pick().prop_map(Event::StaleReport),
         2 => Just(Event::TimePasses),

@@ -12,17 +12,17 @@ use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::id::WorkerId;
 use motet_core::run_log::{Entries, Entry, Record, RunLog, StepKind};
 use motet_core::store::{
-    ClaimRequest, Control, ItemWrite, LeaseState, LeaseToken, NewRun, NewTask, Outcome, SharedStore,
+    ClaimRequest, Control, ItemWrite, LeaseToken, NewRun, NewTask, Outcome, SharedStore,
 };
 use motet_core::tool::Effect;
 use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
 use motet_core::{Attribution, RunContext, RunId};
 use serde_json::{Map, Value};
 use tokio::task::AbortHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::item::{self, ItemLog, Saved};
 use super::{Expected, Keeping};
+use crate::lease::renew;
 
 /// What kind of run a batch is.
 pub(crate) const KIND: &str = "batch";
@@ -140,22 +140,6 @@ fn task() -> NewTask {
 fn taken(id: &RunId) -> Error {
     Error::new(ErrorKind::Conflict, format!("another process runs the batch `{id}`"))
         .with_hint("wait until it has ended, or choose another name")
-}
-
-/// Renews a lease as long as it is held, and stops the batch when it is not.
-async fn renew(store: SharedStore, token: LeaseToken, lease: Duration, stop: CancellationToken) {
-    let mut renewed = tokio::time::Instant::now();
-    loop {
-        tokio::time::sleep(lease / 3).await;
-        let begun = tokio::time::Instant::now();
-        match store.renew(std::slice::from_ref(&token), lease).await {
-            Ok(states) if states.first() == Some(&LeaseState::Held) => renewed = begun,
-            Err(error) if renewed.elapsed() < lease.mul_f64(0.8) => {
-                tracing::warn!(%error, "the lease of a batch could not be renewed; trying again");
-            }
-            Ok(_) | Err(_) => return stop.cancel(),
-        }
-    }
 }
 
 impl Drop for Kept {

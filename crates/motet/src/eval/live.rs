@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures::StreamExt as _;
 use motet_agents::hooks::{HookEntry, Hooks};
 use motet_agents::record::{EvalRecord, JsonlStore, Mask, MultiStore, RecordSink, RecordStore, SinkOptions};
-use motet_agents::{Agent, AgentResult, Prompt};
+use motet_agents::{Agent, AgentResult};
 use motet_core::accumulate::Accumulator;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::EventStream;
@@ -137,23 +137,6 @@ impl Runtime {
     #[must_use]
     pub fn dropped_records(&self) -> u64 {
         self.records().sink.get().map_or(0, RecordSink::dropped)
-    }
-
-    /// Runs an agent to its end with the model that it names, and records the run.
-    ///
-    /// # Errors
-    /// `Configuration` when the model cannot be found; how the run ended stands in the result.
-    pub async fn run_agent(
-        &self,
-        context: &RunContext,
-        agent: &Agent,
-        prompt: impl Into<Prompt>,
-    ) -> Result<AgentResult> {
-        let (context, begun) = (self.ascribed(context), Instant::now());
-        let model = self.models().model(agent.model()).await?;
-        let result = motet_agents::run(&context, agent, model, prompt).await;
-        self.record_agent(&context, agent, &result, begun.elapsed());
-        Ok(result)
     }
 
     /// Records a run of an agent that was driven elsewhere, where anything is recorded.

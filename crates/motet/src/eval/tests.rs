@@ -63,7 +63,8 @@ async fn calls_streams_agents_and_batches_are_recorded_masked() {
     assert!(events.collect::<Vec<_>>().await.iter().all(Result::is_ok));
     drop(runtime.stream(&RunContext::new(), request("unread")).await.unwrap());
     let agent = runtime.agent("clerk", "scripted:yes".parse().unwrap()).build().unwrap();
-    let ran = runtime.run_agent(&RunContext::new(), &agent, "three").await.unwrap();
+    let ran =
+        runtime.run_agent(&RunContext::new(), agent, "three", crate::agent::Keeping::Nowhere).await.unwrap();
     assert_eq!(ran.text, "yes");
     let batch = Batch::of([BatchRequest::new(request("four"))]);
     runtime.run_batch(&RunContext::new(), batch).finish().await.unwrap();

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::compare::{Came, RunDifference, differences};
 use super::{KIND, definition};
+use crate::agent;
 use crate::report;
 use crate::runtime::Runtime;
 
@@ -82,6 +83,7 @@ impl Runtime {
         };
         match replay.cassette.header.kind.as_str() {
             KIND => replay.call(events, cancellation).await,
+            agent::KIND => replay.agent(events, cancellation).await,
             plan::KIND => replay.workflow(events, cancellation).await,
             other => Err(Error::new(
                 ErrorKind::Unsupported,
@@ -106,19 +108,10 @@ impl Replay<'_> {
         events: Option<Arc<dyn EventSink>>,
         cancellation: &CancellationToken,
     ) -> Result<Replayed> {
-        let Header { definition: stored, run, .. } = &self.cassette.header;
-        let definition = definition(stored.clone())?;
-        let log = Arc::clone(&self.log) as Arc<dyn RunLog>;
-        let mut context = RunContext::with_log(run.clone(), log).with_cancellation(cancellation.clone());
-        if let Some(events) = events {
-            context = context.with_events(events);
-        }
+        let definition = definition(self.cassette.header.definition.clone())?;
+        let context = self.context(events, cancellation);
         let answered = definition.perform(&context, &*self.models.0).await;
         context.check()?;
-        let task = self.cassette.tasks.first().ok_or_else(|| {
-            Error::new(ErrorKind::InvalidRequest, "the recorded call has no task")
-                .with_hint("export it again")
-        })?;
         let (state, task_state, output, error) = match answered {
             Ok(answered) => (RunState::Completed, TaskState::Done, Some(answered.output()), None),
             Err(error) => (RunState::Failed, TaskState::Failed, None, Some(error.report())),
@@ -128,8 +121,52 @@ impl Replay<'_> {
             _ => Map::new(),
         };
         outputs.shift_remove("response");
-        let now = RecordedTask { state: task_state, output, error, ..task.clone() };
+        let now = RecordedTask { state: task_state, output, error, ..self.task()? };
         Ok(self.came(state, outputs, &[now], 0))
+    }
+
+    async fn agent(
+        &self,
+        events: Option<Arc<dyn EventSink>>,
+        cancellation: &CancellationToken,
+    ) -> Result<Replayed> {
+        let context = self.context(events, cancellation);
+        let definition = self.cassette.header.definition.clone();
+        let model = Arc::clone(&self.models.0) as Arc<dyn Model>;
+        let performed = agent::perform(self.runtime, &context, definition, model).await;
+        context.check()?;
+        let (error, output) = match performed {
+            Ok(result) => match result.error() {
+                Some(error) => (Some(error.report()), None),
+                None => (None, serde_json::to_value(result).ok()),
+            },
+            Err(error) => (Some(error.report()), None),
+        };
+        let outputs = report::agent_outputs(output.as_ref());
+        let (state, task_state) = match error {
+            None => (RunState::Completed, TaskState::Done),
+            Some(_) => (RunState::Failed, TaskState::Failed),
+        };
+        let now = RecordedTask { state: task_state, output, error, ..self.task()? };
+        Ok(self.came(state, outputs, &[now], 0))
+    }
+
+    /// Gives the context of a run of one task.
+    fn context(&self, events: Option<Arc<dyn EventSink>>, cancellation: &CancellationToken) -> RunContext {
+        let log = Arc::clone(&self.log) as Arc<dyn RunLog>;
+        let context = RunContext::with_log(self.cassette.header.run.clone(), log);
+        let context = context.with_cancellation(cancellation.clone());
+        match events {
+            Some(events) => context.with_events(events),
+            None => context,
+        }
+    }
+
+    /// Gives the only task of the recorded run.
+    fn task(&self) -> Result<RecordedTask> {
+        self.cassette.tasks.first().cloned().ok_or_else(|| {
+            Error::new(ErrorKind::InvalidRequest, "the recorded run has no task").with_hint("export it again")
+        })
     }
 
     async fn workflow(

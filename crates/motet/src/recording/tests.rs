@@ -1,6 +1,7 @@
 //! Calls that are kept: once for an id, gone on with after an interruption, and ended however they end.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use motet_core::run_log::Record;
 use motet_core::settings::{Settings, Sources};
@@ -166,7 +167,7 @@ async fn a_lost_lease_stops_the_call() {
     let id = RunId::new();
     lab.store.submit(new_run(id.clone(), &definition).unwrap()).await.unwrap();
     let kept = Kept::begin(&lab.runtime, &RunContext::new(), id.clone(), &definition).await.unwrap();
-    let token = kept.lease.as_ref().unwrap().token.clone();
+    let token = kept.lease.as_ref().unwrap().token().clone();
     let second = Kept::begin(&lab.runtime, &RunContext::new(), id, &definition).await.err().unwrap();
     assert_eq!(second.kind(), ErrorKind::Conflict, "two hold one call");
     let lease = lab.runtime.settings().worker.lease;

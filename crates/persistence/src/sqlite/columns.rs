@@ -19,7 +19,7 @@ use crate::TaskFacts;
 /// Columns of a run that [`run`] and [`summary`] read.
 macro_rules! run_columns {
     () => {
-        "id, state, tasks, next, open, active, done, failed, skipped, fatal, seq, ended_at, name, kind, created_at"
+        "id, state, tasks, next, open, active, done, failed, skipped, fatal, seq, ended_at, name, kind, created_at, waiting"
     };
 }
 
@@ -28,7 +28,7 @@ macro_rules! task_columns {
     () => {
         "n, state, remaining, attempt, forgiven, crashes, parent, open_children, failed_children, joining, \
          on_failure, retry, not_before, token, worker, lease_until, started_at, ended_at, journal, journal_after, \
-         error IS NOT NULL"
+         error IS NOT NULL, open_questions"
     };
 }
 
@@ -46,7 +46,7 @@ macro_rules! view_columns {
 pub(super) use {run_columns, task_columns, view_columns};
 
 /// How many columns `task_columns!` gives.
-const TASK_WIDTH: usize = 21;
+const TASK_WIDTH: usize = 22;
 
 /// Reads the scheduling row of a run.
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
@@ -61,6 +61,7 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         failed: row.get(7)?,
         skipped: row.get(8)?,
         fatal: row.get(9)?,
+        waiting: row.get(15)?,
         seq: unsigned(row.get(10)?),
         ended_at: row.get::<_, Option<i64>>(11)?.map(Millis),
     })
@@ -85,6 +86,7 @@ pub(super) fn task(row: &Row<'_>, run: &RunId) -> rusqlite::Result<(TaskRow, boo
         parent: row.get(6)?,
         open_children: row.get(7)?,
         failed_children: row.get(8)?,
+        open_questions: row.get(21)?,
         joining: row.get(9)?,
         on_failure: row.get::<_, Place<OnFailure>>(10)?.0,
         retry: row.get::<_, Option<Json<RetryPolicy>>>(11)?.map(|json| json.0).unwrap_or_default(),

@@ -101,7 +101,7 @@ pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<Run>> {
     const DEFINITION: &str = "SELECT definition, inputs, settings FROM definition WHERE run = ?1";
     let mut statement = connection.prepare_cached(RUN).or_store()?;
     let found = statement
-        .query_row([run.as_str()], |row| Ok((columns::summary(row)?, row.get::<_, i64>(15)?)))
+        .query_row([run.as_str()], |row| Ok((columns::summary(row)?, row.get::<_, i64>("key")?)))
         .optional()
         .or_store()?;
     let Some((summary, key)) = found else { return Ok(None) };

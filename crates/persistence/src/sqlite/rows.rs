@@ -8,13 +8,14 @@ use std::collections::btree_map::Entry;
 use motet_core::error::{ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
 use motet_core::schedule::{Rows, RunRow, TaskRow};
-use motet_core::store::{NewRun, NewTask, RunState, Task, TaskState};
+use motet_core::store::{AskedQuestion, NewRun, NewTask, RunState, Task, TaskState};
 use motet_core::workflow::RetryPolicy;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
 
 use super::columns::{self, Places as _, json, run_columns, signed, task_columns, view_columns};
 use super::failure::OrStore as _;
+use super::questions;
 
 /// The rows of one run. What changes in them is written by [`RunRows::flush`]; inserting and removing is immediate.
 pub(super) struct RunRows<'a> {
@@ -125,7 +126,7 @@ impl<'a> RunRows<'a> {
         let run = &self.run;
         self.execute(
             "UPDATE run SET state = ?2, tasks = ?3, next = ?4, open = ?5, active = ?6, done = ?7, failed = ?8, \
-             skipped = ?9, fatal = ?10, seq = ?11, ended_at = ?12 WHERE key = ?1",
+             skipped = ?9, fatal = ?10, seq = ?11, ended_at = ?12, waiting = ?13 WHERE key = ?1",
             params![
                 self.key,
                 run.state.place(),
@@ -138,7 +139,8 @@ impl<'a> RunRows<'a> {
                 run.skipped,
                 run.fatal,
                 signed(run.seq),
-                run.ended_at.map(|time| time.0)
+                run.ended_at.map(|time| time.0),
+                run.waiting
             ],
         )?;
         let goes_on = |state: RunState| state == RunState::Running;
@@ -271,6 +273,7 @@ impl Rows for RunRows<'_> {
             "DELETE FROM edge INDEXED BY edge_by_dst WHERE run = ?1 AND dst = ?2",
             "DELETE FROM payload WHERE run = ?1 AND n = ?2",
             "DELETE FROM output WHERE run = ?1 AND task = ?2",
+            "DELETE FROM question WHERE run = ?1 AND task = ?2",
             "DELETE FROM task WHERE run = ?1 AND n = ?2",
         ] {
             self.execute(sql, (self.key, number))?;
@@ -292,6 +295,21 @@ impl Rows for RunRows<'_> {
             "INSERT OR REPLACE INTO output (run, task, body) VALUES (?1, ?2, ?3)",
             (self.key, number, json(output)?),
         )
+    }
+
+    fn has_ready(&mut self) -> Result<bool> {
+        self.flush()?;
+        const SQL: &str = "SELECT EXISTS (SELECT 1 FROM task INDEXED BY ready_of_run \
+                           WHERE run = ?1 AND state = 1 AND parked = 0)";
+        self.connection.prepare_cached(SQL).or_store()?.query_row([self.key], |row| row.get(0)).or_store()
+    }
+
+    fn question(&mut self, step: &str) -> Result<Option<AskedQuestion>> {
+        questions::find(self.connection, self.key, &self.run.id, step)
+    }
+
+    fn set_question(&mut self, question: &AskedQuestion) -> Result<()> {
+        questions::put(self.connection, self.key, question)
     }
 }
 
@@ -318,7 +336,7 @@ fn write_task(connection: &Connection, run: i64, task: &TaskRow, at: (bool, Mill
     const SQL: &str = "UPDATE task SET state = ?3, remaining = ?4, attempt = ?5, forgiven = ?6, crashes = ?7, \
                        open_children = ?8, failed_children = ?9, joining = ?10, not_before = ?11, token = ?12, \
                        worker = ?13, lease_until = ?14, started_at = ?15, ended_at = ?16, journal = ?17, \
-                       journal_after = ?18, parked = ?19, due = ?20 WHERE run = ?1 AND n = ?2";
+                       journal_after = ?18, parked = ?19, due = ?20, open_questions = ?21 WHERE run = ?1 AND n = ?2";
     let (parked, now) = at;
     let parked = parked && task.state == TaskState::Ready;
     connection
@@ -344,7 +362,8 @@ fn write_task(connection: &Connection, run: i64, task: &TaskRow, at: (bool, Mill
                 signed(task.journal),
                 signed(task.journal_after),
                 parked,
-                due(task, parked, now)
+                due(task, parked, now),
+                task.open_questions
             ])
         })
         .or_store()?;

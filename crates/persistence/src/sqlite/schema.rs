@@ -66,7 +66,7 @@ CREATE INDEX journal_by_task ON journal (run, task, seq);
 ";
 
 /// What each version adds to the one before it, from version 2 on; a new file gets them all.
-const MIGRATIONS: &[&str] = &[BOOKS, super::answers::TABLES, super::items::TABLE];
+const MIGRATIONS: &[&str] = &[BOOKS, super::answers::TABLES, super::items::TABLE, super::questions::TABLE];
 
 /// The books of budgets, since version 2: money in nano-dollars. `held` is a reservation; a `lost` one counts as spent,
 /// because nobody settled it in time.
@@ -190,7 +190,6 @@ fn create(connection: &mut Connection) -> Result<()> {
     // Another process may have been faster.
     if check(&transaction)? == Found::Empty {
         transaction.execute_batch(TABLES).or_store()?;
-        transaction.execute_batch(&views()).or_store()?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).or_store()?;
         transaction.pragma_update(None, "user_version", 1).or_store()?;
     }
@@ -211,6 +210,9 @@ fn migrate(connection: &mut Connection) -> Result<()> {
     for migration in MIGRATIONS.iter().skip(known) {
         transaction.execute_batch(migration).or_store()?;
     }
+    // Made anew, as they name every state that there is by now.
+    transaction.execute_batch("DROP VIEW IF EXISTS runs; DROP VIEW IF EXISTS tasks;").or_store()?;
+    transaction.execute_batch(&views()).or_store()?;
     transaction.pragma_update(None, "user_version", VERSION).or_store()?;
     transaction.commit().or_store()
 }

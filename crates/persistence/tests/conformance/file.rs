@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use motet_core::budget::{Amount, BookLimit, Limits, StoreReservation};
+use motet_core::decision::{Question, QuestionReason};
 use motet_core::error::{Error, ErrorKind};
 use motet_core::id::{RunId, WorkerId};
 use motet_core::run_log::{Entry, Record};
-use motet_core::store::{ClaimRequest, Control, ItemWrite, LeaseState, NewTask, SharedStore};
+use motet_core::store::{ClaimRequest, Control, ItemWrite, LeaseState, NewTask, Outcome, SharedStore};
 use motet_core::usage::Cost;
 use motet_persistence::sqlite::{Options, SqliteStore};
 use rusqlite::Connection;
 use serde_json::json;
 
 use crate::fixture::{
-    HOUR, claim, claim_named, control, counts, done, drain, fail, names, request, state, states, submit, task,
+    HOUR, claim, claim_named, control, counts, done, drain, end, fail, names, request, state, states, submit,
+    task,
 };
 
 fn open(path: &Path) -> SharedStore {
@@ -69,12 +71,41 @@ async fn a_store_that_is_opened_again_has_kept_everything() {
     assert_eq!(drain(&store).await, "x");
 }
 
+/// Takes away what lets tasks wait for people, as in the versions before.
+const WITHOUT_QUESTIONS: &str =
+    "DROP VIEW questions; DROP TABLE question; ALTER TABLE run DROP COLUMN waiting;
+                                 ALTER TABLE task DROP COLUMN open_questions;";
+
+#[tokio::test]
+async fn a_store_from_before_tasks_could_wait_for_people_lets_them() {
+    let (_directory, path) = directory();
+    let run = submit(&open(&path), vec![task("a", &[])]).await;
+    let connection = Connection::open(&path).unwrap();
+    let old = "DROP VIEW runs; CREATE VIEW runs AS SELECT id, CASE state WHEN 0 THEN 'running' END AS state FROM run;
+               PRAGMA user_version = 4";
+    connection.execute_batch(&format!("{WITHOUT_QUESTIONS} {old}")).unwrap();
+    drop(connection);
+    let store = open(&path);
+    let claim = claim_named(&store, "a").await;
+    let question = Question::new("decision/0/0/approval", QuestionReason::Approval, "pay");
+    end(&store, &claim, Outcome::Waiting { questions: vec![question] }).await;
+    let connection = Connection::open(&path).unwrap();
+    let row = |sql: &str| connection.query_row(sql, (), |row| row.get::<_, String>(0)).unwrap();
+    assert_eq!(row("SELECT state FROM runs"), "waiting");
+    assert_eq!(
+        row("SELECT run || ' ' || step || ' ' || reason || ' ' || tool FROM questions"),
+        format!("{run} decision/0/0/approval approval pay")
+    );
+}
+
 #[tokio::test]
 async fn a_store_from_before_items_were_kept_gets_their_table() {
     let (_directory, path) = directory();
     let run = submit(&open(&path), vec![task("a", &[])]).await;
     let connection = Connection::open(&path).unwrap();
-    connection.execute_batch("DROP TABLE item; PRAGMA user_version = 3").unwrap();
+    connection
+        .execute_batch(&format!("{WITHOUT_QUESTIONS} DROP TABLE item; PRAGMA user_version = 3"))
+        .unwrap();
     drop(connection);
     let store = open(&path);
     let token = claim_named(&store, "a").await.token;
@@ -226,7 +257,7 @@ async fn the_file_is_set_up_for_durability_and_shrinking() {
     let _store = open(&path);
     let connection = Connection::open(&path).unwrap();
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!((number("auto_vacuum"), number("user_version")), (2, 4));
+    assert_eq!((number("auto_vacuum"), number("user_version")), (2, 5));
     assert_eq!(&u32::try_from(number("application_id")).unwrap().to_be_bytes(), b"Mote");
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
     assert_eq!(mode, "wal");
@@ -259,7 +290,7 @@ async fn a_file_of_the_first_version_is_brought_up_to_date_and_keeps_its_runs() 
     };
     let old = "DROP VIEW books; DROP TABLE held; DROP TABLE book; DROP TABLE answer; DROP TABLE answer_lease;
                DROP TABLE item; PRAGMA user_version = 1;";
-    Connection::open(&path).unwrap().execute_batch(old).unwrap();
+    Connection::open(&path).unwrap().execute_batch(&format!("{WITHOUT_QUESTIONS} {old}")).unwrap();
     let store: SharedStore = Arc::new(SqliteStore::open(&path, &Options::default()).unwrap());
     assert!(store.run(&run).await.unwrap().is_some());
     assert_eq!(store.answers().unwrap().counts().await.unwrap().answers, 0);
@@ -282,7 +313,7 @@ async fn a_file_of_a_newer_version_is_refused() {
     drop(open(&path));
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let error = refused(&path);
-    assert_eq!(error.message(), "the store has version 9; this Motet reads up to 4");
+    assert_eq!(error.message(), "the store has version 9; this Motet reads up to 5");
     assert_eq!(error.hint(), Some("use the newer Motet that wrote it, or another file"));
 }
 

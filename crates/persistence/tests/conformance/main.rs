@@ -27,6 +27,8 @@ mod journal;
 #[cfg(test)]
 mod leases;
 #[cfg(test)]
+mod questions;
+#[cfg(test)]
 mod read;
 #[cfg(test)]
 mod redefine;
@@ -204,6 +206,19 @@ conformance! {
             settling_twice_changes_nothing,
             what_nobody_settles_counts_in_whole_until_it_is_known,
             many_at_once_never_reserve_more_than_there_is,
+        }
+        questions {
+            a_task_that_asks_waits_and_goes_on_when_all_is_answered,
+            a_run_waits_only_when_nothing_else_can_be_done,
+            a_decision_is_made_once,
+            an_answer_counts_for_the_question_it_was_given_to,
+            a_waiting_run_is_cancelled_and_resumed_as_it_waited,
+            an_item_that_asks_holds_up_its_task,
+            a_decision_in_a_run_that_stopped_counts_when_it_is_resumed,
+            questions_go_with_a_task_that_is_defined_anew,
+            what_asks_nothing_is_refused,
+            of_many_decisions_at_once_one_counts,
+            what_was_given_up_keeps_its_journal,
         }
         workers {
             many_workers_run_every_task_once_and_in_order,

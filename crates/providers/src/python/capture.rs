@@ -4,14 +4,14 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// What came out of one pipe.
 #[derive(Debug, Default)]
-pub(super) struct Captured {
+pub(crate) struct Captured {
     kept: Vec<u8>,
     total: u64,
 }
 
 impl Captured {
     /// Reads a pipe to its end and keeps the first `limit` bytes; the rest is read too, so that the child never waits.
-    pub(super) async fn fill(&mut self, pipe: Option<impl AsyncRead + Unpin>, limit: usize) {
+    pub(crate) async fn fill(&mut self, pipe: Option<impl AsyncRead + Unpin>, limit: usize) {
         let Some(mut pipe) = pipe else { return };
         let mut buffer = vec![0; 1 << 16];
         // A broken pipe is an end like any other: how the child ended tells what happened.
@@ -23,7 +23,7 @@ impl Captured {
     }
 
     /// Gives the text, with a notice where something is missing; bytes that are not UTF-8 become `\u{fffd}`.
-    pub(super) fn into_text(mut self) -> String {
+    pub(crate) fn into_text(mut self) -> String {
         let kept = u64::try_from(self.kept.len()).unwrap_or(u64::MAX);
         if self.total == kept {
             return lossy(self.kept);

@@ -47,6 +47,7 @@ pub(super) struct Call {
 pub(super) struct When {
     pub(super) contains: Option<String>,
     pub(super) schema: Option<bool>,
+    pub(super) turn: Option<usize>,
 }
 
 impl Answer {
@@ -98,6 +99,14 @@ impl Answer {
     #[must_use]
     pub fn when_schema(mut self, asked: bool) -> Self {
         self.when.get_or_insert_default().schema = Some(asked);
+        self
+    }
+
+    /// Gives this answer whenever the model has answered so often since the last user message: 0 is the first answer to it.
+    /// Of an agent that calls tools this names the turn, also in another process that goes on with its run.
+    #[must_use]
+    pub fn when_turn(mut self, turn: usize) -> Self {
+        self.when.get_or_insert_default().turn = Some(turn);
         self
     }
 
@@ -169,10 +178,11 @@ impl Answer {
     }
 
     pub(super) fn applies(&self, request: &ChatRequest) -> bool {
-        let Some(When { contains, schema }) = &self.when else { return false };
+        let Some(When { contains, schema, turn }) = &self.when else { return false };
         let asked = matches!(request.output, Output::JsonSchema(_));
         contains.as_ref().is_none_or(|text| last_user_text(request).contains(text.as_str()))
             && schema.is_none_or(|wanted| wanted == asked)
+            && turn.is_none_or(|wanted| wanted == turn_of(request))
     }
 
     pub(super) fn of(content: Content) -> Self {
@@ -218,6 +228,12 @@ pub(super) fn arguments_text(arguments: &Value) -> String {
         Value::String(raw) => raw.clone(),
         value => value.to_string(),
     }
+}
+
+/// Counts the answers since the last user message.
+fn turn_of(request: &ChatRequest) -> usize {
+    let since = request.messages.iter().rev().take_while(|message| message.role != Role::User);
+    since.filter(|message| message.role == Role::Assistant).count()
 }
 
 fn last_user_text(request: &ChatRequest) -> String {

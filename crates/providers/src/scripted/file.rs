@@ -181,19 +181,20 @@ impl Keyed for Call {
 
 impl Keyed for When {
     const WHAT: &'static str = "`when`";
-    const KEYS: &'static [&'static str] = &["contains", "schema"];
+    const KEYS: &'static [&'static str] = &["contains", "schema", "turn"];
 
     fn set<'de, A: MapAccess<'de>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "contains" => self.contains = Some(map.next_value()?),
-            _ => self.schema = Some(map.next_value()?),
+            "schema" => self.schema = Some(map.next_value()?),
+            _ => self.turn = Some(map.next_value()?),
         }
         Ok(())
     }
 
     fn check(&self) -> Result<(), String> {
-        if self.contains.is_none() && self.schema.is_none() {
-            return Err("`when` needs `contains` or `schema`".into());
+        if self.contains.is_none() && self.schema.is_none() && self.turn.is_none() {
+            return Err("`when` needs `contains`, `schema`, or `turn`".into());
         }
         Ok(())
     }

@@ -292,7 +292,7 @@ class RunSummary:
 
     @property
     def state(self) -> str:
-        """`running`, `failing`, `cancelling`, `completed`, `failed`, or `cancelled`."""
+        """`running`, `failing`, `cancelling`, `completed`, `failed`, `cancelled`, or `waiting`."""
 
     @property
     def created_at(self) -> datetime:

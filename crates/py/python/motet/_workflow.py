@@ -21,7 +21,7 @@ class WorkflowRun(dict[str, "TaskResult"]):
     """Name of the workflow."""
 
     state: str
-    """`running`, `failing`, `cancelling`, `completed`, `failed`, or `cancelled`."""
+    """`running`, `failing`, `cancelling`, `completed`, `failed`, `cancelled`, or `waiting`."""
 
     outputs: dict[str, Any]
     """The workflow's outputs; empty unless it is completed."""

@@ -4,7 +4,7 @@
 //! parameters.
 
 mod batch;
-mod describe;
+pub(crate) mod describe;
 mod fields;
 mod for_each;
 mod graph;
@@ -12,11 +12,11 @@ mod params;
 mod policy;
 mod problem;
 mod references;
-mod report;
+pub(crate) mod report;
 mod task;
 #[cfg(test)]
 mod tests;
-mod value;
+pub(crate) mod value;
 mod workflow;
 
 use std::collections::BTreeMap;

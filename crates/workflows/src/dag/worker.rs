@@ -110,7 +110,7 @@ impl Worker {
         self
     }
 
-    /// Works on one run until it has ended, and gives the state it ended in.
+    /// Works on one run until it has ended or waits for people, and gives the state it is in then.
     ///
     /// Other workers may work on it too. When `cancellation` fires, the tasks in hand are stopped and given back, and
     /// the run can go on later.
@@ -164,7 +164,7 @@ impl<'a> Loop<'a> {
             let claimed = if free > 0 { self.claim(free).await? } else { 0 };
             if claimed == 0 && self.tasks.is_empty() {
                 let state = self.state().await?;
-                if state.is_ended() {
+                if state.is_ended() || state == RunState::Waiting {
                     return Ok(state);
                 }
             }

@@ -6,7 +6,7 @@ use crate::dag::yaml::{Content, Node};
 const SHOWN: usize = 40;
 
 /// Says what a node is, such as "the string `x`".
-pub(super) fn found(node: &Node) -> String {
+pub(crate) fn found(node: &Node) -> String {
     match &node.content {
         Content::Null => "nothing".to_owned(),
         Content::Bool(truth) => format!("`{truth}`"),
@@ -18,7 +18,7 @@ pub(super) fn found(node: &Node) -> String {
 }
 
 /// Gives the start of a text on one line.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let line = text.trim().lines().next().unwrap_or_default();
     let start: String = line.chars().take(SHOWN).collect();
     if start.len() < text.trim().len() { format!("{start}…") } else { start }

@@ -13,7 +13,7 @@ const MAX_PROBLEMS: usize = 1_000;
 /// How many names are compared in all for suggestions, so that a large file full of mistakes is still checked at once.
 const MAX_COMPARISONS: usize = 1_000_000;
 
-pub(super) struct Report<'a> {
+pub(crate) struct Report<'a> {
     faults: Vec<Fault>,
     omitted: usize,
     comparisons: usize,
@@ -22,26 +22,26 @@ pub(super) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn of_text(faults: Vec<Fault>) -> Self {
+    pub(crate) fn of_text(faults: Vec<Fault>) -> Self {
         Self { faults, omitted: 0, comparisons: 0, paths: None }
     }
 
-    pub(super) fn of_value(paths: Paths<'a>, faults: Vec<Fault>) -> Self {
+    pub(crate) fn of_value(paths: Paths<'a>, faults: Vec<Fault>) -> Self {
         Self { faults, omitted: 0, comparisons: 0, paths: Some(paths) }
     }
 
     /// Adds a problem without advice.
-    pub(super) fn add(&mut self, place: Place, message: impl Into<String>) {
+    pub(crate) fn add(&mut self, place: Place, message: impl Into<String>) {
         self.add_with(place, message, None);
     }
 
     /// Adds a problem with what to do about it.
-    pub(super) fn hint(&mut self, place: Place, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn hint(&mut self, place: Place, message: impl Into<String>, hint: impl Into<String>) {
         self.add_with(place, message, Some(hint.into()));
     }
 
     /// Adds a problem with what to do about it, if anything is known.
-    pub(super) fn add_with(&mut self, place: Place, message: impl Into<String>, hint: Option<String>) {
+    pub(crate) fn add_with(&mut self, place: Place, message: impl Into<String>, hint: Option<String>) {
         if !self.is_full() {
             self.faults.push(Fault { place, message: message.into(), hint });
         } else {
@@ -50,12 +50,12 @@ impl<'a> Report<'a> {
     }
 
     /// Tells whether further problems are only counted, so that their advice need not be found.
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.faults.len() >= MAX_PROBLEMS
     }
 
     /// Asks whether a name near the unknown one was meant, or lists what is known.
-    pub(super) fn advice<'n>(
+    pub(crate) fn advice<'n>(
         &mut self,
         name: &str,
         known: impl Iterator<Item = &'n str> + Clone,
@@ -71,7 +71,7 @@ impl<'a> Report<'a> {
     }
 
     /// Gives the known name that was probably meant.
-    pub(super) fn nearest<'n>(
+    pub(crate) fn nearest<'n>(
         &mut self,
         name: &str,
         known: impl Iterator<Item = &'n str>,
@@ -82,15 +82,20 @@ impl<'a> Report<'a> {
     }
 
     /// Gives a place in words, for messages about another place.
-    pub(super) fn at(&self, place: Place) -> String {
+    pub(crate) fn at(&self, place: Place) -> String {
         match &self.paths {
             Some(paths) => format!("`{}`", paths.path(place)),
             None => format!("line {}, column {}", place.line, place.column),
         }
     }
 
+    /// Tells whether nothing is wrong so far.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.faults.is_empty()
+    }
+
     /// Gives the specification if nothing is wrong.
-    pub(super) fn result(mut self, spec: Option<WorkflowSpec>) -> Result<WorkflowSpec, Problems> {
+    pub(crate) fn result(mut self, spec: Option<WorkflowSpec>) -> Result<WorkflowSpec, Problems> {
         match spec {
             Some(spec) if self.faults.is_empty() => Ok(spec),
             _ => {
@@ -103,7 +108,7 @@ impl<'a> Report<'a> {
     }
 
     /// Gives the problems in the order of the text, each once.
-    pub(super) fn problems(mut self) -> Problems {
+    pub(crate) fn problems(mut self) -> Problems {
         self.faults.sort_by_key(|fault| fault.place);
         self.faults.dedup();
         let last = self.faults.last().map(|fault| fault.place);

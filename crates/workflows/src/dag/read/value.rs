@@ -12,7 +12,7 @@ enum Link<'a> {
 }
 
 /// The paths of all numbered keys and values.
-pub(super) struct Paths<'a>(Vec<Link<'a>>);
+pub(crate) struct Paths<'a>(Vec<Link<'a>>);
 
 impl<'a> Paths<'a> {
     fn number(&mut self, link: Link<'a>) -> usize {
@@ -21,7 +21,7 @@ impl<'a> Paths<'a> {
     }
 
     /// Gives the path of a place, such as `tasks[2].params.model`; that of the whole is `workflow`.
-    pub(super) fn path(&self, place: Place) -> String {
+    pub(crate) fn path(&self, place: Place) -> String {
         let mut pieces = Vec::new();
         let mut number = place.column;
         while let Some(link) = self.0.get(number) {
@@ -48,7 +48,7 @@ fn is_plain(key: &str) -> bool {
 }
 
 /// Makes the tree of a value; what is nested too deeply is left out and told.
-pub(super) fn tree(value: &Value) -> (Node, Paths<'_>, Vec<Fault>) {
+pub(crate) fn tree(value: &Value) -> (Node, Paths<'_>, Vec<Fault>) {
     let (mut paths, mut faults) = (Paths(Vec::new()), Vec::new());
     let root = paths.number(Link::Root);
     let node = node(value, root, 1, &mut paths, &mut faults);

@@ -1,0 +1,397 @@
+//! Runs of agents: from a file or built in code, kept in the store or not, parked for people, and resumed elsewhere.
+//!
+//! The loop itself is that of `motet_agents`; here it gets its model, its tools, its journal, and its lease.
+
+mod build;
+mod decisions;
+mod events;
+mod file;
+mod kept;
+mod offered;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use motet_agents::{Agent, AgentResult, Outcome, Prompt};
+use motet_core::budget::{Amount, Ledger, Limits, MemoryBudget};
+use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::event::EventSink;
+use motet_core::model::Model;
+use motet_core::run_log::{Costs, RunLog};
+use motet_core::store::{RunState, Sequenced};
+use motet_core::{Message, RunContext, RunId};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use build::Surroundings;
+pub use events::AgentEvents;
+pub use file::AgentFile;
+pub use motet_workflows::agent_file::{
+    AgentSpec, Approvals, BudgetSpec, CondenseSpec, LimitsSpec, ToolEntry,
+};
+
+use crate::report;
+use crate::runtime::Runtime;
+use kept::Kept;
+
+/// The kind under which runs of agents are stored.
+pub const KIND: &str = "agent";
+
+/// Whether a run of an agent is kept in the store.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Keeping {
+    /// It ends with the process, as does what it did not finish.
+    #[default]
+    Nowhere,
+    /// It is kept under the id of its context, or under a new one where the context is that of a part of another run.
+    InStore,
+}
+
+/// What runs: an agent of a file, or one that was built in code.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum AgentSource {
+    /// It is stored whole with its runs, so that any process can go on with them.
+    File(Box<AgentFile>),
+    /// Its functions cannot be stored; see [`Runtime::resume_agent_as`].
+    Built(Agent),
+}
+
+impl From<AgentFile> for AgentSource {
+    fn from(file: AgentFile) -> Self {
+        AgentSource::File(Box::new(file))
+    }
+}
+
+impl From<Agent> for AgentSource {
+    fn from(agent: Agent) -> Self {
+        AgentSource::Built(agent)
+    }
+}
+
+/// What a run of an agent does, as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct AgentDefinition {
+    /// The agent with everything that its file leaves to settings and other files; `None` where it was built in code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) agent: Option<Box<AgentSpec>>,
+    pub(crate) name: String,
+    pub(crate) prompt: Vec<Message>,
+    #[serde(default)]
+    pub(crate) surroundings: Surroundings,
+}
+
+impl AgentDefinition {
+    pub(crate) fn read(value: Value) -> Result<Self> {
+        serde_json::from_value(value).map_err(|error| {
+            Error::new(ErrorKind::Store, "the stored agent cannot be read")
+                .with_hint("it may come from another version of Motet")
+                .with_source(error)
+        })
+    }
+}
+
+/// A run that is about to go.
+pub(crate) struct Ready {
+    pub(crate) runtime: Runtime,
+    pub(crate) context: RunContext,
+    pub(crate) agent: Agent,
+    pub(crate) model: Arc<dyn Model>,
+    pub(crate) prompt: Prompt,
+    pub(crate) kept: Option<Kept>,
+}
+
+impl Ready {
+    async fn run(self) -> Result<AgentResult> {
+        let Ready { runtime, context, agent, model, prompt, kept } = self;
+        let begun = Instant::now();
+        let result = motet_agents::run(&context, &agent, model, prompt).await;
+        runtime.record_agent(&context, &agent, &result, begun.elapsed());
+        match kept {
+            Some(kept) => kept.end(&context, result).await,
+            None => Ok(result),
+        }
+    }
+
+    fn stream(self) -> AgentEvents {
+        AgentEvents::new(self)
+    }
+}
+
+impl Runtime {
+    /// Runs an agent to its end, or until a person must decide, and gives the result, whatever the outcome.
+    ///
+    /// A run that is kept and waits is parked in the store: [`decide`](Self::decide) answers its questions and
+    /// [`resume_agent`](Self::resume_agent) goes on with it, in this process or another, now or in a month.
+    ///
+    /// ```
+    /// use motet::agent::Keeping;
+    /// use motet::{RunContext, Runtime};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let runtime = Runtime::with_defaults()?;
+    /// let agent = runtime.agent("clerk", "offline:extract".parse()?).build()?;
+    /// let question = "Who wrote the letter?\n\nThe letter was written by Ada Brook.";
+    /// let result = runtime.run_agent(&RunContext::new(), agent, question, Keeping::Nowhere).await?;
+    /// assert!(result.text.contains("Ada Brook"));
+    /// # Ok::<(), motet::Error>(())
+    /// # }).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// `Configuration` when the agent cannot be built, `Conflict` when a run of this id is there already, `Store` when
+    /// it cannot be kept. How the run itself ended stands in the result.
+    pub async fn run_agent(
+        &self,
+        context: &RunContext,
+        source: impl Into<AgentSource>,
+        prompt: impl Into<Prompt>,
+        keeping: Keeping,
+    ) -> Result<AgentResult> {
+        self.begin_agent(context, source.into(), prompt.into(), keeping).await?.run().await
+    }
+
+    /// Runs an agent as [`run_agent`](Self::run_agent) does, and gives the events as they come.
+    ///
+    /// # Errors
+    /// As [`run_agent`](Self::run_agent); how the run itself ended is the last event, and the result behind it.
+    pub async fn stream_agent(
+        &self,
+        context: &RunContext,
+        source: impl Into<AgentSource>,
+        prompt: impl Into<Prompt>,
+        keeping: Keeping,
+    ) -> Result<AgentEvents> {
+        Ok(self.begin_agent(context, source.into(), prompt.into(), keeping).await?.stream())
+    }
+
+    /// Goes on with a kept run of an agent where it stopped: recorded answers of models and tools are not asked for again.
+    ///
+    /// A completed run gives its result again. Of the context everything counts but its run; where it has somebody who
+    /// decides, the run's open questions are put to them first.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run; `Conflict` when it still waits for a person, or is in other hands;
+    /// `Unsupported` when it is no run of an agent, or its agent was built in code.
+    pub async fn resume_agent(&self, context: &RunContext, run: &RunId) -> Result<AgentResult> {
+        match self.reopen_agent(context, run, None).await? {
+            Reopened::Ended(result) => Ok(*result),
+            Reopened::Ready(ready) => ready.run().await,
+        }
+    }
+
+    /// Goes on with a kept run as [`resume_agent`](Self::resume_agent) does, with an agent that was built in code again.
+    ///
+    /// # Errors
+    /// As [`resume_agent`](Self::resume_agent). An agent that asks its model something else than the one before ends the
+    /// run with `Conflict`.
+    pub async fn resume_agent_as(
+        &self,
+        context: &RunContext,
+        run: &RunId,
+        agent: &Agent,
+    ) -> Result<AgentResult> {
+        match self.reopen_agent(context, run, Some(agent)).await? {
+            Reopened::Ended(result) => Ok(*result),
+            Reopened::Ready(ready) => ready.run().await,
+        }
+    }
+
+    /// Goes on with a kept run as [`resume_agent`](Self::resume_agent) does, and gives the events as they come, those of
+    /// recorded steps included; `Err` within holds the result of a run that had ended.
+    ///
+    /// # Errors
+    /// As [`resume_agent`](Self::resume_agent).
+    pub async fn resume_agent_streamed(
+        &self,
+        context: &RunContext,
+        run: &RunId,
+    ) -> Result<std::result::Result<AgentEvents, Box<AgentResult>>> {
+        Ok(match self.reopen_agent(context, run, None).await? {
+            Reopened::Ended(result) => Err(result),
+            Reopened::Ready(ready) => Ok(ready.stream()),
+        })
+    }
+
+    /// Tells whether a stored run is that of an agent.
+    pub(crate) async fn is_agent(&self, run: &RunId) -> Result<bool> {
+        let found = self.store().await?.run(run).await?.ok_or_else(|| report::no_such_run(run))?;
+        Ok(found.summary.kind == KIND)
+    }
+
+    /// Goes on with a stored run that has not ended; how it ended stands in the run.
+    pub(crate) async fn work_on_agent(
+        &self,
+        run: &RunId,
+        events: Option<Arc<dyn EventSink>>,
+        cancellation: &CancellationToken,
+    ) -> Result<()> {
+        let state = self.store().await?.run(run).await?.map(|run| run.summary.state);
+        if state.is_some_and(|state| state.is_ended() || state == RunState::Waiting) {
+            return Ok(());
+        }
+        let mut context = RunContext::new().with_cancellation(cancellation.clone());
+        if let Some(events) = events {
+            context = context.with_events(events);
+        }
+        let result = self.resume_agent(&context, run).await?;
+        match result.outcome {
+            Outcome::Cancelled if cancellation.is_cancelled() => {
+                Err(result.error().unwrap_or_else(interrupted))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn begin_agent(
+        &self,
+        context: &RunContext,
+        source: AgentSource,
+        prompt: Prompt,
+        keeping: Keeping,
+    ) -> Result<Ready> {
+        let mut definition = match &source {
+            AgentSource::File(file) => {
+                let (spec, surroundings) = self.whole(file)?;
+                let name = spec.name.clone().unwrap_or_default();
+                AgentDefinition { agent: Some(Box::new(spec)), name, prompt: prompt.0, surroundings }
+            }
+            AgentSource::Built(agent) => AgentDefinition {
+                agent: None,
+                name: agent.name().to_owned(),
+                prompt: prompt.0,
+                surroundings: Surroundings::default(),
+            },
+        };
+        let built = match source {
+            AgentSource::File(_) => None,
+            AgentSource::Built(agent) => Some(agent),
+        };
+        let kept = match keeping {
+            Keeping::Nowhere => None,
+            Keeping::InStore => Some(Kept::begin(self, context, &definition).await?),
+        };
+        let context = match &kept {
+            Some(kept) => kept.context(self, context),
+            None => self.ascribed(context),
+        };
+        let prompt = Prompt(std::mem::take(&mut definition.prompt));
+        self.ready(context, &definition, prompt, (built, kept)).await
+    }
+
+    async fn reopen_agent(
+        &self,
+        context: &RunContext,
+        run: &RunId,
+        agent: Option<&Agent>,
+    ) -> Result<Reopened> {
+        let stored = kept::find(self, run).await?;
+        let mut definition = AgentDefinition::read(stored.definition)?;
+        if definition.agent.is_none() && agent.is_none() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("the agent of run `{run}` was built in code, which is not stored"),
+            )
+            .with_hint("build it again and give it to `resume_agent_as`"));
+        }
+        if let Some(result) = kept::result(self, run).await? {
+            return Ok(Reopened::Ended(Box::new(result)));
+        }
+        let kept = Kept::reopen(self, context, run).await?;
+        let prompt = Prompt(std::mem::take(&mut definition.prompt));
+        let context = kept.context(self, context);
+        let ready = self.ready(context, &definition, prompt, (agent.cloned(), Some(kept))).await?;
+        Ok(Reopened::Ready(Box::new(ready)))
+    }
+
+    /// Builds what is to run, in the context of its run.
+    async fn ready(
+        &self,
+        context: RunContext,
+        definition: &AgentDefinition,
+        prompt: Prompt,
+        (built, kept): (Option<Agent>, Option<Kept>),
+    ) -> Result<Ready> {
+        let prepared = async {
+            let agent = match (&definition.agent, built) {
+                (_, Some(agent)) => agent,
+                (Some(spec), None) => self.build_agent(&context, spec, &definition.surroundings).await?,
+                (None, None) => return Err(Error::new(ErrorKind::Internal, "there is no agent to run")),
+            };
+            let model = self.models().model(agent.model()).await?;
+            Ok((agent, model))
+        }
+        .await;
+        match prepared {
+            Ok((agent, model)) => {
+                let context = bounded(context, definition.agent.as_deref());
+                Ok(Ready { runtime: self.clone(), context, agent, model, prompt, kept })
+            }
+            Err(error) => {
+                // What keeps an agent from being built may be mended, and the run resumed.
+                if let Some(kept) = kept {
+                    kept.give_up(&error).await;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+fn interrupted() -> Error {
+    Error::new(ErrorKind::Cancelled, "the run was interrupted")
+}
+
+enum Reopened {
+    Ended(Box<AgentResult>),
+    Ready(Box<Ready>),
+}
+
+/// Puts the bounds of a run around it; what its journal says was spent counts.
+fn bounded(context: RunContext, spec: Option<&AgentSpec>) -> RunContext {
+    let spent = spent(&**context.log());
+    let context = context.with_ledger(Arc::new(Ledger::new(spent)));
+    let Some(limits) = spec.map(|spec| &spec.limits) else { return context };
+    let context = match limits.timeout {
+        Some(timeout) => context.with_timeout(timeout),
+        None => context,
+    };
+    if limits.budget.is_empty() {
+        return context;
+    }
+    let budget = Limits { cost: limits.budget.usd, tokens: limits.budget.tokens };
+    context.with_budget(Arc::new(MemoryBudget::of("the agent", budget, Arc::new(Ledger::new(spent)))))
+}
+
+/// Adds up what a log says was spent.
+fn spent(log: &dyn RunLog) -> Amount {
+    let mut costs = Costs::default();
+    for record in log.records() {
+        costs.add(&Sequenced { seq: 0, task: 0, record });
+    }
+    let total = costs.total();
+    Amount { cost: total.cost, tokens: total.usage.total() }
+}
+
+/// Performs a stored run over another log and other models, as a replay does.
+pub(crate) async fn perform(
+    runtime: &Runtime,
+    context: &RunContext,
+    definition: Value,
+    model: Arc<dyn Model>,
+) -> Result<AgentResult> {
+    let definition = AgentDefinition::read(definition)?;
+    let Some(spec) = &definition.agent else {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "the recorded agent was built in code, which is not stored",
+        )
+        .with_hint("only agents of files can be replayed"));
+    };
+    let agent = runtime.build_agent(context, spec, &definition.surroundings).await?;
+    Ok(motet_agents::run(context, &agent, model, Prompt(definition.prompt)).await)
+}

@@ -1,0 +1,150 @@
+//! Makes an agent of what its file says: model, bounds, programs, and the tools of servers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use motet_agents::{Agent, AgentBuilder, ApprovalPolicy, Condense};
+use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::{RunContext, Tool};
+use motet_providers::command::{CommandTool, Environment};
+use serde::{Deserialize, Serialize};
+
+use super::offered::Server;
+use super::{AgentSpec, Approvals, ToolEntry};
+use crate::runtime::Runtime;
+use crate::written;
+
+/// Where an agent's relative paths start, and where its programs run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Surroundings {
+    /// Directory of its file.
+    pub base: PathBuf,
+    /// Directory of programs and servers that name none: the one in which the run was begun.
+    pub directory: PathBuf,
+}
+
+impl Runtime {
+    /// Builds an agent of what its file says. Servers are connected to when their tools are not in the run's log yet, and
+    /// otherwise when one is called.
+    ///
+    /// # Errors
+    /// `Configuration` when it cannot be built; what keeps a server from being reached.
+    pub async fn build_agent(
+        &self,
+        context: &RunContext,
+        spec: &AgentSpec,
+        surroundings: &Surroundings,
+    ) -> Result<Agent> {
+        let mut builder = self.builder(spec)?;
+        let commands = self.commands(spec, surroundings)?;
+        for (entry, command) in spec.tools.iter().zip(commands) {
+            builder = match (entry, command) {
+                (_, Some(tool)) => builder.tools([tool]),
+                (ToolEntry::Mcp { name, server }, None) => {
+                    let mut config = (**server).clone();
+                    let directory = config.directory.map_or_else(
+                        || surroundings.directory.clone(),
+                        |directory| surroundings.base.join(directory),
+                    );
+                    config.directory = Some(directory.to_string_lossy().into_owned());
+                    builder.tools(Server::new(name, config).tools(context, server).await?)
+                }
+                _ => builder,
+            };
+        }
+        builder.build()
+    }
+
+    /// Makes the tools that are programs, in the places of their lines.
+    pub(super) fn commands(
+        &self,
+        spec: &AgentSpec,
+        surroundings: &Surroundings,
+    ) -> Result<Vec<Option<Arc<dyn Tool>>>> {
+        let runtime = self.clone();
+        let environment: Environment =
+            Arc::new(move |name| runtime.loaded().variable(name).map(|value| value.expose().to_owned()));
+        let command = |entry: &ToolEntry| match entry {
+            ToolEntry::Command(command) => {
+                let Surroundings { base, directory } = surroundings;
+                let tool = CommandTool::new((**command).clone(), base, directory, Arc::clone(&environment))?;
+                Ok(Some(Arc::new(tool) as Arc<dyn Tool>))
+            }
+            _ => Ok(None),
+        };
+        spec.tools.iter().map(command).collect()
+    }
+
+    /// Begins an agent with everything but its tools.
+    pub(super) fn builder(&self, spec: &AgentSpec) -> Result<AgentBuilder> {
+        let model = spec.model.clone().map_or_else(|| self.default_model(), Ok)?;
+        let mut builder = self
+            .agent(spec.name.clone().unwrap_or_default(), model)
+            .description(&spec.description)
+            .instructions(spec.instructions.clone().unwrap_or_default())
+            .sampling(spec.sampling.clone())
+            .tool_choice(spec.tool_choice.clone())
+            .stop(spec.stop.iter().map(String::as_str))
+            .approvals(match &spec.approvals {
+                Approvals::Tools => ApprovalPolicy::AsTools,
+                Approvals::Always => ApprovalPolicy::Always,
+                Approvals::Never => ApprovalPolicy::Never,
+                Approvals::Named(names) => ApprovalPolicy::Named(names.clone()),
+            });
+        if let Some(schema) = &spec.output {
+            if !schema.is_object() {
+                return Err(Error::new(ErrorKind::Configuration, "`output` is no JSON schema"));
+            }
+            builder = builder.output(written::schema(schema.clone()));
+        }
+        if let Some(effort) = spec.reasoning_effort {
+            builder = builder.reasoning_effort(effort);
+        }
+        if let Some(tokens) = spec.max_tokens {
+            builder = builder.max_tokens(tokens);
+        }
+        if let Some(parallel) = spec.parallel_tool_calls {
+            builder = builder.parallel_tool_calls(parallel);
+        }
+        if let Some(rules) = spec.condense {
+            builder =
+                builder.condense(Condense { keep_rounds: rules.keep_rounds, max_chars: rules.max_chars });
+        }
+        for (name, value) in &spec.metadata {
+            builder = builder.metadata(name, value.clone());
+        }
+        for (name, value) in &spec.extra {
+            builder = builder.extra(name, value.clone());
+        }
+        Ok(limited(builder, spec))
+    }
+}
+
+fn limited(mut builder: AgentBuilder, spec: &AgentSpec) -> AgentBuilder {
+    let limits = &spec.limits;
+    if let Some(calls) = limits.max_iterations {
+        builder = builder.max_iterations(calls);
+    }
+    if let Some(tools) = limits.max_parallel_tools {
+        builder = builder.max_parallel_tools(tools);
+    }
+    if let Some(timeout) = limits.tool_timeout {
+        builder = builder.tool_timeout(timeout);
+    }
+    if let Some(characters) = limits.max_tool_result_chars {
+        builder = builder.max_tool_result_chars(characters);
+    }
+    if let Some(turns) = limits.max_repairs {
+        builder = builder.max_repairs(turns);
+    }
+    if let Some(turns) = limits.max_rewrites {
+        builder = builder.max_rewrites(turns);
+    }
+    if let Some(rounds) = limits.max_repeated_rounds {
+        builder = builder.max_repeated_rounds(rounds);
+    }
+    if let Some(rounds) = limits.max_refused_rounds {
+        builder = builder.max_refused_rounds(rounds);
+    }
+    builder
+}

@@ -1,0 +1,86 @@
+//! What people decide about runs: asked from the store, answered into it, and read back by the run that goes on.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use motet_agents::schema;
+use motet_core::RunId;
+use motet_core::decision::{Decision, Decisions, Question};
+use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::store::{AskedQuestion, SharedStore};
+
+use crate::runtime::Runtime;
+
+impl Runtime {
+    /// Gives what runs ask people, answered or not, of one run or of all, in the order asked.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run; `Store` when the store fails.
+    pub async fn questions(&self, run: Option<&RunId>) -> Result<Vec<AskedQuestion>> {
+        self.store().await?.questions(run).await
+    }
+
+    /// Answers a question of a run; `step` may be left out where only one is open. Gives the question with its answer.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run or question; `InvalidRequest` when several are open and none was named, or
+    /// the arguments decided on do not satisfy the tool's schema; `Conflict` when it was answered otherwise.
+    pub async fn decide(&self, run: &RunId, step: Option<&str>, decision: Decision) -> Result<AskedQuestion> {
+        let store = self.store().await?;
+        let asked = chosen(run, store.questions(Some(run)).await?, step)?;
+        if let Decision::Approve { arguments: Some(arguments) } = &decision {
+            schema::check(&asked.question.schema, arguments).map_err(|findings| {
+                let tool = &asked.question.tool;
+                let message = format!("the arguments do not match the schema of `{tool}`: {findings}");
+                Error::new(ErrorKind::InvalidRequest, message).with_hint("nothing was decided; decide again")
+            })?;
+        }
+        store.decide(run, &asked.question.step, decision.clone()).await?;
+        Ok(AskedQuestion { answer: Some(decision), ..asked })
+    }
+}
+
+/// Finds the question that is meant.
+fn chosen(run: &RunId, asked: Vec<AskedQuestion>, step: Option<&str>) -> Result<AskedQuestion> {
+    let hint = "`motet agent questions` lists what waits for a decision";
+    if let Some(step) = step {
+        return asked.into_iter().find(|asked| asked.question.step == step).ok_or_else(|| {
+            Error::new(ErrorKind::NotFound, format!("run `{run}` asks nothing at `{step}`")).with_hint(hint)
+        });
+    }
+    let mut open: Vec<AskedQuestion> = asked.into_iter().filter(AskedQuestion::is_open).collect();
+    match (open.pop(), open.len()) {
+        (Some(only), 0) => Ok(only),
+        (None, _) => {
+            Err(Error::new(ErrorKind::NotFound, format!("run `{run}` waits for no decision")).with_hint(hint))
+        }
+        (Some(last), others) => {
+            let message = format!("run `{run}` waits for {} decisions", others + 1);
+            Err(Error::new(ErrorKind::InvalidRequest, message)
+                .with_hint(format!("name one of them, such as `{}`; {hint}", last.question.step)))
+        }
+    }
+}
+
+/// Reads answers from the store, and asks somebody else where there is none.
+pub(super) struct StoredDecisions {
+    pub(super) store: SharedStore,
+    pub(super) run: RunId,
+    pub(super) others: Option<Arc<dyn Decisions>>,
+}
+
+#[async_trait]
+impl Decisions for StoredDecisions {
+    async fn decide(&self, question: &Question) -> Result<Option<Decision>> {
+        // An answer that was given to another question of this place is none to this one.
+        let stored = self.store.questions(Some(&self.run)).await?;
+        let stored = stored.into_iter().find(|asked| asked.question == *question);
+        if let Some(answer) = stored.and_then(|asked| asked.answer) {
+            return Ok(Some(answer));
+        }
+        match &self.others {
+            Some(others) => others.decide(question).await,
+            None => Ok(None),
+        }
+    }
+}

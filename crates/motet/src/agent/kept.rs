@@ -1,0 +1,243 @@
+//! A run of an agent in the store: one run with one task, under whose lease its journal is written.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use motet_agents::{AgentResult, Outcome};
+use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::run_log::{RunLog, StoredLog};
+use motet_core::store::{
+    AskedQuestion, Claim, ClaimRequest, Control, NewRun, NewTask, Outcome as TaskOutcome, Run, RunState,
+    SharedStore,
+};
+use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
+use motet_core::{RunContext, RunId, StreamEvent};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use super::decisions::StoredDecisions;
+use super::{AgentDefinition, KIND};
+use crate::lease::Lease;
+use crate::report;
+use crate::runtime::Runtime;
+
+/// Name of the only task.
+const TASK: &str = "agent";
+
+/// Queue of agents, which workers of workflows do not look at.
+const QUEUE: &str = "agents";
+
+/// How often a run that seems to be in other hands is looked at again.
+const LOOKS: u32 = 5;
+
+/// Time between two looks.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+
+/// A run in hand.
+pub(crate) struct Kept {
+    store: SharedStore,
+    run: RunId,
+    log: Arc<dyn RunLog>,
+    stop: CancellationToken,
+    /// There until the run has ended.
+    lease: Option<Lease>,
+}
+
+impl Kept {
+    /// Stores a new run and takes it in hand.
+    pub(super) async fn begin(
+        runtime: &Runtime,
+        context: &RunContext,
+        definition: &AgentDefinition,
+    ) -> Result<Self> {
+        let store = runtime.store().await?;
+        let id = if context.step_name().is_empty() { context.run_id().clone() } else { RunId::new() };
+        let definition_json = serde_json::to_value(definition).map_err(|error| {
+            Error::new(ErrorKind::Internal, "an agent cannot be written as JSON").with_source(error)
+        })?;
+        let run = NewRun {
+            id: id.clone(),
+            name: definition.name.clone(),
+            kind: KIND.to_owned(),
+            definition: definition_json,
+            inputs: Map::new(),
+            settings: Map::new(),
+            tasks: vec![task()],
+        };
+        store.submit(run).await.map_err(|error| match error.kind() {
+            ErrorKind::Conflict => error.with_hint(format!(
+                "`motet agent resume {id}` goes on with it; choose another id for a new run"
+            )),
+            _ => error,
+        })?;
+        Self::claim(runtime, context, store, id).await
+    }
+
+    /// Takes an old run in hand, once nothing of it waits for people.
+    pub(super) async fn reopen(runtime: &Runtime, context: &RunContext, id: &RunId) -> Result<Self> {
+        let store = runtime.store().await?;
+        let state = state(&store, id).await?;
+        if matches!(state, RunState::Failed | RunState::Cancelled) {
+            store.control(id, Control::Resume).await?;
+        }
+        ask(runtime, context, &store, id).await?;
+        Self::claim(runtime, context, store, id.clone()).await
+    }
+
+    async fn claim(runtime: &Runtime, context: &RunContext, store: SharedStore, run: RunId) -> Result<Self> {
+        let ttl = runtime.settings().worker.lease;
+        let request = ClaimRequest {
+            worker: runtime.worker_id().clone(),
+            queues: vec![QUEUE.to_owned()],
+            run: Some(run.clone()),
+            limit: 1,
+            ttl,
+        };
+        let mut claimed = store.claim(request.clone()).await?.pop();
+        for _ in 0..LOOKS {
+            if claimed.is_some() {
+                break;
+            }
+            // A program that a killed process was about to start holds its lock for a moment longer.
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+            store.advance().await?;
+            claimed = store.claim(request.clone()).await?.pop();
+        }
+        let Some(Claim { token, task }) = claimed else {
+            return Err(Error::new(ErrorKind::Conflict, format!("run `{run}` is in other hands"))
+                .with_hint("wait for its end; `motet workflow status` shows how it stands"));
+        };
+        let stop = context.cancellation().child_token();
+        let lease = Lease::keep(Arc::clone(&store), token.clone(), ttl, stop.clone());
+        let log = StoredLog::open(Arc::clone(&store), token, task.journal).await?;
+        Ok(Self { store, run, log: Arc::new(log), stop, lease: Some(lease) })
+    }
+
+    /// Gives the context of the run: its log, its end, and who decides.
+    pub(super) fn context(&self, runtime: &Runtime, context: &RunContext) -> RunContext {
+        let decisions = StoredDecisions {
+            store: Arc::clone(&self.store),
+            run: self.run.clone(),
+            others: context.decisions().cloned(),
+        };
+        runtime
+            .ascribed(context)
+            .in_run(self.run.clone(), Arc::clone(&self.log))
+            .with_cancellation(self.stop.clone())
+            .with_decisions(Arc::new(decisions))
+    }
+
+    /// Stores how the run ended. A result is worth more than the book-keeping, so a failure of that is only told, but
+    /// where the run waits for people, as nobody could answer then.
+    pub(super) async fn end(mut self, context: &RunContext, result: AgentResult) -> Result<AgentResult> {
+        let outcome = outcome(&result)?;
+        let is_parked = matches!(outcome, TaskOutcome::Waiting { .. });
+        let Some(lease) = self.lease.take() else { return Ok(result) };
+        match lease.end(outcome).await {
+            Err(error) if is_parked => Err(error),
+            Err(error) => {
+                let message = format!("the end of the agent's run could not be stored: {error}");
+                context.emit(&StreamEvent::Warning { message });
+                Ok(result)
+            }
+            Ok(_) => Ok(result),
+        }
+    }
+
+    /// Fails the run before it goes.
+    pub(super) async fn give_up(mut self, error: &Error) {
+        let Some(lease) = self.lease.take() else { return };
+        if let Err(error) = lease.end(TaskOutcome::GivenUp { error: error.report() }).await {
+            tracing::warn!(%error, "the end of an agent's run could not be stored");
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let Some(lease) = self.lease.take() else { return };
+        // Without a runtime the lease ends by itself, and the run can be resumed then.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(lease.end(TaskOutcome::Released));
+        }
+    }
+}
+
+/// Gives what a result makes of the task. What was done stays in the journal, so that a resumed run goes on from there.
+fn outcome(result: &AgentResult) -> Result<TaskOutcome> {
+    Ok(match (&result.outcome, result.error()) {
+        (Outcome::Waiting, _) if !result.questions.is_empty() => {
+            TaskOutcome::Waiting { questions: result.questions.clone() }
+        }
+        (Outcome::Cancelled, _) => TaskOutcome::Released,
+        (_, Some(error)) => TaskOutcome::GivenUp { error: error.report() },
+        (_, None) => TaskOutcome::Done {
+            output: serde_json::to_value(result).map_err(|error| {
+                Error::new(ErrorKind::Internal, "a result cannot be written as JSON").with_source(error)
+            })?,
+        },
+    })
+}
+
+fn task() -> NewTask {
+    NewTask {
+        name: TASK.to_owned(),
+        queue: QUEUE.to_owned(),
+        priority: Priority::default(),
+        dependencies: Vec::new(),
+        on_failure: OnFailure::default(),
+        retry: RetryPolicy::default(),
+        payload: Value::Null,
+    }
+}
+
+/// Finds the stored run of an agent, and takes back what a dead process held of it.
+pub(super) async fn find(runtime: &Runtime, id: &RunId) -> Result<Run> {
+    let store = runtime.store().await?;
+    store.advance().await?;
+    let run = store.run(id).await?.ok_or_else(|| report::no_such_run(id))?;
+    if run.summary.kind == KIND {
+        return Ok(run);
+    }
+    Err(Error::new(ErrorKind::Unsupported, format!("run `{id}` is no run of an agent"))
+        .with_hint(format!("`motet workflow resume {id}` goes on with other runs")))
+}
+
+/// Gives the result of a completed run.
+pub(super) async fn result(runtime: &Runtime, id: &RunId) -> Result<Option<AgentResult>> {
+    let store = runtime.store().await?;
+    if state(&store, id).await? != RunState::Completed {
+        return Ok(None);
+    }
+    let output = store.outputs(id, &[0]).await?.into_iter().flatten().next();
+    output.map(serde_json::from_value).transpose().map_err(|error| {
+        Error::new(ErrorKind::Store, "the stored result of the agent cannot be read").with_source(error)
+    })
+}
+
+async fn state(store: &SharedStore, id: &RunId) -> Result<RunState> {
+    let run = store.run(id).await?.ok_or_else(|| report::no_such_run(id))?;
+    Ok(run.summary.state)
+}
+
+/// Puts the open questions of a run to whoever decides, if somebody does.
+async fn ask(runtime: &Runtime, context: &RunContext, store: &SharedStore, id: &RunId) -> Result<()> {
+    let mut open: Vec<AskedQuestion> = store.questions(Some(id)).await?;
+    open.retain(AskedQuestion::is_open);
+    let mut left = open.len();
+    if let Some(decisions) = context.decisions() {
+        for asked in &open {
+            if let Some(decision) = decisions.decide(&asked.question).await? {
+                runtime.decide(id, Some(&asked.question.step), decision).await?;
+                left -= 1;
+            }
+        }
+    }
+    if left == 0 {
+        return Ok(());
+    }
+    let what = if left == 1 { "a decision".to_owned() } else { format!("{left} decisions") };
+    Err(Error::new(ErrorKind::Conflict, format!("run `{id}` waits for {what} of a person")).with_hint(
+        format!("`motet agent questions {id}` shows what is asked; `motet approve` and `motet deny` answer"),
+    ))
+}
