@@ -4,7 +4,7 @@
 //! runs are drivers of this machine, so they cannot differ in what they decide.
 
 mod arguments;
-mod condense;
+pub(crate) mod condense;
 mod loops;
 pub(crate) mod output;
 mod result;
@@ -273,13 +273,13 @@ impl AgentRun {
     /// the system message. Limits and sums stay those of the run.
     pub fn hand_over(&mut self, request: ChatRequest, tools: Arc<ToolSet>, instructions: &str) {
         let mut messages = std::mem::take(&mut self.request.messages);
+        let before = messages.len();
         replace_instructions(&mut messages, instructions);
         if let Some(whole) = &mut self.whole {
             replace_instructions(whole, instructions);
         }
-        if self.first_new > messages.len() {
-            self.first_new = messages.len();
-        }
+        // The system message may have come or gone.
+        self.first_new = (self.first_new + messages.len()).saturating_sub(before);
         self.request = ChatRequest { messages, ..request };
         tools.specs().clone_into(&mut self.request.tools);
         self.tools = tools;
