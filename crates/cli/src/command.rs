@@ -2,10 +2,12 @@
 
 mod batch;
 mod cache;
+mod chat;
 mod check;
 mod complete;
 mod completions;
 mod config;
+mod conversation;
 mod demo;
 mod embed;
 mod log;
@@ -37,6 +39,8 @@ pub(crate) struct Row {
 
 const ROWS: &[Row] = &[
     complete::ROW,
+    chat::ROW,
+    conversation::ROW,
     embed::ROW,
     batch::ROW,
     run::ROW,

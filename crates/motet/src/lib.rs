@@ -19,6 +19,7 @@
 //! ```
 
 pub mod batch;
+mod conversation;
 pub mod discover;
 pub mod health;
 mod layers;
@@ -80,3 +81,8 @@ pub struct KeysGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/rate-limits.md")]
 pub struct RateLimitsGuide;
+
+/// The examples of the guide to conversations, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/conversations.md")]
+pub struct ConversationsGuide;
