@@ -48,7 +48,10 @@ fn as_json_each_turn_is_one_line_and_failures_are_turns_too() {
     let turns = turns(&done);
     assert_eq!(turns.len(), 3, "{done:?}");
     assert_eq!((turns[0]["text"].as_str(), turns[0]["turn"].as_u64()), (Some("first"), Some(1)));
-    assert_eq!((turns[1]["error"]["kind"].as_str(), turns[1]["turn"].as_u64()), (Some("overloaded"), Some(1)));
+    assert_eq!(
+        (turns[1]["error"]["kind"].as_str(), turns[1]["turn"].as_u64()),
+        (Some("overloaded"), Some(1))
+    );
     assert_eq!((turns[2]["text"].as_str(), turns[2]["turn"].as_u64()), (Some("second"), Some(2)));
     assert_eq!(done.code, Some(1));
 }
@@ -70,7 +73,9 @@ fn a_conversation_of_a_name_is_kept_and_gone_on_with() {
     let again = chat(&place, &["--conversation", "trip", "--output", "json"], "three\n");
     assert_eq!(turns(&again)[0]["turn"], 3, "{again:?}");
     let shown = place.run(&["conversation", "show", "trip"]).unwrap();
-    assert!(shown.stdout.contains("## Instructions\n\nBe brief.") && shown.stdout.contains("## User\n\nthree"));
+    assert!(
+        shown.stdout.contains("## Instructions\n\nBe brief.") && shown.stdout.contains("## User\n\nthree")
+    );
     let forked = place.run(&["conversation", "fork", "trip", "other", "--messages", "2"]).unwrap();
     assert_eq!(forked.stdout, "2 messages are in `other`\n");
     place.run(&["conversation", "rename", "other", "A copy"]).unwrap();
@@ -113,7 +118,9 @@ fn commands_change_the_conversation() {
     }
     assert_eq!(done.code, Some(0), "{}", done.stderr);
     let kept = place.run(&["conversation", "show", "kept"]).unwrap().stdout;
-    assert!(kept.contains("## User\n\nanew") && kept.contains("## User\n\nthree") && !kept.contains("four\n"));
+    assert!(
+        kept.contains("## User\n\nanew") && kept.contains("## User\n\nthree") && !kept.contains("four\n")
+    );
 }
 
 #[test]

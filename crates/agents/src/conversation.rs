@@ -224,6 +224,11 @@ impl Session {
         self.0.kept.lock().await.whole().await
     }
 
+    /// Gives how many messages the session holds in memory: all where no store does, else those that are still sent.
+    pub async fn held_messages(&self) -> usize {
+        self.0.kept.lock().await.held()
+    }
+
     /// Takes back what follows the first messages.
     ///
     /// # Errors

@@ -133,7 +133,10 @@ fn several_lines_and_another_size_of_the_window_do_no_harm() {
     screen.keys(&["C-c"]);
     screen.wait_for("left with 0");
     let kept = screen.place.run(&["conversation", "show", "lines"]).unwrap().stdout;
-    assert!(kept.contains("## User\n\none \ntwo\n") && kept.contains("## User\n\n```\nthree\n```\n"), "{kept}");
+    assert!(
+        kept.contains("## User\n\none \ntwo\n") && kept.contains("## User\n\n```\nthree\n```\n"),
+        "{kept}"
+    );
     assert!(screen.place.read("typed").unwrap().contains("three"));
 }
 

@@ -154,7 +154,6 @@ impl Kept {
     }
 
     /// Gives the number of messages that are held in memory.
-    #[cfg(test)]
     pub(super) fn held(&self) -> usize {
         self.conversation.messages().count()
     }

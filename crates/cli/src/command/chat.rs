@@ -97,8 +97,6 @@ fn chat(context: &Context, runtime: &Runtime, args: Chat, tools: Vec<Arc<dyn Too
 }
 
 fn converse(engine: &tokio::runtime::Runtime, talk: &mut Talk, input: &mut Input) -> Result<Exit> {
-    let interactive = input.is_terminal();
-    let mut failed = None;
     loop {
         let prompt = engine.block_on(talk.prompt());
         let line = match input.next(engine, &prompt, talk.take_draft())? {
@@ -109,12 +107,12 @@ fn converse(engine: &tokio::runtime::Runtime, talk: &mut Talk, input: &mut Input
         match engine.block_on(talk.hear(&line)) {
             Ok(true) => {}
             Ok(false) => break,
-            Err(error) if !interactive && error.kind() == ErrorKind::Cancelled => return Err(error),
-            Err(error) => {
-                let exit = talk.tell_failure(&error);
-                failed = (!interactive).then_some(exit).or(failed);
-            }
+            Err(error) => talk.tell_failure(&error),
+        }
+        if !input.is_terminal() && talk.failed == Some(Exit::Interrupted) {
+            break;
         }
     }
-    Ok(failed.unwrap_or(Exit::Success))
+    // At a terminal whoever talks has seen what failed.
+    Ok(talk.failed.filter(|_| !input.is_terminal()).unwrap_or(Exit::Success))
 }

@@ -26,7 +26,11 @@ async fn five_hundred_turns_stay_below_the_limit_at_one_call_for_each_summary() 
     let (keep, summary) = (rules.keep_recent_tokens, 60);
     let session = Session::new(builder().build().unwrap(), model.clone()).with_compaction(rules).unwrap();
     for number in 0..500 {
-        let _ = session.send(&RunContext::new(), format!("question {number} of many")).await.into_result().unwrap();
+        let _ = session
+            .send(&RunContext::new(), format!("question {number} of many"))
+            .await
+            .into_result()
+            .unwrap();
     }
     let asked = model.asked.lock().unwrap().clone();
     let summaries = asked.iter().filter(|request| is_summary(request)).count();

@@ -50,6 +50,8 @@ pub(super) struct Talk {
     draft: Option<String>,
     /// What was said in a turn that did not complete.
     unanswered: Option<Vec<Message>>,
+    /// How the newest failure would end a command.
+    pub(super) failed: Option<Exit>,
 }
 
 impl Talk {
@@ -90,6 +92,7 @@ impl Talk {
             keep: None,
             draft: None,
             unanswered: None,
+            failed: None,
         };
         talk.limit()?;
         if let Some(head) = stored {
@@ -126,14 +129,14 @@ impl Talk {
     }
 
     /// Tells of a turn or command that failed; the chat goes on.
-    pub(super) fn tell_failure(&self, error: &motet::Error) -> Exit {
-        match error.kind() {
+    pub(super) fn tell_failure(&mut self, error: &motet::Error) {
+        self.failed = Some(match error.kind() {
             ErrorKind::Cancelled if self.interactive => {
                 self.printer.note("[stopped; the conversation is as it was before]");
                 Exit::Interrupted
             }
             _ => self.printer.failure(error),
-        }
+        });
     }
 
     /// Takes a turn: shows the answer as it comes, and stops at an interrupt.
@@ -156,7 +159,10 @@ impl Talk {
         }
         match result.error() {
             // As JSON it was told with the turn.
-            Some(_) if self.printer.is_json() && self.interactive => Ok(()),
+            Some(error) if self.printer.is_json() => {
+                self.failed = Some(Exit::of(error.kind()));
+                Ok(())
+            }
             Some(error) => Err(error),
             None => Ok(()),
         }
