@@ -12,6 +12,7 @@ use std::sync::Arc;
 use clap::{ArgMatches, Args};
 use motet::core::conversation::ConversationId;
 use motet::{Error, ErrorKind, ModelId, Result, Runtime, Tool};
+use tokio::sync::Notify;
 
 use self::input::{Input, Line};
 use self::talk::Talk;
@@ -77,7 +78,15 @@ fn chat(context: &Context, runtime: &Runtime, args: Chat, tools: Vec<Arc<dyn Too
     let engine = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(
         |error| Error::new(ErrorKind::Internal, "the async runtime cannot start").with_source(error),
     )?;
-    let mut input = Input::open(args.history.as_deref())?;
+    // One listener for all of the chat, so that an interrupt between two waits is not lost and ends nothing.
+    let interrupts = Arc::new(Notify::new());
+    let told = Arc::clone(&interrupts);
+    engine.spawn(async move {
+        while tokio::signal::ctrl_c().await.is_ok() {
+            told.notify_one();
+        }
+    });
+    let mut input = Input::open(args.history.as_deref(), Arc::clone(&interrupts))?;
     let interactive = input.is_terminal();
     let options = talk::Options {
         model: args.model,
@@ -85,6 +94,7 @@ fn chat(context: &Context, runtime: &Runtime, args: Chat, tools: Vec<Arc<dyn Too
         max_context: args.max_context,
         streams: !args.no_stream,
         interactive,
+        interrupts,
     };
     let mut talk =
         engine.block_on(Talk::begin(runtime, context.printer, options, tools, args.conversation))?;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use motet::{Error, ErrorKind, Result};
 use rustyline::completion::Completer;
@@ -12,13 +13,14 @@ use rustyline::hint::Hinter;
 use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{Config, Context, Editor, Helper};
+use tokio::sync::Notify;
 
 use super::commands;
 
 /// Where lines come from.
 pub(super) enum Input {
     Terminal(Box<Terminal>),
-    Piped,
+    Piped(Arc<Notify>),
 }
 
 /// A terminal with an editor.
@@ -38,9 +40,9 @@ pub(super) enum Line {
 
 impl Input {
     /// Opens the terminal, or standard input where there is none.
-    pub(super) fn open(history: Option<&Path>) -> Result<Self> {
+    pub(super) fn open(history: Option<&Path>, interrupts: Arc<Notify>) -> Result<Self> {
         if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
-            return Ok(Input::Piped);
+            return Ok(Input::Piped(interrupts));
         }
         let config = Config::builder().auto_add_history(false).max_history_size(1_000);
         let config = config.map_err(|error| broken(&error))?.build();
@@ -69,7 +71,7 @@ impl Input {
     ) -> Result<Line> {
         match self {
             Input::Terminal(terminal) => terminal.next(prompt, &draft.unwrap_or_default()),
-            Input::Piped => engine.block_on(piped()),
+            Input::Piped(interrupts) => engine.block_on(piped(interrupts)),
         }
     }
 }
@@ -107,7 +109,7 @@ impl Terminal {
 }
 
 /// Reads from standard input until something is said whole.
-async fn piped() -> Result<Line> {
+async fn piped(interrupts: &Notify) -> Result<Line> {
     let read = tokio::task::spawn_blocking(|| {
         let (mut said, mut stdin) = (String::new(), std::io::stdin().lock());
         loop {
@@ -125,7 +127,7 @@ async fn piped() -> Result<Line> {
     });
     let read = tokio::select! {
         read = read => read,
-        _ = tokio::signal::ctrl_c() => return Ok(Line::Interrupted),
+        () = interrupts.notified() => return Ok(Line::Interrupted),
     };
     let read: std::io::Result<Option<String>> = read.map_err(|error| {
         Error::new(ErrorKind::Internal, "reading standard input broke off").with_source(error)

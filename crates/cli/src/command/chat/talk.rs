@@ -4,10 +4,11 @@ mod obey;
 
 use std::sync::Arc;
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use motet::agents::{Agent, AgentResult, Compaction, Session};
 use motet::core::conversation::ConversationId;
 use motet::{ErrorKind, Message, ModelId, Result, Role, RunContext, Runtime, Tool};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub(in crate::command) use self::obey::conversations;
@@ -27,6 +28,8 @@ pub(super) struct Options {
     pub(super) max_context: Option<u64>,
     pub(super) streams: bool,
     pub(super) interactive: bool,
+    /// Tells that the person wants what goes on to stop.
+    pub(super) interrupts: Arc<Notify>,
 }
 
 /// A conversation and who talks in it.
@@ -36,6 +39,7 @@ pub(super) struct Talk {
     tools: Vec<Arc<dyn Tool>>,
     streams: bool,
     interactive: bool,
+    interrupts: Arc<Notify>,
     max_context: Option<u64>,
     model: ModelId,
     system: String,
@@ -83,6 +87,7 @@ impl Talk {
             tools,
             streams: options.streams,
             interactive: options.interactive,
+            interrupts: options.interrupts,
             max_context: options.max_context,
             model,
             system,
@@ -103,6 +108,10 @@ impl Talk {
 
     /// Gives what stands before the line that is typed: the number of the turn to come.
     pub(super) async fn prompt(&self) -> String {
+        if self.interactive {
+            // What came when nothing went on any more is meant for nothing that follows.
+            let _ = self.interrupts.notified().now_or_never();
+        }
         let number = match self.keep {
             Some(keep) => self.turns_in(keep).await.unwrap_or(0),
             None => self.session.head().await.turns as usize,
@@ -183,11 +192,7 @@ impl Talk {
         loop {
             tokio::select! {
                 biased;
-                interrupted = tokio::signal::ctrl_c(), if !context.cancellation().is_cancelled() => {
-                    if interrupted.is_ok() {
-                        context.cancellation().cancel();
-                    }
-                }
+                () = self.interrupts.notified() => context.cancellation().cancel(),
                 event = stream.next() => match event {
                     Some(Ok(event)) => show.event(&event)?,
                     // The error is part of the result.

@@ -161,7 +161,15 @@ impl Talk {
 
     async fn compact(&self) -> Result<()> {
         let before = self.session.tokens().await;
-        if !self.session.compact(&RunContext::new()).await? {
+        let context = RunContext::new();
+        let compacted = tokio::select! {
+            biased;
+            () = self.interrupts.notified() => {
+                return Err(Error::new(ErrorKind::Cancelled, "the summary was stopped"));
+            }
+            compacted = self.session.compact(&context) => compacted?,
+        };
+        if !compacted {
             self.printer.note("there is nothing to summarise");
             return Ok(());
         }
