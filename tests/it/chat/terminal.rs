@@ -130,7 +130,6 @@ fn several_lines_and_another_size_of_the_window_do_no_harm() {
     screen.keys(&["C-c"]);
     screen.wait("a clear line", |shown| last_line(shown) == "3>");
     screen.keys(&["C-c"]);
-    screen.keys(&["C-c"]);
     screen.wait_for("left with 0");
     let kept = screen.place.run(&["conversation", "show", "lines"]).unwrap().stdout;
     assert!(
