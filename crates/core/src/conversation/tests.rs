@@ -1,3 +1,5 @@
+//! What is written of conversations, and where they may be cut.
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
