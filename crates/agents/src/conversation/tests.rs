@@ -152,7 +152,7 @@ async fn turns_of_one_session_never_interleave() {
         async move { session.send(&context, number.to_string()).await.into_result() }
     });
     for ended in futures::future::join_all(turns).await {
-        ended.unwrap();
+        let _ = ended.unwrap();
     }
     let said: Vec<String> =
         session.conversation().await.unwrap().messages().map(Message::visible_text).collect();

@@ -17,7 +17,7 @@ pub(super) fn tokens(image: &Media) -> u64 {
     size(&decoded(data)).map_or(UNKNOWN, |(width, height)| {
         let longest = width.max(height).max(1);
         let scaled = |edge: u64| if longest > LONGEST_EDGE { edge * LONGEST_EDGE / longest } else { edge };
-        (scaled(width) * scaled(height)).div_ceil(PIXELS_PER_TOKEN).min(UNKNOWN).max(1)
+        (scaled(width) * scaled(height)).div_ceil(PIXELS_PER_TOKEN).clamp(1, UNKNOWN)
     })
 }
 
