@@ -9,7 +9,11 @@ mod batch;
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod chat;
+#[cfg(test)]
 mod complete;
+#[cfg(test)]
+mod conversations;
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! A stage counts what it ran and says what it could not run; only this file decides what that means for the outcome.
 
 mod counts;
+mod programs;
 mod python;
-mod redis;
 mod rust;
 mod tally;
 

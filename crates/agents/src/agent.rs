@@ -144,14 +144,19 @@ impl Agent {
         &self.0.limits
     }
 
-    /// Starts the machine of a run. The instructions are put in front, unless the input begins with them already.
-    pub(crate) fn begin(&self, prompt: Prompt) -> AgentRun {
-        let Prompt(mut messages) = prompt;
+    /// Gives the request of a first model call: the instructions are put in front, unless the input begins with them
+    /// already.
+    pub(crate) fn request(&self, mut messages: Vec<Message>) -> ChatRequest {
         let instructions = &self.0.instructions;
         if !instructions.is_empty() && !messages.is_empty() && !begins_with(&messages, instructions) {
             messages.insert(0, Message::system(instructions.clone()));
         }
-        let request = ChatRequest { messages, ..self.0.template.clone() };
+        ChatRequest { messages, ..self.0.template.clone() }
+    }
+
+    /// Starts the machine of a run on such a request.
+    pub(crate) fn begin(&self, prompt: Prompt) -> AgentRun {
+        let request = self.request(prompt.0);
         let Limits { max_repairs, max_rewrites, max_repeated_rounds, max_refused_rounds, .. } = self.0.limits;
         let limits = RunLimits {
             max_model_calls: self.0.limits.max_iterations,

@@ -6,6 +6,7 @@
 mod decide;
 mod tools;
 
+use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -38,8 +39,27 @@ pub async fn run(
     model: Arc<dyn Model>,
     prompt: impl Into<Prompt>,
 ) -> AgentResult {
-    let driver = Driver { context, delivery: Delivery::Plain, feed: None };
-    driver.drive(Actor::new(context, agent, model), prompt.into()).await
+    drive(context, agent, model, prompt.into(), None).await
+}
+
+/// Runs an agent to its end; as a stream where there is a feed to tell.
+pub(crate) async fn drive(
+    context: &RunContext,
+    agent: &Agent,
+    model: Arc<dyn Model>,
+    prompt: Prompt,
+    feed: Option<&Feed>,
+) -> AgentResult {
+    let delivery = if feed.is_some() { Delivery::Streamed } else { Delivery::Plain };
+    let driver = Driver { context, delivery, feed };
+    driver.drive(Actor::new(context, agent, model), prompt).await
+}
+
+/// Gives the result of a run that ends before it begins.
+pub(crate) fn not_begun(agent: &Agent, prompt: Prompt, cause: Stop) -> AgentResult {
+    let mut run = agent.begin(prompt);
+    run.stop(cause);
+    run.into_result()
 }
 
 /// Runs an agent and tells what happens as it happens; the stream is polled to drive it, and dropped to stop it.
@@ -52,11 +72,7 @@ pub fn stream(
     prompt: impl Into<Prompt>,
 ) -> AgentStream {
     let (context, agent, prompt) = (context.clone(), agent.clone(), prompt.into());
-    let work = Narrated::new(|feed| async move {
-        let driver = Driver { context: &context, delivery: Delivery::Streamed, feed: Some(&feed) };
-        driver.drive(Actor::new(&context, &agent, model), prompt).await
-    });
-    AgentStream { work, ended: false }
+    AgentStream::new(|feed| async move { drive(&context, &agent, model, prompt, Some(&feed)).await })
 }
 
 /// The agent that works at the moment, which changes when it gives the run away.
@@ -96,6 +112,14 @@ pub struct AgentStream {
 }
 
 impl AgentStream {
+    /// Makes the stream of a run that tells the feed of what happens.
+    pub(crate) fn new<W>(work: impl FnOnce(Feed) -> W) -> Self
+    where
+        W: Future<Output = AgentResult> + Send + 'static,
+    {
+        Self { work: Narrated::new(work), ended: false }
+    }
+
     /// Runs on to the end, passes over the remaining events, and gives the result.
     pub async fn finish(self) -> AgentResult {
         self.work.finish().await
@@ -256,20 +280,24 @@ impl Driver<'_> {
         Ok(())
     }
 
-    /// Tells the end of the context, which layers and tools report as errors of their own, from other failures.
     fn cause(&self, error: Error) -> Stop {
-        if self.context.cancellation().is_cancelled() || error.kind() == ErrorKind::Cancelled {
-            return Stop::Cancelled;
-        }
-        if self.context.remaining().is_some_and(|left| left.is_zero()) {
-            return Stop::DeadlinePassed;
-        }
-        Stop::Failed(error)
+        cause(self.context, error)
     }
 
     fn tell(&self, event: &StreamEvent) {
         tell(self.context, self.feed, event);
     }
+}
+
+/// Tells the end of the context, which layers and tools report as errors of their own, from other failures.
+pub(crate) fn cause(context: &RunContext, error: Error) -> Stop {
+    if context.cancellation().is_cancelled() || error.kind() == ErrorKind::Cancelled {
+        return Stop::Cancelled;
+    }
+    if context.remaining().is_some_and(|left| left.is_zero()) {
+        return Stop::DeadlinePassed;
+    }
+    Stop::Failed(error)
 }
 
 /// Lets hooks and guardrails see what a run is given; gives what they made of it, where they changed it.

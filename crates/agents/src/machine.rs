@@ -5,7 +5,7 @@
 
 mod action;
 mod arguments;
-mod condense;
+pub(crate) mod condense;
 mod loops;
 pub(crate) mod output;
 mod result;

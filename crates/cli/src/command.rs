@@ -4,10 +4,12 @@ mod agent;
 mod approve;
 mod batch;
 mod cache;
+mod chat;
 mod check;
 mod complete;
 mod completions;
 mod config;
+mod conversation;
 mod demo;
 mod deny;
 mod embed;
@@ -41,6 +43,8 @@ pub(crate) struct Row {
 
 const ROWS: &[Row] = &[
     complete::ROW,
+    chat::ROW,
+    conversation::ROW,
     embed::ROW,
     batch::ROW,
     agent::ROW,

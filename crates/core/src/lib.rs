@@ -9,6 +9,7 @@ pub mod budget;
 mod canonical;
 pub mod cassette;
 pub mod context;
+pub mod conversation;
 pub mod decision;
 pub mod embedding;
 pub mod error;
@@ -36,6 +37,7 @@ pub mod usage;
 pub mod workflow;
 
 pub use context::{Attribution, RunContext};
+pub use conversation::{Conversation, ConversationId};
 pub use embedding::{EmbedRequest, EmbedResponse};
 pub use error::{Error, ErrorKind, Result, Retry};
 pub use event::{EventStream, StreamEvent};

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::answers::AnswerStore;
 use crate::budget::{Amount, Book, StoreReservation};
+use crate::conversation::ConversationStore;
 use crate::decision::{Decision, Question};
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::{Millis, RunId, WorkerId};
@@ -159,6 +160,11 @@ pub trait Store: Send + Sync {
 
     /// Gives where answers are kept; `None` where this store keeps none.
     fn answers(&self) -> Option<&dyn AnswerStore> {
+        None
+    }
+
+    /// Gives where conversations are kept; `None` where this store keeps none.
+    fn conversations(&self) -> Option<&dyn ConversationStore> {
         None
     }
 }

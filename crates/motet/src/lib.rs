@@ -20,6 +20,7 @@
 
 pub mod agent;
 pub mod batch;
+mod conversation;
 pub mod discover;
 pub mod eval;
 pub mod health;
@@ -100,3 +101,8 @@ pub struct KeysGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/rate-limits.md")]
 pub struct RateLimitsGuide;
+
+/// The examples of the guide to conversations, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/conversations.md")]
+pub struct ConversationsGuide;

@@ -3,6 +3,7 @@
 //! Holds nothing but maps behind one lock that is never held across an await.
 
 mod answers;
+mod conversations;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use motet_core::answers::AnswerStore;
 use motet_core::budget::{Amount, Book, StoreReservation};
+use motet_core::conversation::ConversationStore;
 use motet_core::decision::Decision;
 use motet_core::error::{ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
@@ -33,6 +35,7 @@ pub struct MemoryStore {
     books: Mutex<Books>,
     wake: Wake,
     answers: answers::Answers,
+    conversations: conversations::Conversations,
 }
 
 #[derive(Debug, Default)]
@@ -486,6 +489,10 @@ impl Store for MemoryStore {
 
     fn answers(&self) -> Option<&dyn AnswerStore> {
         Some(&self.answers)
+    }
+
+    fn conversations(&self) -> Option<&dyn ConversationStore> {
+        Some(&self.conversations)
     }
 }
 

@@ -8,6 +8,7 @@ mod books;
 mod clock;
 mod columns;
 mod commands;
+mod conversations;
 mod failure;
 mod items;
 mod liveness;
@@ -24,6 +25,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use motet_core::answers::AnswerStore;
 use motet_core::budget::{Amount, Book, StoreReservation};
+use motet_core::conversation::ConversationStore;
 use motet_core::decision::Decision;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::id::RunId;
@@ -279,6 +281,10 @@ impl Store for SqliteStore {
     }
 
     fn answers(&self) -> Option<&dyn AnswerStore> {
+        Some(self)
+    }
+
+    fn conversations(&self) -> Option<&dyn ConversationStore> {
         Some(self)
     }
 }

@@ -13,7 +13,7 @@ pub struct Condense {
 }
 
 /// Shortens the results of all rounds but the newest; gives whether anything changed.
-pub(super) fn condense(messages: &mut [Message], rules: Condense) -> bool {
+pub(crate) fn condense(messages: &mut [Message], rules: Condense) -> bool {
     let mut rounds = 0;
     let mut changed = false;
     for message in messages.iter_mut().rev().filter(|message| message.role == Role::Tool) {

@@ -120,6 +120,13 @@ impl AgentResult {
         })
     }
 
+    /// Counts in what models used for the run outside of it.
+    pub(crate) fn spending(mut self, usage: Usage, cost: Option<Cost>) -> Self {
+        self.usage += usage;
+        self.cost = self.cost.zip(cost).map(|(sum, cost)| sum + cost);
+        self
+    }
+
     /// Gives the messages that this run added.
     #[must_use]
     pub fn new_messages(&self) -> &[Message] {

@@ -66,7 +66,13 @@ CREATE INDEX journal_by_task ON journal (run, task, seq);
 ";
 
 /// What each version adds to the one before it, from version 2 on; a new file gets them all.
-const MIGRATIONS: &[&str] = &[BOOKS, super::answers::TABLES, super::items::TABLE, super::questions::TABLE];
+const MIGRATIONS: &[&str] = &[
+    BOOKS,
+    super::answers::TABLES,
+    super::items::TABLE,
+    super::questions::TABLE,
+    super::conversations::TABLES,
+];
 
 /// The books of budgets, since version 2: money in nano-dollars. `held` is a reservation; a `lost` one counts as spent,
 /// because nobody settled it in time.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use motet_core::budget::{Amount, BookLimit, Limits, StoreReservation};
+use motet_core::conversation::{Addition, ConversationId, NewConversation, Turn};
 use motet_core::decision::{Question, QuestionReason};
 use motet_core::error::{Error, ErrorKind};
 use motet_core::id::{RunId, WorkerId};
+use motet_core::message::Message;
 use motet_core::run_log::{Entry, Record};
 use motet_core::store::{ClaimRequest, Control, ItemWrite, LeaseState, NewTask, Outcome, SharedStore};
 use motet_core::usage::Cost;
@@ -249,6 +251,26 @@ async fn the_tables_can_be_queried_while_the_store_is_open() {
     let journal =
         "SELECT journal.kind || ' ' || step FROM journal JOIN run ON run.key = journal.run WHERE run.id = ?1";
     assert_eq!(text(journal), "finished a/step");
+}
+
+#[tokio::test]
+async fn a_turn_adds_rows_of_its_own_and_conversations_can_be_queried() {
+    let (_directory, path) = directory();
+    let store = open(&path);
+    let conversations = store.conversations().unwrap();
+    let id: ConversationId = "trip".parse().unwrap();
+    conversations.create(NewConversation::new(id.clone())).await.unwrap();
+    let said = |number: u64| vec![Message::user(format!("q{number}")), Message::assistant("x".repeat(2_000))];
+    let connection = Connection::open(&path).unwrap();
+    let number = |sql: &str| connection.query_row(sql, (), |row| row.get::<_, i64>(0)).unwrap();
+    for turn in 0..200 {
+        let addition = Addition::turns(vec![Turn::new(said(turn))]);
+        conversations.append(&id, turn, addition).await.unwrap();
+    }
+    assert_eq!(number("SELECT count(*) FROM conversation_message"), 400);
+    assert_eq!(number("SELECT count(*) FROM conversation_turn"), 200);
+    assert_eq!(number("SELECT turns * 1000 + version FROM conversations WHERE id = 'trip'"), 200_200);
+    assert_eq!(number("SELECT count(*) FROM conversation_message WHERE role = 'user'"), 200);
 }
 
 #[tokio::test]

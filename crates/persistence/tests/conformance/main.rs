@@ -13,6 +13,8 @@ mod complete;
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod conversations;
+#[cfg(test)]
 mod failure;
 #[cfg(test)]
 mod file;
@@ -219,6 +221,20 @@ conformance! {
             what_asks_nothing_is_refused,
             of_many_decisions_at_once_one_counts,
             what_was_given_up_keeps_its_journal,
+        }
+        conversations {
+            what_was_kept_of_a_conversation_is_given_back,
+            an_id_can_be_taken_once,
+            a_turn_is_added_to_the_version_expected_and_only_to_that,
+            of_many_who_add_at_once_one_wins,
+            what_follows_a_message_is_taken_back_and_replaced_at_once,
+            a_cut_through_a_tool_round_is_refused_and_changes_nothing,
+            a_fork_holds_the_beginning_and_goes_its_own_way,
+            the_one_changed_last_stands_first_in_the_list,
+            a_new_title_leaves_the_version,
+            what_is_deleted_is_gone_with_its_messages,
+            an_unknown_conversation_is_not_found,
+            five_hundred_turns_are_added_one_by_one,
         }
         workers {
             many_workers_run_every_task_once_and_in_order,
