@@ -9,6 +9,7 @@ use motet_core::{ChatRequest, Error, ErrorKind, Message, Model, ModelId, Result,
 use serde_json::Value;
 
 use crate::approval::ApprovalPolicy;
+use crate::guardrails::{Guardrails, Reviewer};
 use crate::handoff::Handoff;
 use crate::hooks::{HookEntry, Hooks};
 use crate::machine::{AgentRun, Condense, ExpectedOutput, RunLimits, ToolSet};
@@ -39,6 +40,8 @@ struct Definition {
     execute_tools: bool,
     expected: Option<Arc<ExpectedOutput>>,
     hooks: Hooks,
+    guardrails: Guardrails,
+    reviewer: Option<Reviewer>,
     approvals: ApprovalPolicy,
     router: Option<ToolRouter>,
     /// Every option of a request, with no message and no tool yet.
@@ -98,6 +101,7 @@ impl Agent {
             limits: Limits::default(),
             execute_tools: true,
             hooks: Hooks::default(),
+            guardrails: Guardrails::default(),
             approvals: ApprovalPolicy::default(),
             router: None,
             template: ChatRequest::new(model, Vec::new()),
@@ -179,6 +183,17 @@ impl Agent {
         &self.0.hooks
     }
 
+    /// Gives what looks at the texts of its runs.
+    #[must_use]
+    pub fn guardrails(&self) -> &Guardrails {
+        &self.0.guardrails
+    }
+
+    /// Gives who has the guardrails look; `None` where there are none.
+    pub(crate) fn reviewer(&self) -> Option<&Reviewer> {
+        self.0.reviewer.as_ref()
+    }
+
     /// Gives which calls a person must agree to.
     #[must_use]
     pub fn approvals(&self) -> &ApprovalPolicy {
@@ -226,6 +241,7 @@ pub struct AgentBuilder {
     limits: Limits,
     execute_tools: bool,
     hooks: Hooks,
+    guardrails: Guardrails,
     approvals: ApprovalPolicy,
     router: Option<ToolRouter>,
     template: ChatRequest,
@@ -319,6 +335,12 @@ impl AgentBuilder {
     /// Adds a hook behind those that are there.
     pub fn hook(mut self, hook: HookEntry) -> Self {
         self.hooks.add(hook);
+        self
+    }
+
+    /// Has guardrails look at what is said in its runs, behind those that are there.
+    pub fn guardrails(mut self, guardrails: Guardrails) -> Self {
+        self.guardrails = self.guardrails.and(guardrails);
         self
     }
 
@@ -424,7 +446,9 @@ impl AgentBuilder {
             limits: self.limits,
             execute_tools: self.execute_tools,
             expected,
+            reviewer: (!self.guardrails.is_empty()).then(|| Reviewer::new(&self.guardrails, &self.hooks)),
             hooks: self.hooks,
+            guardrails: self.guardrails,
             approvals: self.approvals,
             router: self.router,
             template: self.template,

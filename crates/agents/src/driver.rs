@@ -18,12 +18,12 @@ use motet_core::{ChatRequest, Delivery, Error, ErrorKind, Model, Result, RunCont
 
 use crate::agent::{Agent, Prompt};
 use crate::call::Call;
-use crate::feed::{Feed, Narrated, tell};
+use crate::feed::{Feed, Narrated, Overheard, tell};
 use crate::guard::until_stopped;
 use crate::handoff::Handoff;
 use crate::hooks::{Payload, Stage};
 use crate::machine::{Action, AgentResult, AgentRun, AskedAgain, Stop};
-use crate::review::{reviewed, reviewed_input};
+use crate::review::{reviewed, reviewed_input, reviews_input, withheld};
 use crate::routing::select_tools;
 use tools::RoundEnd;
 
@@ -121,11 +121,14 @@ struct Driver<'a> {
 
 impl Driver<'_> {
     async fn drive(&self, mut actor: Actor, prompt: Prompt) -> AgentResult {
-        let entered = until_stopped(self.context, enter(&actor, &prompt)).await;
-        let (prompt, refused) = match entered {
+        let entered = until_stopped(self.context, self.enter(&actor, &prompt)).await;
+        let (prompt, refused) = match entered.map(|entered| entered.map_err(|error| self.cause(error))) {
             Ok(Ok(changed)) => (changed.unwrap_or(prompt), None),
-            Ok(Err(error)) => (prompt, Some(self.cause(error))),
-            Err(stop) => (prompt, Some(stop)),
+            // What was not looked at to the end must not stand in the result.
+            Ok(Err(stop)) | Err(stop) if reviews_input(&actor.agent) => {
+                (Prompt(withheld(prompt.0)), Some(stop))
+            }
+            Ok(Err(stop)) | Err(stop) => (prompt, Some(stop)),
         };
         let mut run = actor.agent.begin(prompt);
         let mut progress = None;
@@ -143,6 +146,30 @@ impl Driver<'_> {
             Err(stop) => run.stop(stop),
         }
         self.leave(&actor, run.into_result()).await
+    }
+
+    /// Lets hooks and guardrails see what a run is given; gives what they made of it, where they changed it.
+    async fn enter(&self, actor: &Actor, prompt: &Prompt) -> Result<Option<Prompt>> {
+        let agent = actor.agent.name().to_owned();
+        let payload = || Payload::BeforeRun { agent, messages: prompt.0.clone() };
+        let messages = match actor.hooked(Stage::BeforeRun, payload).await? {
+            Some(Payload::BeforeRun { messages, .. }) => Some(messages),
+            _ => None,
+        };
+        if !reviews_input(&actor.agent) {
+            return Ok(messages.map(Prompt));
+        }
+        let given = messages.as_ref().unwrap_or(&prompt.0);
+        let passed = reviewed_input(&actor.agent, &self.overheard(&actor.context), given).await?;
+        Ok(passed.or(messages).map(Prompt))
+    }
+
+    /// Gives a context whose events the run's own stream hears too.
+    fn overheard(&self, context: &RunContext) -> RunContext {
+        match self.feed {
+            Some(feed) => Overheard::context(context, feed),
+            None => context.clone(),
+        }
     }
 
     /// Does what the machine says until it says that the run has ended, something fails that no model can mend, or a
@@ -252,19 +279,6 @@ impl Driver<'_> {
     fn tell(&self, event: &StreamEvent) {
         tell(self.context, self.feed, event);
     }
-}
-
-/// Lets hooks and guardrails see what a run is given; gives what they made of it, where they changed it.
-async fn enter(actor: &Actor, prompt: &Prompt) -> Result<Option<Prompt>> {
-    let agent = actor.agent.name().to_owned();
-    let payload = || Payload::BeforeRun { agent, messages: prompt.0.clone() };
-    let messages = match actor.hooked(Stage::BeforeRun, payload).await? {
-        Some(Payload::BeforeRun { messages, .. }) => Some(messages),
-        _ => None,
-    };
-    let given = messages.as_ref().unwrap_or(&prompt.0);
-    let passed = reviewed_input(&actor.agent, &actor.context, given).await?;
-    Ok(passed.or(messages).map(Prompt))
 }
 
 /// Gives the request that hooks want to be sent; `None` where there are none.

@@ -93,7 +93,7 @@ impl Driver<'_> {
         let idempotency_key = format!("{}/{}", run.run_id(), run.step_name());
         let context = ToolContext { run: &run, call_id: &call.call_id, idempotency_key: &idempotency_key };
         let output = match tool.reconcile(&call.arguments, &context).await {
-            Ok(Reconciled::Done(output)) => output,
+            Ok(Reconciled::Done(output)) => self.reviewed(actor, name, output).await?,
             Ok(Reconciled::NotDone) => return Ok(Some(None)),
             Ok(_) | Err(_) => return Ok(None),
         };

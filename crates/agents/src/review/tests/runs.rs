@@ -1,0 +1,1 @@
+//! Guardrails in whole runs: what is asked, told, recorded, and handed back.
