@@ -38,9 +38,9 @@ pub enum PiiKind {
 }
 
 impl PiiKind {
-    /// Every kind.
+    /// Every kind; what may be of two kinds is of the one that comes first.
     pub const ALL: [PiiKind; 6] =
-        [PiiKind::Email, PiiKind::Phone, PiiKind::Card, PiiKind::Iban, PiiKind::Ssn, PiiKind::Ip];
+        [PiiKind::Email, PiiKind::Iban, PiiKind::Card, PiiKind::Ssn, PiiKind::Ip, PiiKind::Phone];
 
     /// Gives the name used in files.
     #[must_use]
@@ -97,8 +97,9 @@ impl Pii {
     /// Looks for these kinds only.
     #[must_use]
     pub fn of_kinds(kinds: impl IntoIterator<Item = PiiKind>) -> Self {
+        let wanted: Vec<_> = kinds.into_iter().collect();
         Self {
-            kinds: kinds.into_iter().collect(),
+            kinds: PiiKind::ALL.into_iter().filter(|kind| wanted.contains(kind)).collect(),
             patterns: Vec::new(),
             actions: Actions::all(Action::Redact),
             replacement: "[REDACTED]".to_owned(),

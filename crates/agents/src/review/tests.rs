@@ -40,6 +40,9 @@ fn cut(event: StreamEvent, sizes: &[usize]) -> Vec<StreamEvent> {
     let split = |text: &str| -> Vec<String> {
         let letters: Vec<char> = text.chars().collect();
         let (mut pieces, mut at, mut turn) = (Vec::new(), 0, 0);
+        if letters.is_empty() {
+            return vec![String::new()];
+        }
         while at < letters.len() {
             let end = (at + sizes[turn % sizes.len()]).min(letters.len());
             pieces.push(letters[at..end].iter().collect());
@@ -151,7 +154,7 @@ fn around() -> impl Strategy<Value = Vec<(String, &'static str)>> {
 fn escaped(text: &str, every: usize) -> String {
     let mut written = String::from("\"");
     for (place, letter) in text.chars().enumerate() {
-        if place % every == 0 || letter == '"' || letter == '\n' {
+        if place % every == 0 || matches!(letter, '"' | '\n' | '\\') {
             let mut units = [0; 2];
             for unit in letter.encode_utf16(&mut units) {
                 written.push_str(&format!("\\u{unit:04x}"));

@@ -2,23 +2,18 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
-use std::sync::LazyLock;
-
-use regex::Regex;
 
 use super::{before, tail};
 
-/// Bytes of the longest address that is looked for: 64 characters, `@`, and a domain of up to 253, of which the
-/// non-ASCII ones take up to four bytes each.
+/// Bytes of the longest address that is looked for: 64 characters, `@`, and a domain of up to 253, of up to four bytes
+/// each.
 const LONGEST_EMAIL: usize = 4 * 320;
 /// Bytes of the longest run that is taken for an IP address.
 const LONGEST_ADDRESS: usize = 48;
 
-#[expect(clippy::unwrap_used, reason = "the expression is fixed, and the tests compile it")]
-static DOMAIN: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^@(?:[\p{L}\p{N}](?:[\p{L}\p{N}\p{M}-]{0,61}[\p{L}\p{N}\p{M}])?\.){1,8}(?:xn--[A-Za-z0-9-]{2,59}|[\p{L}\p{M}]{2,63})")
-        .unwrap()
-});
+/// Characters of a domain at most, and of one of its labels.
+const MAX_DOMAIN: usize = 253;
+const MAX_LABEL: usize = 63;
 
 /// Finds the first e-mail address at or after a byte.
 pub(super) fn email(text: &str, from: usize) -> Option<Range<usize>> {
@@ -26,18 +21,38 @@ pub(super) fn email(text: &str, from: usize) -> Option<Range<usize>> {
     loop {
         let at = search + text.get(search..)?.find('@')?;
         search = at + 1;
-        let window = text.floor_char_boundary((at + LONGEST_EMAIL).min(text.len()));
-        let Some(domain) = DOMAIN.find(text.get(at..window)?) else { continue };
-        if domain.as_str().chars().count() > 254 {
-            continue;
-        }
+        let Some(end) = domain_end(text.get(at + 1..)?) else { continue };
         let local = text.get(from..at)?.char_indices().rev().take(64);
         let local = local.take_while(|(_, letter)| is_local(*letter));
         let first = local.filter(|(_, letter)| !matches!(letter, '.' | '-' | '\'')).last();
         if let Some((start, _)) = first {
-            return Some(from + start..at + domain.end());
+            return Some(from + start..at + 1 + end);
         }
     }
+}
+
+/// Gives the end of the longest domain that a text begins with: labels, of which the last begins with two letters.
+fn domain_end(text: &str) -> Option<usize> {
+    let most = text.char_indices().nth(MAX_DOMAIN).map_or(text.len(), |(at, _)| at);
+    let text = text.get(..most)?;
+    let (mut start, mut found) = (0, None);
+    for label in text.split('.') {
+        let length = label.find(|letter| !is_domain(letter)).unwrap_or(label.len());
+        let whole = label.get(..length)?;
+        let letters = whole.chars().take_while(|letter| letter.is_alphabetic()).take(MAX_LABEL);
+        let (count, bytes) = letters.fold((0, 0), |(count, bytes), letter| (count + 1, bytes + letter.len_utf8()));
+        if start > 0 && whole.starts_with("xn--") && whole.len() > 4 {
+            found = Some(start + whole.trim_end_matches('-').len());
+        } else if start > 0 && count > 1 {
+            found = Some(start + bytes);
+        }
+        let is_label = !whole.is_empty() && !whole.starts_with('-') && !whole.ends_with('-');
+        if !is_label || length < label.len() || whole.chars().count() > MAX_LABEL {
+            break;
+        }
+        start += label.len() + 1;
+    }
+    found
 }
 
 /// Tells where the end of a text begins that may become an e-mail address.
@@ -56,14 +71,7 @@ fn is_local(letter: char) -> bool {
 }
 
 fn is_domain(letter: char) -> bool {
-    // Marks are no letters for the standard library where the expression takes them.
-    letter.is_alphanumeric() || matches!(letter, '.' | '-') || !letter.is_ascii() && is_mark(letter)
-}
-
-/// Tells letters that only the expression knows as such: whatever is neither space, punctuation, nor symbol of the
-/// common blocks.
-fn is_mark(letter: char) -> bool {
-    !letter.is_whitespace() && !matches!(u32::from(letter), 0x2000..=0x2BFF | 0x3000..=0x303F | 0xFF00..=0xFFEF)
+    letter.is_alphanumeric() || matches!(letter, '.' | '-')
 }
 
 /// Finds the first IP address at or after a byte.

@@ -54,7 +54,15 @@ pub(super) fn phone(run: &Run<'_>) -> Option<usize> {
         return None;
     }
     let end = |count: usize| run.groups.get(count - 1).map(|group| group.end);
-    let fits = |count: &usize| run.ends_well(*count) && (run.is_international(*count) || run.is_national(*count));
+    // A parenthesis that is not closed within the number stands around it.
+    let is_own = |count: usize| {
+        let number = |sign| run.separators(count).flat_map(|between| between.matches(sign)).count();
+        !run.text.get(run.start..).is_some_and(|head| head.starts_with('(')) || number(')') > number('(')
+    };
+    let fits = |count: &usize| {
+        let count = *count;
+        run.ends_well(count) && is_own(count) && (run.is_international(count) || run.is_national(count))
+    };
     (1..=run.groups.len()).rev().find(fits).and_then(end)
 }
 
@@ -70,6 +78,7 @@ pub(super) fn card(run: &Run<'_>) -> Option<usize> {
             && (*count == 1 || groups.iter().all(|group| group.len() > 1))
             && run.separators(*count).all(|between| matches!(between, " " | "-" | "\u{a0}"))
             && run.ends_well(*count)
+            && (run.stands_apart(*count) || run.is_printed_so(*count))
             && is_issued(&digits)
             && has_luhn(&digits)
     };
@@ -173,6 +182,12 @@ impl<'a> Run<'a> {
         !(spaced(rest.next()) && digit(rest.next())) && !(spaced(ahead.next()) && digit(ahead.next()))
     }
 
+    /// Tells whether groups are divided as they are on cards.
+    fn is_printed_so(&self, count: usize) -> bool {
+        let lengths: Vec<_> = self.groups.iter().take(count).map(Range::len).collect();
+        matches!(lengths[..], [_] | [4, 4, 4, 4] | [4, 6, 4 | 5] | [4, 4, 4, 4, 3])
+    }
+
     /// Tells whether the run begins with a date that has its year at the end.
     fn is_date(&self) -> bool {
         let lengths: Vec<_> = self.groups.iter().take(3).map(Range::len).collect();
@@ -193,7 +208,7 @@ impl<'a> Run<'a> {
             let is_amount = dotted && (count == 2 || lengths.iter().all(|length| *length == 3));
             return (7..=15).contains(&digits.len()) && !digits.starts_with('0') && !is_amount;
         }
-        let Some(number) = digits.strip_prefix("00") else { return false };
+        let Some(number) = digits.strip_prefix("00").filter(|_| self.stands_apart(count)) else { return false };
         let is_long_enough = match number.chars().next() {
             None | Some('0') => false,
             // North America and Russia have numbers of one length.
@@ -227,10 +242,24 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Tells whether the first digits are those of a network that issues cards.
+/// Tells whether a network issues cards with these first digits and so many in all.
 fn is_issued(digits: &str) -> bool {
     let first: u32 = digits.get(..4).and_then(|four| four.parse().ok()).unwrap_or_default();
-    matches!(first, 2200..=2720 | 3000..=3099 | 3400..=3999 | 4000..=6999)
+    let length = digits.len();
+    match first {
+        // Mir and Mastercard.
+        2200..=2204 => (16..=19).contains(&length),
+        2221..=2720 | 5100..=5599 => length == 16,
+        // American Express.
+        3400..=3499 | 3700..=3799 => length == 15,
+        // Diners and JCB.
+        3000..=3099 | 3528..=3699 | 3800..=3999 => (14..=19).contains(&length),
+        // Visa.
+        4000..=4999 => matches!(length, 13 | 16 | 19),
+        // Maestro, Discover, UnionPay, and others.
+        5000..=5099 | 5600..=6999 => true,
+        _ => false,
+    }
 }
 
 fn has_luhn(digits: &str) -> bool {
