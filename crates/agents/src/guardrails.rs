@@ -30,6 +30,7 @@ pub use self::pattern::Pattern;
 pub use self::pii::{Pii, PiiKind};
 pub(crate) use self::flow::{Chunk, Flow};
 pub(crate) use self::reviewer::Reviewer;
+pub(crate) use self::spec::time;
 pub use self::spec::{
     Actions, ActionsSpec, BlocklistSpec, BoundedPattern, CustomSpec, GuardrailRegistry, GuardrailSpec, GuardrailsSpec, JudgeSpec,
     LengthSpec, PatternSpec, PiiSpec,

@@ -28,7 +28,7 @@ pub use driver::{AgentStream, run, stream};
 pub use function::{CallContext, FunctionTool, dynamic, function};
 pub use guardrails::{Guardrails, GuardrailsSpec};
 pub use handoff::Handoff;
-pub use hooks::{Hook, HookEntry, Hooks, OnError, Payload, Reaction, Stage};
+pub use hooks::{Hook, HookEntry, HookRegistry, HookSpec, Hooks, OnError, Payload, Reaction, Stage};
 pub use machine::{AgentResult, Condense, Outcome, ToolUse};
 pub use routing::ToolRouter;
 pub use structured::structured;

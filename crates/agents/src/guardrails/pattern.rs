@@ -65,6 +65,11 @@ impl Pattern {
         Self::regex(&alternatives.join("|"), case_sensitive).map(|pattern| Some(pattern.at_most(longest)))
     }
 
+    /// Counts the matches in a text.
+    pub(crate) fn count(&self, text: &str) -> usize {
+        self.regex.find_iter(text).count()
+    }
+
     /// Finds the first match at or after a byte.
     pub(super) fn find(&self, text: &str, from: usize) -> Option<Range<usize>> {
         let mut from = from;

@@ -185,7 +185,9 @@ impl Look<'_> {
         Box::pin(async move {
             let is_document = json::is_document(text);
             let mut within = Reviewed::default();
-            if (is_document || form == Form::Document) && depth < MAX_DEPTH {
+            // Escapes hide what they say, also within a text that only quotes some JSON.
+            let may_hide = is_document || form == Form::Document || text.contains("\\u");
+            if may_hide && depth < MAX_DEPTH {
                 within = self.leaves(text, is_document, depth).await?;
             }
             if within.verdict.is_some() || is_document && form == Form::Document {

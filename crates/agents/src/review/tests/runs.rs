@@ -99,7 +99,7 @@ async fn what_is_redacted_stands_nowhere() {
         assert_eq!(heard.requests[0].messages[1], Message::user("Write to #"));
         assert_eq!(heard.requests[0].messages[0], Message::system("Ask admin@x.org."));
         assert!(!serde_json::to_string(&heard.requests).unwrap().contains(SECRET));
-        assert_eq!(heard.result.tool_history[0].result, "the tool `mail` failed: # is {\"of\": \"b\\u0040y.io\"}");
+        assert_eq!(heard.result.tool_history[0].result, "the tool `mail` failed: # is {\"of\": \"#\"}");
         let places: Vec<_> = hits(&heard).into_iter().map(|(place, _)| place).take(4).collect();
         assert_eq!(places, ["input", "tool_arguments", "tool_result", "output"]);
     }
