@@ -338,6 +338,12 @@ impl AgentBuilder {
         self
     }
 
+    /// Adds hooks behind those that are there.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks.extend(hooks);
+        self
+    }
+
     /// Has guardrails look at what is said in its runs, behind those that are there.
     pub fn guardrails(mut self, guardrails: Guardrails) -> Self {
         self.guardrails = self.guardrails.and(guardrails);

@@ -30,6 +30,7 @@ pub use request::{BatchRequest, Unreadable};
 pub use result::{BatchAnswer, BatchOutcome, BatchReport, BatchResult, BatchSummary};
 
 use crate::agent::Limits;
+use crate::hooks::Hooks;
 use crate::structured::DEFAULT_REPAIRS;
 
 /// How a batch goes.
@@ -118,6 +119,7 @@ pub struct Batch {
     expected: Option<u64>,
     options: BatchOptions,
     keep: Option<Arc<dyn Keep>>,
+    hooks: Hooks,
 }
 
 /// Requests as they are taken in, and those in whose place there is only an error.
@@ -129,7 +131,8 @@ impl Batch {
     /// One that cannot be read counts as a request that failed.
     pub fn new(requests: impl Stream<Item = Result<BatchRequest, Unreadable>> + Send + 'static) -> Self {
         let expected = exactly(requests.size_hint());
-        Self { requests: requests.boxed(), expected, options: BatchOptions::default(), keep: None }
+        let (options, hooks) = (BatchOptions::default(), Hooks::default());
+        Self { requests: requests.boxed(), expected, options, keep: None, hooks }
     }
 
     /// Makes a batch of requests that are taken from an iterator when there is room for them.
@@ -150,6 +153,15 @@ impl Batch {
     /// Keeps what is finished, so that a batch that is run again pays for nothing twice.
     pub fn keep(mut self, keep: Arc<dyn Keep>) -> Self {
         self.keep = Some(keep);
+        self
+    }
+
+    /// Has hooks called before and after each request; one that was answered by an earlier run of the batch has none.
+    ///
+    /// A hook that stops the run, or whose failure aborts it, fails that request before it is sent. Afterwards it changes
+    /// nothing, and its failure is told as a warning.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
         self
     }
 

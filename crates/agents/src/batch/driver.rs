@@ -24,6 +24,7 @@ use super::order::Waiting;
 use super::request::{BatchRequest, Unreadable};
 use super::result::{BatchOutcome, BatchResult, BatchSummary};
 use super::{Batch, BatchOptions, Order, Requests};
+use crate::hooks::Hooks;
 
 /// How many requests, in multiples of those that run at once, may begin beyond one whose result others wait for.
 const AHEAD: usize = 4;
@@ -35,6 +36,7 @@ struct Shared {
     models: Arc<dyn Models>,
     options: BatchOptions,
     keep: Arc<dyn Keep>,
+    hooks: Hooks,
     /// Fires when nothing more may begin and what runs must end.
     stop: CancellationToken,
     /// The request whose failure ended the batch.
@@ -77,13 +79,13 @@ impl Driver {
         models: Arc<dyn Models>,
         (results, stop): (mpsc::Sender<Result<BatchResult>>, CancellationToken),
     ) -> Self {
-        let Batch { requests, expected, options, keep } = batch;
+        let Batch { requests, expected, options, keep, hooks } = batch;
         let keep = keep.unwrap_or_else(|| Arc::new(Unkept(context.run_id().clone())));
         let summary = BatchSummary::new(options.strategy);
         let outer = context.clone();
         let fatal = OnceLock::new();
         Self {
-            shared: Arc::new(Shared { outer, models, options, keep, stop, fatal }),
+            shared: Arc::new(Shared { outer, models, options, keep, hooks, stop, fatal }),
             requests,
             expected,
             drained: false,

@@ -36,8 +36,8 @@ impl Pattern {
         Ok(Self { regex: compiled, longest: None })
     }
 
-    /// Says how many characters a match has at most; what is longer is not found any more. Streams are then held back no
-    /// longer than needed.
+    /// Says how many characters a match has at most; one that is longer is found up to there. Streams are then held back
+    /// no longer than needed.
     #[must_use]
     pub fn at_most(mut self, characters: usize) -> Self {
         self.longest = Some(characters.max(1));
@@ -76,12 +76,20 @@ impl Pattern {
         loop {
             let found = self.regex.find_at(text, from)?.range();
             let Some(longest) = self.longest else { return Some(found) };
-            // What lies beyond the longest match must not change what is found, or a stream would find otherwise.
             let end = after(text, found.start, longest);
-            let visible = text.get(..text.ceil_char_boundary(end + EDGE)).unwrap_or(text);
-            match self.regex.find_at(visible, found.start).map(|found| found.range()) {
-                Some(short) if short.start == found.start && short.end <= end => return Some(short),
-                _ => from = text.ceil_char_boundary(found.start + 1),
+            if found.end <= end {
+                return Some(found);
+            }
+            // What lies far beyond the longest match must not change what is found, or a stream would find otherwise. One
+            // character more shows whether a word ends there.
+            let within = |end: usize| {
+                let seen = self.regex.find_at(text.get(..end)?, found.start)?.range();
+                (seen.start == found.start).then_some(seen)
+            };
+            let near = within(after(text, found.start, longest + 1)).filter(|seen| seen.end <= end);
+            match near.or_else(|| within(end)) {
+                Some(seen) => return Some(seen),
+                None => from = text.ceil_char_boundary(found.start + 1),
             }
         }
     }

@@ -134,7 +134,7 @@ pub enum PatternSpec {
 pub struct BoundedPattern {
     /// The expression.
     pub regex: String,
-    /// Characters of the longest match; longer ones are not found.
+    /// Characters of the longest match; a longer one is found up to there.
     pub longest: usize,
 }
 
