@@ -24,16 +24,16 @@ use serde::{Deserialize, Serialize};
 
 pub use self::blocklist::Blocklist;
 pub use self::closure::{Custom, CustomText};
+pub(crate) use self::flow::{Chunk, Flow};
 pub use self::judge::Judge;
 pub use self::length::Length;
 pub use self::pattern::Pattern;
 pub use self::pii::{Pii, PiiKind};
-pub(crate) use self::flow::{Chunk, Flow};
 pub(crate) use self::reviewer::Reviewer;
 pub(crate) use self::spec::time;
 pub use self::spec::{
-    Actions, ActionsSpec, BlocklistSpec, BoundedPattern, CustomSpec, GuardrailRegistry, GuardrailSpec, GuardrailsSpec, JudgeSpec,
-    LengthSpec, PatternSpec, PiiSpec,
+    Actions, ActionsSpec, BlocklistSpec, BoundedPattern, CustomSpec, GuardrailRegistry, GuardrailSpec,
+    GuardrailsSpec, JudgeSpec, LengthSpec, PatternSpec, PiiSpec,
 };
 
 /// Bytes of text before [`Subject::from`] that a guardrail can count on being shown, if there are so many.

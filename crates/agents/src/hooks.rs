@@ -216,7 +216,11 @@ impl HookEntry {
     }
 
     /// Gives what the fallback makes of a payload, which must be of the same stage.
-    fn fallen_back(&self, payload: &Payload, make: &(dyn Fn(&Payload) -> Payload + Send + Sync)) -> Result<Payload> {
+    fn fallen_back(
+        &self,
+        payload: &Payload,
+        make: &(dyn Fn(&Payload) -> Payload + Send + Sync),
+    ) -> Result<Payload> {
         let made = std::panic::catch_unwind(AssertUnwindSafe(|| make(payload)));
         made.ok()
             .filter(|made| made.stage() == payload.stage())

@@ -119,7 +119,8 @@ async fn review_part(reviewer: &Reviewer, context: &RunContext, part: &mut Part)
             Ok(is_changed)
         }
         Part::ToolResult(result) => {
-            let output = ToolOutput { content: std::mem::take(&mut result.content), is_error: false, spent: None };
+            let output =
+                ToolOutput { content: std::mem::take(&mut result.content), is_error: false, spent: None };
             let before = output.content.clone();
             let output = review_output(reviewer, context, output).await?;
             result.is_error |= output.is_error;
@@ -144,7 +145,11 @@ pub(crate) async fn reviewed_result(
 
 /// Replaces what must not pass. A tool has taken effect when it answers, so that its answer is withheld and the run goes
 /// on, whatever else is said about the text.
-async fn review_output(reviewer: &Reviewer, context: &RunContext, mut output: ToolOutput) -> Result<ToolOutput> {
+async fn review_output(
+    reviewer: &Reviewer,
+    context: &RunContext,
+    mut output: ToolOutput,
+) -> Result<ToolOutput> {
     for part in &mut output.content {
         let Part::Text { text, .. } = part else { continue };
         let reviewed = reviewer.text(context, Place::ToolResult, text).await?;

@@ -80,3 +80,13 @@ pub struct KeysGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/rate-limits.md")]
 pub struct RateLimitsGuide;
+
+/// The examples of the guide to guardrails, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/guardrails.md")]
+pub struct GuardrailsGuide;
+
+/// The examples of the guide to hooks, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/hooks.md")]
+pub struct HooksGuide;

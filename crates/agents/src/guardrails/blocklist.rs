@@ -73,8 +73,7 @@ impl Guardrail for Blocklist {
     async fn inspect(&self, _: &RunContext, subject: Subject<'_>) -> Result<Vec<Finding>> {
         let action = self.actions.at(subject.place);
         let (mut findings, mut from) = (Vec::new(), subject.from);
-        let mut next: Vec<_> =
-            self.patterns.iter().map(|pattern| pattern.find(subject.text, from)).collect();
+        let mut next: Vec<_> = self.patterns.iter().map(|pattern| pattern.find(subject.text, from)).collect();
         loop {
             for (pattern, next) in self.patterns.iter().zip(&mut next) {
                 if next.as_ref().is_some_and(|found| found.start < from) {
@@ -84,7 +83,12 @@ impl Guardrail for Blocklist {
             let first = next.iter().flatten().min_by_key(|found| (found.start, std::cmp::Reverse(found.end)));
             let Some(found) = first.cloned() else { return Ok(findings) };
             from = found.end;
-            findings.extend(Finding::by(action, found, &self.replacement, "it has a word that is not allowed"));
+            findings.extend(Finding::by(
+                action,
+                found,
+                &self.replacement,
+                "it has a word that is not allowed",
+            ));
         }
     }
 

@@ -66,7 +66,8 @@ impl Judge {
         let question = format!("The rule: {}\n\n===== text\n{text}\n===== end of the text", self.rule);
         let messages = vec![Message::system(FORM), Message::user(question)];
         let mut request = ChatRequest::new(self.id.clone(), messages);
-        request.output = Output::JsonSchema(JsonSchemaOutput { name: "verdict".to_owned(), schema, strict: true });
+        request.output =
+            Output::JsonSchema(JsonSchemaOutput { name: "verdict".to_owned(), schema, strict: true });
         request
     }
 
@@ -77,7 +78,8 @@ impl Judge {
         let name = format!("guardrail/{}/{}", self.name, hash.get(..16).unwrap_or(&hash));
         let label = self.id.to_string();
         let (kind, effect) = (StepKind::Model, Effect::Pure);
-        let begun = context.begin(Step { name: &name, kind, request_hash: &hash, effect, label: &label }).await?;
+        let begun =
+            context.begin(Step { name: &name, kind, request_hash: &hash, effect, label: &label }).await?;
         let step = context.key(&name);
         context.emit(&StreamEvent::ModelCallStarted { step: step.clone(), model: self.id.clone() });
         let (response, replayed) = match begun {

@@ -49,11 +49,18 @@ impl Reviewer {
     }
 
     pub(super) fn settled(&self, index: usize, subject: Subject<'_>) -> usize {
-        let settled = self.entries.get(index).map_or(subject.text.len(), |entry| entry.guardrail.settled(subject));
+        let settled =
+            self.entries.get(index).map_or(subject.text.len(), |entry| entry.guardrail.settled(subject));
         subject.text.floor_char_boundary(settled)
     }
 
-    pub(super) fn subject<'a>(&'a self, place: Place, text: &'a str, from: usize, passed: usize) -> Subject<'a> {
+    pub(super) fn subject<'a>(
+        &'a self,
+        place: Place,
+        text: &'a str,
+        from: usize,
+        passed: usize,
+    ) -> Subject<'a> {
         Subject { place, text, from, passed, peers: &self.entries }
     }
 
@@ -248,11 +255,14 @@ fn applied(
 pub(super) async fn cleaned(entries: &[Entry], context: &RunContext, text: &str) -> String {
     let mut text = text.to_owned();
     for entry in entries.iter().filter(|entry| !entry.guardrail.reads_documents()) {
-        let Some(place) = Place::ALL.into_iter().find(|place| entry.guardrail.holds_at(*place)) else { continue };
+        let Some(place) = Place::ALL.into_iter().find(|place| entry.guardrail.holds_at(*place)) else {
+            continue;
+        };
         let seen = match entry.look(context, Subject::whole(place, &text)).await {
-            Ok(findings) => applied(&text, &findings, |_| None, 0).text.filter(|_| {
-                findings.iter().all(|finding| matches!(finding.remedy, Remedy::Replace(_)))
-            }).or((!findings.is_empty()).then(String::new)),
+            Ok(findings) => applied(&text, &findings, |_| None, 0)
+                .text
+                .filter(|_| findings.iter().all(|finding| matches!(finding.remedy, Remedy::Replace(_))))
+                .or((!findings.is_empty()).then(String::new)),
             Err(_) => Some(String::new()),
         };
         text = seen.unwrap_or(text);
@@ -276,7 +286,8 @@ impl Entry {
             Ok(Ok(Ok(findings))) if are_in_order(&findings, subject) => return Ok(findings),
             Ok(Ok(Ok(_))) => "it found what is not there".to_owned(),
             Ok(Ok(Err(error))) => {
-                let ends = [ErrorKind::Cancelled, ErrorKind::BudgetExceeded, ErrorKind::Store, ErrorKind::Conflict];
+                let ends =
+                    [ErrorKind::Cancelled, ErrorKind::BudgetExceeded, ErrorKind::Store, ErrorKind::Conflict];
                 if ends.contains(&error.kind()) || context.check().is_err() {
                     return Err(error);
                 }
@@ -289,7 +300,8 @@ impl Entry {
         match self.on_failure {
             OnFailure::Open => {
                 let name = self.guardrail.name();
-                let message = format!("the guardrail `{name}` failed, and what it was to look at passes: {problem}");
+                let message =
+                    format!("the guardrail `{name}` failed, and what it was to look at passes: {problem}");
                 context.emit(&StreamEvent::Warning { message });
                 Ok(Vec::new())
             }

@@ -9,7 +9,9 @@ use motet_core::settings::duration;
 use motet_core::{Error, ErrorKind, ModelId, Result};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Action, Blocklist, Guardrail, Guardrails, Judge, Length, OnFailure, Pattern, Pii, PiiKind, Place};
+use super::{
+    Action, Blocklist, Guardrail, Guardrails, Judge, Length, OnFailure, Pattern, Pii, PiiKind, Place,
+};
 
 /// What is done at each place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -276,7 +278,8 @@ impl GuardrailsSpec {
                     all.with_rules(Arc::new(judge), spec.on_failure, spec.timeout)
                 }
                 GuardrailSpec::Custom(spec) => {
-                    let known = custom.0.get(&spec.name).cloned().ok_or_else(|| unknown(&spec.name, custom))?;
+                    let known =
+                        custom.0.get(&spec.name).cloned().ok_or_else(|| unknown(&spec.name, custom))?;
                     all.with_rules(known, spec.on_failure, spec.timeout)
                 }
             };

@@ -44,6 +44,7 @@ async fn passed(written: Value, place: Place, text: &str) -> String {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table of what files write")]
 async fn what_files_write_takes_effect() {
     use Place::{Input, Output, ToolArguments, ToolResult};
     let words = |more: Value| {
@@ -54,21 +55,66 @@ async fn what_files_write_takes_effect() {
     let blocked = "blocklist false: it has a word that is not allowed";
     for (written, place, text, expected) in [
         (words(json!({})), Input, "a falcon", blocked),
-        (words(json!({})), Output, "FALCON, falcons, x C++. C++x 白鷹 two \n words", "[REDACTED], falcons, x [REDACTED]. C++x 白[REDACTED] [REDACTED]"),
+        (
+            words(json!({})),
+            Output,
+            "FALCON, falcons, x C++. C++x 白鷹 two \n words",
+            "[REDACTED], falcons, x [REDACTED]. C++x 白[REDACTED] [REDACTED]",
+        ),
         (words(json!({"case_sensitive": true})), Output, "Falcon falcon", "[REDACTED] falcon"),
         (words(json!({"replacement": "x", "on": {"input": "redact"}})), Input, "a falcon", "a x"),
         (words(json!({"on": {"output": "off"}})), Output, "a falcon", "a falcon"),
-        (words(json!({"on": {"output": "ask_again"}, "name": "birds"})), Output, "a falcon", "birds true: it has a word that is not allowed"),
-        (json!([{"blocklist": {"patterns": ["key-[0-9]+"]}}]), ToolResult, "Key-12345 key-x", "[REDACTED] key-x"),
-        (json!([{"blocklist": {"patterns": [{"regex": "key-[0-9]+", "longest": 6}]}}]), ToolResult, "key-12345 key-1", "[REDACTED]345 [REDACTED]"),
+        (
+            words(json!({"on": {"output": "ask_again"}, "name": "birds"})),
+            Output,
+            "a falcon",
+            "birds true: it has a word that is not allowed",
+        ),
+        (
+            json!([{"blocklist": {"patterns": ["key-[0-9]+"]}}]),
+            ToolResult,
+            "Key-12345 key-x",
+            "[REDACTED] key-x",
+        ),
+        (
+            json!([{"blocklist": {"patterns": [{"regex": "key-[0-9]+", "longest": 6}]}}]),
+            ToolResult,
+            "key-12345 key-1",
+            "[REDACTED]345 [REDACTED]",
+        ),
         (json!([{"pii": {}}]), Input, "a@x.org 10.0.0.1", "[REDACTED] 10.0.0.1"),
-        (json!([{"pii": {"kinds": ["ip"], "replacement": "<{kind}>"}}]), Input, "a@x.org 10.0.0.1", "a@x.org <ip>"),
-        (json!([{"pii": {"patterns": {"badge": "B[0-9]{4}"}, "replacement": "<{kind}>"}}]), ToolArguments, "B1234", "<badge>"),
-        (json!([{"pii": {"on": {"input": "block"}}}]), Input, "a@x.org", "pii false: it has personal data of the kind `email`"),
-        (json!([{"length": {"max_chars": 3}}]), Input, "äöüß", "length false: it is longer than 3 characters"),
+        (
+            json!([{"pii": {"kinds": ["ip"], "replacement": "<{kind}>"}}]),
+            Input,
+            "a@x.org 10.0.0.1",
+            "a@x.org <ip>",
+        ),
+        (
+            json!([{"pii": {"patterns": {"badge": "B[0-9]{4}"}, "replacement": "<{kind}>"}}]),
+            ToolArguments,
+            "B1234",
+            "<badge>",
+        ),
+        (
+            json!([{"pii": {"on": {"input": "block"}}}]),
+            Input,
+            "a@x.org",
+            "pii false: it has personal data of the kind `email`",
+        ),
+        (
+            json!([{"length": {"max_chars": 3}}]),
+            Input,
+            "äöüß",
+            "length false: it is longer than 3 characters",
+        ),
         (json!([{"length": {"max_chars": 3}}]), Output, "äöüß", "äöü[cut after 3 characters]"),
         (json!([{"length": {"max_chars": 4}}]), Output, "äöüß", "äöüß"),
-        (json!([{"custom": {"name": "shout"}}, {"blocklist": {"words": ["HI"], "case_sensitive": true}}]), Input, "hi", blocked),
+        (
+            json!([{"custom": {"name": "shout"}}, {"blocklist": {"words": ["HI"], "case_sensitive": true}}]),
+            Input,
+            "hi",
+            blocked,
+        ),
     ] {
         assert_eq!(passed(written.clone(), place, text).await, expected, "{written} of `{text}`");
     }
@@ -86,14 +132,18 @@ async fn what_cannot_be_meant_is_refused_with_the_reason() {
         (json!([{"pii": {"kinds": ["name"]}}]), "unknown variant `name`"),
         (json!([{"length": {}}]), "missing field `max_chars`"),
         (json!([{"judge": {"rule": "x", "model": "nowhere:m"}}]), "no provider `nowhere`"),
-        (json!([{"judge": {"rule": "x", "model": "scripted:m", "timeout": "soon"}}]), "`soon` is not a duration"),
+        (
+            json!([{"judge": {"rule": "x", "model": "scripted:m", "timeout": "soon"}}]),
+            "`soon` is not a duration",
+        ),
         (json!([{"custom": {"name": "whisper"}}]), "no guardrail is registered as `whisper`"),
         (json!([{"toxicity": {}}]), "unknown variant `toxicity`"),
     ] {
         let told = built(written).await.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(told.contains(problem), "{told}");
     }
-    let judge = json!([{"judge": {"rule": "x", "model": "scripted:m", "on_failure": "open", "timeout": "5s"}}]);
+    let judge =
+        json!([{"judge": {"rule": "x", "model": "scripted:m", "on_failure": "open", "timeout": "5s"}}]);
     assert!(built(judge).await.unwrap().hold_at(Place::Output));
 }
 

@@ -86,10 +86,8 @@ async fn hooks_of_a_stage_are_called_in_order_and_each_sees_what_the_last_one_ma
 async fn a_hook_that_stops_the_run_is_the_last_one_called() {
     let stop = Does(|_: &Payload| Ok(Reaction::Stop { reason: "enough".into() }));
     let never = Does(|_: &Payload| panic!("called after the stop"));
-    let hooks = chain([
-        HookEntry::new("a", STAGE, stop),
-        HookEntry::new("b", STAGE, never).on_error(OnError::Abort),
-    ]);
+    let hooks =
+        chain([HookEntry::new("a", STAGE, stop), HookEntry::new("b", STAGE, never).on_error(OnError::Abort)]);
     let error = called(&hooks).await.0.unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::Blocked, "the hook `a` stopped the run: enough"));
 }
@@ -113,7 +111,10 @@ async fn every_kind_of_failure_is_treated_as_the_hook_says() {
         };
         let (result, told) = called(&with(OnError::Skip)).await;
         assert_eq!(result.unwrap(), "xz");
-        assert!(told[0].contains("the hook `h` failed and is passed over") && told[0].contains(problem), "{told:?}");
+        assert!(
+            told[0].contains("the hook `h` failed and is passed over") && told[0].contains(problem),
+            "{told:?}"
+        );
         let error = called(&with(OnError::Abort)).await.0.unwrap_err();
         assert!(error.to_string().contains(problem), "{error}");
         let fallback = OnError::Fallback(Arc::new(|seen| payload(&format!("{}!", text(seen)))));
@@ -155,7 +156,12 @@ async fn every_ready_made_hook_does_what_its_name_says() {
         ("truncate", json!({"max_chars": 4}), "äöüß", "äöüß"),
         ("validate_length", json!({"max_chars": 40}), "short", "short"),
         ("require_citations", json!({}), "It is so [1].", "It is so [1]."),
-        ("require_citations", json!({"at_least": 2}), "(Brook, 2024) https://x.org", "(Brook, 2024) https://x.org"),
+        (
+            "require_citations",
+            json!({"at_least": 2}),
+            "(Brook, 2024) https://x.org",
+            "(Brook, 2024) https://x.org",
+        ),
     ] {
         assert_eq!(text(&made(name, options, &payload(before)).await.unwrap()), after, "{name}");
     }
@@ -178,7 +184,10 @@ fn a_file_that_cannot_be_meant_is_refused_with_the_reason() {
         (json!({"name": "truncate", "stages": []}), "the hook `truncate` has no stage"),
         (json!({"name": "truncate", "stages": before}), "the options do not fit: missing field `max_chars`"),
         (json!({"name": "escape_html", "stages": before, "options": {"x": 1}}), "unknown field `x`"),
-        (json!({"name": "escape_html", "stages": before, "on_error": "fallback"}), "has no text to fall back to"),
+        (
+            json!({"name": "escape_html", "stages": before, "on_error": "fallback"}),
+            "has no text to fall back to",
+        ),
         (json!({"name": "escape_html", "stages": before, "fallback": "x"}), "is never used"),
         (json!({"name": "validate_length", "stages": before}), "bound nothing"),
     ] {
@@ -193,7 +202,8 @@ fn a_file_that_cannot_be_meant_is_refused_with_the_reason() {
 async fn a_file_names_time_limits_and_fallbacks_of_programs_hooks() {
     let mut registry = HookRegistry::default();
     registry.register("never", |_| Ok(Arc::new(Never)));
-    let value = json!({"name": "never", "stages": STAGE, "on_error": "fallback", "fallback": "-", "timeout": "5s"});
+    let value =
+        json!({"name": "never", "stages": STAGE, "on_error": "fallback", "fallback": "-", "timeout": "5s"});
     let hooks = chain([registry.build(&spec(value)).unwrap()]);
     let begun = tokio::time::Instant::now();
     assert_eq!(called(&hooks).await.0.unwrap(), "-");
@@ -223,7 +233,10 @@ fn all_texts_of_a_payload_are_changed_and_nothing_else() {
     let mut payload = Payload::BeforeRun { agent: "x".into(), messages };
     assert!(payload.change_texts(&mut |text| Some(text.replace('x', "z"))));
     let Payload::BeforeRun { agent, messages } = payload else { unreachable!() };
-    assert_eq!((agent.as_str(), &messages[0], &messages[1]), ("x", &Message::system("x"), &Message::user("z")));
+    assert_eq!(
+        (agent.as_str(), &messages[0], &messages[1]),
+        ("x", &Message::system("x"), &Message::user("z"))
+    );
     let written = serde_json::to_value(&messages[2].parts).unwrap();
     assert_eq!(written[0], json!({"type": "reasoning", "text": "z"}));
     assert_eq!((&written[1]["text"], written[1]["opaque"].is_object()), (&json!("y"), true));
@@ -235,7 +248,9 @@ fn all_texts_of_a_payload_are_changed_and_nothing_else() {
 fn every_payload_reads_back_as_written() {
     let output = ToolOutput::text("x");
     let (step, tool, call_id, arguments) = ("s".to_owned(), "t".to_owned(), "c".to_owned(), json!({}));
-    for payload in [payload("x"), Payload::AfterTool { step, tool, call_id, arguments, output, duration_ms: 3 }] {
+    for payload in
+        [payload("x"), Payload::AfterTool { step, tool, call_id, arguments, output, duration_ms: 3 }]
+    {
         let written = serde_json::to_string(&payload).unwrap();
         assert_eq!(serde_json::from_str::<Payload>(&written).unwrap(), payload);
     }

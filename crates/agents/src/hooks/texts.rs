@@ -37,7 +37,9 @@ impl Payload {
             Payload::BeforeModelCall { request, .. } => newest(&request.messages),
             Payload::AfterModelCall { response, .. } => Some(response.text()),
             Payload::BeforeTool { arguments, .. } => Some(arguments.to_string()),
-            Payload::AfterTool { output, .. } => Some(output.content.iter().filter_map(Part::as_text).collect()),
+            Payload::AfterTool { output, .. } => {
+                Some(output.content.iter().filter_map(Part::as_text).collect())
+            }
             _ => None,
         };
         text.filter(|text| !text.trim().is_empty())
@@ -63,14 +65,12 @@ fn in_result(result: &mut AgentResult, change: &mut Change<'_>) -> bool {
     for used in &mut result.tool_history {
         is_changed |= in_text(&mut used.result, change) | in_document(&mut used.arguments, change);
     }
-    let first = result.first_new;
-    result.messages.iter_mut().skip(first).fold(is_changed, |is_changed, message| {
-        in_message(message, change) || is_changed
-    })
+    let new = result.messages.iter_mut().skip(result.first_new);
+    is_changed | each(new, |message| in_message(message, change))
 }
 
 fn in_messages(messages: &mut [Message], change: &mut Change<'_>) -> bool {
-    messages.iter_mut().fold(false, |is_changed, message| in_message(message, change) || is_changed)
+    each(messages, |message| in_message(message, change))
 }
 
 fn in_message(message: &mut Message, change: &mut Change<'_>) -> bool {
@@ -96,6 +96,18 @@ fn in_parts(parts: &mut [Part], change: &mut Change<'_>) -> bool {
     is_changed
 }
 
+/// Changes every item, and tells whether any was changed.
+fn each<'a, T: 'a>(
+    items: impl IntoIterator<Item = &'a mut T>,
+    mut change: impl FnMut(&'a mut T) -> bool,
+) -> bool {
+    let mut is_changed = false;
+    for item in items {
+        is_changed |= change(item);
+    }
+    is_changed
+}
+
 fn in_text(text: &mut String, change: &mut Change<'_>) -> bool {
     let changed = change(text).filter(|changed| changed != text);
     let is_changed = changed.is_some();
@@ -116,12 +128,8 @@ fn in_document(text: &mut String, change: &mut Change<'_>) -> bool {
 fn in_value(value: &mut Value, change: &mut Change<'_>) -> bool {
     match value {
         Value::String(text) => in_text(text, change),
-        Value::Array(items) => {
-            items.iter_mut().fold(false, |is_changed, item| in_value(item, change) || is_changed)
-        }
-        Value::Object(members) => {
-            members.values_mut().fold(false, |is_changed, member| in_value(member, change) || is_changed)
-        }
+        Value::Array(items) => each(items, |item| in_value(item, change)),
+        Value::Object(members) => each(members.values_mut(), |member| in_value(member, change)),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }

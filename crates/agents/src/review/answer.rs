@@ -23,7 +23,12 @@ pub(super) struct ReviewedModel {
 
 #[async_trait]
 impl Model for ReviewedModel {
-    async fn open(&self, context: &RunContext, request: &ChatRequest, delivery: Delivery) -> Result<EventStream> {
+    async fn open(
+        &self,
+        context: &RunContext,
+        request: &ChatRequest,
+        delivery: Delivery,
+    ) -> Result<EventStream> {
         let mut events = if self.hooks.wants(Stage::Retry) {
             let (mut retries, heard) = Retries::new(&self.hooks, context);
             let events = retries.during(self.model.open(&heard, request, delivery)).await??;

@@ -10,8 +10,8 @@ use motet_core::event::EventSink;
 use motet_core::{ChatResponse, EventStream, Result, RunContext, StreamEvent};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::passing::Passing;
 use super::VERDICT;
+use super::passing::Passing;
 use crate::hooks::{Hooks, Payload};
 
 /// Lets hooks change an answer, and gives its events. What they changed is looked at once more.

@@ -19,7 +19,10 @@ pub(super) struct Passing {
     /// Names of the tools that the model may call.
     offered: Vec<String>,
     strands: Vec<Strand>,
-    calls: BTreeMap<u32, HeldCall>,
+    /// Arguments of calls that are not complete.
+    calls: BTreeMap<u32, String>,
+    /// Parts that are calls.
+    called: BTreeSet<u32>,
     /// Held until it is known whether the part that they belong to was changed.
     opaque: Vec<(u32, Opaque)>,
     /// What must be told again when everything shown is void.
@@ -40,6 +43,8 @@ struct Strand {
     flow: Flow,
     /// What is held back as a whole.
     held: Vec<Chunk>,
+    /// Parts of a document that was changed.
+    rewritten: BTreeSet<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +65,6 @@ enum Mode {
     Document,
 }
 
-struct HeldCall {
-    arguments: String,
-}
-
 impl Passing {
     pub(super) fn new(
         reviewer: Reviewer,
@@ -78,6 +79,7 @@ impl Passing {
             offered,
             strands: Vec::new(),
             calls: BTreeMap::new(),
+            called: BTreeSet::new(),
             opaque: Vec::new(),
             facts: Vec::new(),
             begun: BTreeSet::new(),
@@ -94,15 +96,16 @@ impl Passing {
             StreamEvent::RefusalDelta { part, text } => self.text(Kind::Refusal, part, text).await,
             StreamEvent::ToolCallStarted { part, id, name, minted } => {
                 let name = self.tool_name(part, name).await?;
-                self.calls.insert(part, HeldCall { arguments: String::new() });
+                self.calls.insert(part, String::new());
+                self.called.insert(part);
                 self.begun.insert(part);
                 Ok(self.shown(vec![StreamEvent::ToolCallStarted { part, id, name, minted }]))
             }
             StreamEvent::ToolCallDelta { part, arguments } => {
-                let Some(call) = self.calls.get_mut(&part) else {
+                let Some(held) = self.calls.get_mut(&part) else {
                     return Ok(self.shown(vec![StreamEvent::ToolCallDelta { part, arguments }]));
                 };
-                call.arguments.push_str(&arguments);
+                held.push_str(&arguments);
                 Ok(Vec::new())
             }
             StreamEvent::ToolCallEnded { part } => self.end_call(part).await,
@@ -195,7 +198,15 @@ impl Passing {
             Kind::Reasoning | Kind::Refusal => Mode::Flowing,
         };
         let flow = Flow::new(&self.reviewer, Place::Output);
-        self.strands.push(Strand { kind, first: part, last: part, mode, flow, held: Vec::new() });
+        self.strands.push(Strand {
+            kind,
+            first: part,
+            last: part,
+            mode,
+            flow,
+            held: Vec::new(),
+            rewritten: BTreeSet::new(),
+        });
         self.strands.len() - 1
     }
 
@@ -210,7 +221,7 @@ impl Passing {
     }
 
     async fn end_call(&mut self, part: u32) -> Result<Vec<StreamEvent>> {
-        let Some(HeldCall { arguments }) = self.calls.remove(&part) else {
+        let Some(arguments) = self.calls.remove(&part) else {
             return Ok(self.shown(vec![StreamEvent::ToolCallEnded { part }]));
         };
         if !self.matters(part) {
@@ -219,7 +230,8 @@ impl Passing {
         let seen = self.reviewer.document(&self.context, Place::ToolArguments, &arguments).await?;
         self.consider(part, seen.verdict);
         let arguments = seen.text.unwrap_or(arguments);
-        Ok(self.shown(vec![StreamEvent::ToolCallDelta { part, arguments }, StreamEvent::ToolCallEnded { part }]))
+        Ok(self
+            .shown(vec![StreamEvent::ToolCallDelta { part, arguments }, StreamEvent::ToolCallEnded { part }]))
     }
 
     /// Looks at every string within a value.
@@ -259,11 +271,10 @@ impl Passing {
     async fn release_opaque(&mut self) -> Result<Vec<StreamEvent>> {
         let mut events = Vec::new();
         for (part, mut opaque) in std::mem::take(&mut self.opaque) {
-            let strand = self.strands.iter().find(|strand| (strand.first..=strand.last).contains(&part));
-            let is_stale = strand.is_some_and(|strand| strand.flow.has_changed(part) || strand.was_rewritten());
+            let is_stale = self.strands.iter().any(|strand| strand.has_changed(part));
             let is_changed = self.value(part, &mut opaque.payload).await?;
-            let is_of_text = strand_of(&self.strands, part) || !self.begun.contains(&part);
-            if !is_stale && !(is_changed && is_of_text) {
+            // A provider may refuse a call without what belongs to it; a text goes without.
+            if !(is_stale || is_changed && !self.called.contains(&part)) {
                 events.push(StreamEvent::PartOpaque { part, opaque });
             }
         }
@@ -283,10 +294,6 @@ impl Passing {
         events.push(StreamEvent::Finished { reason: FinishReason::ContentFilter, raw });
         events
     }
-}
-
-fn strand_of(strands: &[Strand], part: u32) -> bool {
-    strands.iter().any(|strand| (strand.first..=strand.last).contains(&part))
 }
 
 impl Strand {
@@ -325,7 +332,7 @@ impl Strand {
             let whole: String = self.held.iter().map(|(_, text)| text.as_str()).collect();
             let seen = reviewer.document(context, Place::Output, &whole).await?;
             if let Some(text) = seen.text {
-                self.held.clear();
+                self.rewritten = std::mem::take(&mut self.held).into_iter().map(|(part, _)| part).collect();
                 return Ok((vec![(self.first, text)], seen.verdict));
             }
             return Ok((self.held.clone(), seen.verdict));
@@ -343,9 +350,8 @@ impl Strand {
         Ok(chunks)
     }
 
-    /// Tells whether a document was changed, and so all parts of it.
-    fn was_rewritten(&self) -> bool {
-        self.mode == Mode::Document && self.held.is_empty()
+    fn has_changed(&self, part: u32) -> bool {
+        self.flow.has_changed(part) || self.rewritten.contains(&part)
     }
 }
 

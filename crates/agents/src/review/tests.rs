@@ -18,7 +18,9 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::guardrails::{Action, Actions, Blocklist, Custom, Finding, Guardrails, Length, Pattern, Pii, Remedy};
+use crate::guardrails::{
+    Action, Actions, Blocklist, Custom, Finding, Guardrails, Length, Pattern, Pii, Remedy,
+};
 use crate::hooks::Hooks;
 use crate::test_double::model_id;
 
@@ -57,9 +59,10 @@ fn cut(event: StreamEvent, sizes: &[usize]) -> Vec<StreamEvent> {
         StreamEvent::ReasoningDelta { part, text } => {
             split(&text).into_iter().map(|text| StreamEvent::ReasoningDelta { part, text }).collect()
         }
-        StreamEvent::ToolCallDelta { part, arguments } => {
-            split(&arguments).into_iter().map(|arguments| StreamEvent::ToolCallDelta { part, arguments }).collect()
-        }
+        StreamEvent::ToolCallDelta { part, arguments } => split(&arguments)
+            .into_iter()
+            .map(|arguments| StreamEvent::ToolCallDelta { part, arguments })
+            .collect(),
         other => vec![other],
     }
 }
@@ -145,7 +148,8 @@ const SECRETS: [&str; 5] =
 
 /// Texts around secrets that cannot be taken for a part of them.
 fn around() -> impl Strategy<Value = Vec<(String, &'static str)>> {
-    let filler = prop::sample::select(vec!["", "so ", "\n", "é: ", "write to «", "中文 ", "x y z ", "\"q\" ", "{a} "]);
+    let filler =
+        prop::sample::select(vec!["", "so ", "\n", "é: ", "write to «", "中文 ", "x y z ", "\"q\" ", "{a} "]);
     let secret = prop::sample::select(SECRETS.to_vec());
     prop::collection::vec((filler.prop_map(|filler| format!("{filler}; ")), secret), 1..5)
 }
@@ -276,7 +280,10 @@ fn what_belongs_to_a_changed_text_does_not_pass() {
     let whole = check(&pii(), &said, &[3], false);
     let Part::Text { opaque: None, .. } = &whole.message.parts[1] else { panic!("{whole:?}") };
     let written = serde_json::to_string(&whole).unwrap();
-    assert!(!written.contains("signature") && written.contains("by #") && !written.contains("ada@"), "{written}");
+    assert!(
+        !written.contains("signature") && written.contains("by #") && !written.contains("ada@"),
+        "{written}"
+    );
 }
 
 #[test]
@@ -317,7 +324,8 @@ fn a_guardrail_that_fails_panics_or_finds_what_is_not_there_blocks() {
     ];
     for look in broken {
         let custom = Custom::new("own", [Place::Output], move |_| look());
-        let whole = check(&Guardrails::default().with(custom), &answer(vec![Part::text("fine")]), &[1], false);
+        let whole =
+            check(&Guardrails::default().with(custom), &answer(vec![Part::text("fine")]), &[1], false);
         let verdict = Verdict::of(&whole).unwrap();
         assert!(verdict.reason.starts_with("the guardrail failed: it ") && !verdict.reason.contains("ada"));
     }

@@ -40,7 +40,8 @@ fn domain_end(text: &str) -> Option<usize> {
         let length = label.find(|letter| !is_domain(letter)).unwrap_or(label.len());
         let whole = label.get(..length)?;
         let letters = whole.chars().take_while(|letter| letter.is_alphabetic()).take(MAX_LABEL);
-        let (count, bytes) = letters.fold((0, 0), |(count, bytes), letter| (count + 1, bytes + letter.len_utf8()));
+        let (count, bytes) =
+            letters.fold((0, 0), |(count, bytes), letter| (count + 1, bytes + letter.len_utf8()));
         if start > 0 && whole.starts_with("xn--") && whole.len() > 4 {
             found = Some(start + whole.trim_end_matches('-').len());
         } else if start > 0 && count > 1 {
@@ -57,7 +58,8 @@ fn domain_end(text: &str) -> Option<usize> {
 
 /// Tells where the end of a text begins that may become an e-mail address.
 pub(super) fn email_settled(text: &str, from: usize) -> usize {
-    let start = tail(text, from, LONGEST_EMAIL, |letter| letter == '@' || is_domain(letter) || is_local(letter));
+    let start =
+        tail(text, from, LONGEST_EMAIL, |letter| letter == '@' || is_domain(letter) || is_local(letter));
     // Before the sign, no more than a local part is held back.
     let rest = text.get(start..).unwrap_or_default();
     if rest.contains('@') {
@@ -84,7 +86,8 @@ pub(super) fn address(text: &str, from: usize) -> Option<Range<usize>> {
         at = end;
         let run = text.get(start..end)?.trim_end_matches(['.', ':']);
         let run = if run.is_empty() { continue } else { run };
-        let stands_alone = !before(text, start).is_some_and(|letter| letter.is_alphanumeric() || is_of_address(letter))
+        let stands_alone = !before(text, start)
+            .is_some_and(|letter| letter.is_alphanumeric() || is_of_address(letter))
             && !text.get(end..)?.starts_with(|letter: char| letter.is_alphanumeric());
         if stands_alone && end - start < LONGEST_ADDRESS && is_address(run) {
             return Some(start..start + run.len());
@@ -93,7 +96,8 @@ pub(super) fn address(text: &str, from: usize) -> Option<Range<usize>> {
 }
 
 fn is_address(run: &str) -> bool {
-    let without_port = run.rsplit_once(':').filter(|(host, _)| !host.contains(':')).map_or(run, |(host, _)| host);
+    let without_port =
+        run.rsplit_once(':').filter(|(host, _)| !host.contains(':')).map_or(run, |(host, _)| host);
     if without_port.parse::<Ipv4Addr>().is_ok() {
         return true;
     }

@@ -92,13 +92,19 @@ pub(super) fn ssn(run: &Run<'_>) -> Option<usize> {
     let mut between = run.separators(3);
     let (first, second) = (between.next()?, between.next()?);
     let is_written_so = lengths == [3, 2, 4] && first == second && matches!(first, "-" | " ");
-    if !is_written_so || !run.starts_with_digit() || !run.begins_well() || !run.ends_well(3) || !run.stands_apart(3) {
+    if !is_written_so
+        || !run.starts_with_digit()
+        || !run.begins_well()
+        || !run.ends_well(3)
+        || !run.stands_apart(3)
+    {
         return None;
     }
     let digits = run.digits(3);
     let (area, rest) = digits.split_at_checked(3)?;
     let (group, serial) = rest.split_at_checked(2)?;
-    let is_given_out = area != "000" && area != "666" && !area.starts_with('9') && group != "00" && serial != "0000";
+    let is_given_out =
+        area != "000" && area != "666" && !area.starts_with('9') && group != "00" && serial != "0000";
     is_given_out.then(|| run.groups.get(2).map(|group| group.end)).flatten()
 }
 
@@ -179,7 +185,7 @@ impl<'a> Run<'a> {
         let end = self.groups.get(count - 1).map_or(self.start, |group| group.end);
         let mut rest = self.text.get(end..).unwrap_or_default().chars();
         let mut ahead = self.text.get(..self.start).unwrap_or_default().chars().rev();
-        !(spaced(rest.next()) && digit(rest.next())) && !(spaced(ahead.next()) && digit(ahead.next()))
+        !(spaced(rest.next()) && digit(rest.next()) || spaced(ahead.next()) && digit(ahead.next()))
     }
 
     /// Tells whether groups are divided as they are on cards.
@@ -193,7 +199,9 @@ impl<'a> Run<'a> {
         let lengths: Vec<_> = self.groups.iter().take(3).map(Range::len).collect();
         let year = self.groups.get(2).and_then(|group| self.text.get(group.clone())).unwrap_or_default();
         let mut between = self.separators(3);
-        let same = between.next().is_some_and(|first| matches!(first, "." | "/" | "-") && between.next() == Some(first));
+        let same = between
+            .next()
+            .is_some_and(|first| matches!(first, "." | "/" | "-") && between.next() == Some(first));
         same && matches!(lengths[..], [1 | 2, 1 | 2, 4]) && (year.starts_with("19") || year.starts_with("20"))
     }
 
@@ -208,7 +216,9 @@ impl<'a> Run<'a> {
             let is_amount = dotted && (count == 2 || lengths.iter().all(|length| *length == 3));
             return (7..=15).contains(&digits.len()) && !digits.starts_with('0') && !is_amount;
         }
-        let Some(number) = digits.strip_prefix("00").filter(|_| self.stands_apart(count)) else { return false };
+        let Some(number) = digits.strip_prefix("00").filter(|_| self.stands_apart(count)) else {
+            return false;
+        };
         let is_long_enough = match number.chars().next() {
             None | Some('0') => false,
             // North America and Russia have numbers of one length.

@@ -45,8 +45,9 @@ async fn heard_again(
     let model = TestModel::new(turns);
     let told = Arc::new(Mutex::new(Vec::new()));
     let listener = Arc::clone(&told);
-    let context =
-        context.clone().with_events(Arc::new(move |event: &StreamEvent| listener.lock().unwrap().push(event.clone())));
+    let context = context
+        .clone()
+        .with_events(Arc::new(move |event: &StreamEvent| listener.lock().unwrap().push(event.clone())));
     let (result, streamed) = match delivery {
         Delivery::Plain => (driver::run(&context, agent, model.clone(), prompt).await, Vec::new()),
         Delivery::Streamed => {
@@ -86,7 +87,10 @@ fn hits(heard: &Heard) -> Vec<(&str, &str)> {
 async fn what_is_redacted_stands_nowhere() {
     let mail = function("mail", "", |args: std::collections::BTreeMap<String, String>, _| async move {
         assert_eq!(args["to"], "#");
-        Err::<String, _>(Error::new(ErrorKind::ToolFailed, format!("{SECRET} is {}", "{\"of\": \"b\\u0040y.io\"}")))
+        Err::<String, _>(Error::new(
+            ErrorKind::ToolFailed,
+            format!("{SECRET} is {}", "{\"of\": \"b\\u0040y.io\"}"),
+        ))
     });
     let agent = agent(pii()).tool(mail).build().unwrap();
     let arguments = format!("{{\"to\": \"{}\"}}", SECRET.replace('@', "\\u0040"));
@@ -144,7 +148,10 @@ async fn a_model_is_asked_again_until_its_answer_passes_and_a_resumed_run_decide
         assert!(!heard.all.contains("falcon"), "{}", heard.all);
         assert!(heard.events.iter().any(|event| matches!(event, StreamEvent::AskedAgain { .. })));
         let asked = heard.requests[1].messages.last().unwrap().visible_text();
-        assert_eq!(asked, "Your answer was held back: it has a word that is not allowed. Answer again without that.");
+        assert_eq!(
+            asked,
+            "Your answer was held back: it has a word that is not allowed. Answer again without that."
+        );
         let again = heard_again(&agent, &turns, "go", delivery, &context()).await;
         assert_eq!((&again.result, again.requests.len()), (&heard.result, 0));
         results.push(heard.result);
@@ -173,7 +180,10 @@ async fn a_withheld_result_of_a_tool_is_told_to_the_model_and_the_tool_is_not_ca
         let heard = heard_again(&agent, &turns, "go", Delivery::Plain, &context).await;
         assert_eq!((heard.result.text.as_str(), &heard.result.outcome), ("nothing", &Outcome::Completed));
         let told = "[withheld by the guardrail `blocklist`]: it has a word that is not allowed";
-        assert_eq!((heard.result.tool_history[0].result.as_str(), heard.result.tool_history[0].is_error), (told, true));
+        assert_eq!(
+            (heard.result.tool_history[0].result.as_str(), heard.result.tool_history[0].is_error),
+            (told, true)
+        );
         assert!(!heard.all.contains("falcon"));
     }
     assert_eq!(called.load(Ordering::SeqCst), 1);
@@ -212,7 +222,8 @@ async fn a_judge_is_paid_once_and_quotes_nothing() {
     let log: Arc<dyn RunLog> = Arc::new(MemoryLog::default());
     for delivery in [Delivery::Plain, Delivery::Streamed] {
         let context = RunContext::with_log("r1".parse().unwrap(), Arc::clone(&log));
-        let heard = heard_again(&agent, &[says("by ada@x.org"), says("by her")], "go", delivery, &context).await;
+        let heard =
+            heard_again(&agent, &[says("by ada@x.org"), says("by her")], "go", delivery, &context).await;
         assert_eq!(heard.result.text, "by her");
         assert!(!heard.all.contains(SECRET), "{}", heard.all);
         assert_eq!(judge.1.load(Ordering::SeqCst), 2);
@@ -228,15 +239,19 @@ async fn a_judge_that_says_nothing_in_time_blocks_or_lets_pass_as_it_is_told() {
     for (on_failure, text) in [(OnFailure::Open, Some("hi")), (OnFailure::Closed, None)] {
         for said in ["", "I cannot judge this"] {
             let judge = Judge::new("No names.", Arc::new(Says(vec![said], AtomicU32::new(0))), judge_id());
-            let rules = Guardrails::default().with_rules(Arc::new(judge.actions(
-                Actions::all(Action::Off).output(Action::Block),
-            )), on_failure, Duration::from_secs(5));
+            let rules = Guardrails::default().with_rules(
+                Arc::new(judge.actions(Actions::all(Action::Off).output(Action::Block))),
+                on_failure,
+                Duration::from_secs(5),
+            );
             let agent = agent(rules).build().unwrap();
             let begun = tokio::time::Instant::now();
             let heard = heard(&agent, &[says("hi")], "go", Delivery::Streamed).await;
             match text {
                 Some(text) => assert_eq!(heard.result.text, text),
-                None => assert!(matches!(heard.result.outcome, Outcome::Blocked(_)), "{:?}", heard.result.outcome),
+                None => {
+                    assert!(matches!(heard.result.outcome, Outcome::Blocked(_)), "{:?}", heard.result.outcome)
+                }
             }
             assert!(begun.elapsed() < Duration::from_secs(6));
         }
@@ -267,7 +282,9 @@ async fn a_hook_changes_an_answer_before_it_is_heard_or_recorded_and_what_it_add
     for delivery in [Delivery::Plain, Delivery::Streamed] {
         let heard = heard(&agent, &[says("by bo@y.io").spending(1, 2, 3)], "go", delivery).await;
         assert_eq!((heard.result.text.as_str(), heard.result.usage.input), ("by her, #", 1));
-        assert!(!heard.all.contains('@') || heard.all.matches('@').count() == heard.all.matches("admin@").count());
+        assert!(
+            !heard.all.contains('@') || heard.all.matches('@').count() == heard.all.matches("admin@").count()
+        );
         assert!(!heard.all.contains("bo@") && !heard.all.contains("by #\""), "{}", heard.all);
     }
 }
@@ -315,7 +332,8 @@ async fn hooks_are_told_of_retries_in_order_and_may_stop_them() {
             list.lock().unwrap().push(*attempt);
             if *attempt < most { Reaction::Continue } else { Reaction::Stop { reason: "enough".into() } }
         });
-        let agent = agent(Guardrails::default()).hook(HookEntry::new("own", [Stage::Retry], hook)).build().unwrap();
+        let agent =
+            agent(Guardrails::default()).hook(HookEntry::new("own", [Stage::Retry], hook)).build().unwrap();
         let result = driver::run(&RunContext::new(), &agent, Arc::new(Retries), "go").await;
         assert_eq!(*seen.lock().unwrap(), expected);
         let told = result.error().map(|error| error.to_string());
