@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::approval::ApprovalPolicy;
 use crate::function::schema_of;
+use crate::guardrails::{Guardrails, Reviewer};
 use crate::handoff::{Handoff, tool_name};
 use crate::hooks::{HookEntry, Hooks};
 use crate::machine::{AgentRun, Condense, ExpectedOutput, RunLimits, Successor, ToolSet};
@@ -42,6 +43,8 @@ struct Definition {
     execute_tools: bool,
     expected: Option<Arc<ExpectedOutput>>,
     hooks: Hooks,
+    guardrails: Guardrails,
+    reviewer: Option<Reviewer>,
     approvals: ApprovalPolicy,
     router: Option<ToolRouter>,
     /// Every option of a request, with no message and no tool yet.
@@ -102,6 +105,7 @@ impl Agent {
             limits: Limits::default(),
             execute_tools: true,
             hooks: Hooks::default(),
+            guardrails: Guardrails::default(),
             approvals: ApprovalPolicy::default(),
             router: None,
             template: ChatRequest::new(model, Vec::new()),
@@ -194,6 +198,17 @@ impl Agent {
         &self.0.hooks
     }
 
+    /// Gives what looks at the texts of its runs.
+    #[must_use]
+    pub fn guardrails(&self) -> &Guardrails {
+        &self.0.guardrails
+    }
+
+    /// Gives who has the guardrails look; `None` where there are none.
+    pub(crate) fn reviewer(&self) -> Option<&Reviewer> {
+        self.0.reviewer.as_ref()
+    }
+
     /// Gives which calls a person must agree to.
     #[must_use]
     pub fn approvals(&self) -> &ApprovalPolicy {
@@ -243,6 +258,7 @@ pub struct AgentBuilder {
     limits: Limits,
     execute_tools: bool,
     hooks: Hooks,
+    guardrails: Guardrails,
     approvals: ApprovalPolicy,
     router: Option<ToolRouter>,
     template: ChatRequest,
@@ -344,6 +360,18 @@ impl AgentBuilder {
     /// Adds a hook behind those that are there.
     pub fn hook(mut self, hook: HookEntry) -> Self {
         self.hooks.add(hook);
+        self
+    }
+
+    /// Adds hooks behind those that are there.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks.extend(hooks);
+        self
+    }
+
+    /// Has guardrails look at what is said in its runs, behind those that are there.
+    pub fn guardrails(mut self, guardrails: Guardrails) -> Self {
+        self.guardrails = self.guardrails.and(guardrails);
         self
     }
 
@@ -464,7 +492,9 @@ impl AgentBuilder {
             limits: self.limits,
             execute_tools: self.execute_tools,
             expected,
+            reviewer: (!self.guardrails.is_empty()).then(|| Reviewer::new(&self.guardrails, &self.hooks)),
             hooks: self.hooks,
+            guardrails: self.guardrails,
             approvals: self.approvals,
             router: self.router,
             template: self.template,

@@ -30,6 +30,7 @@ pub use request::{BatchRequest, Unreadable};
 pub use result::{BatchAnswer, BatchOutcome, BatchReport, BatchResult, BatchSummary};
 
 use crate::agent::Limits;
+use crate::hooks::Hooks;
 use crate::record::RecordSink;
 use crate::structured::DEFAULT_REPAIRS;
 
@@ -120,6 +121,7 @@ pub struct Batch {
     options: BatchOptions,
     keep: Option<Arc<dyn Keep>>,
     records: Option<RecordSink>,
+    hooks: Hooks,
 }
 
 /// Requests as they are taken in, and those in whose place there is only an error.
@@ -137,6 +139,7 @@ impl Batch {
             options: BatchOptions::default(),
             keep: None,
             records: None,
+            hooks: Hooks::default(),
         }
     }
 
@@ -164,6 +167,15 @@ impl Batch {
     /// Hands a record of every request that is done to a sink; those given from what was kept are not recorded again.
     pub fn records(mut self, sink: RecordSink) -> Self {
         self.records = Some(sink);
+        self
+    }
+
+    /// Has hooks called before and after each request; one that was answered by an earlier run of the batch has none.
+    ///
+    /// A hook that stops the run, or whose failure aborts it, fails that request before it is sent. Afterwards it changes
+    /// nothing, and its failure is told as a warning.
+    pub fn hooks(mut self, hooks: Hooks) -> Self {
+        self.hooks = hooks;
         self
     }
 

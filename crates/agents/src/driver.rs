@@ -20,12 +20,12 @@ use motet_core::{ChatRequest, Delivery, Error, ErrorKind, Model, Result, RunCont
 
 use crate::agent::{Agent, Prompt};
 use crate::call::Call;
-use crate::feed::{Feed, Narrated, tell};
+use crate::feed::{Feed, Narrated, Overheard, tell};
 use crate::guard::until_stopped;
 use crate::handoff::Handoff;
 use crate::hooks::{Payload, Stage};
 use crate::machine::{Action, AgentResult, AgentRun, AskedAgain, Stop};
-use crate::review::{reviewed, reviewed_input};
+use crate::review::{reviewed, reviewed_input, reviews_input, withheld};
 use crate::routing::select_tools;
 use tools::RoundEnd;
 
@@ -155,11 +155,14 @@ struct Driver<'a> {
 
 impl Driver<'_> {
     async fn drive(&self, mut actor: Actor, prompt: Prompt) -> AgentResult {
-        let entered = until_stopped(self.context, Box::pin(enter(&actor, &prompt)).as_mut()).await;
-        let (prompt, refused) = match entered {
+        let entered = until_stopped(self.context, Box::pin(self.enter(&actor, &prompt)).as_mut()).await;
+        let (prompt, refused) = match entered.map(|entered| entered.map_err(|error| self.cause(error))) {
             Ok(Ok(changed)) => (changed.unwrap_or(prompt), None),
-            Ok(Err(error)) => (prompt, Some(self.cause(error))),
-            Err(stop) => (prompt, Some(stop)),
+            // What was not looked at to the end must not stand in the result.
+            Ok(Err(stop)) | Err(stop) if reviews_input(&actor.agent) => {
+                (Prompt(withheld(prompt.0)), Some(stop))
+            }
+            Ok(Err(stop)) | Err(stop) => (prompt, Some(stop)),
         };
         let mut run = actor.agent.begin(prompt);
         let mut progress = None;
@@ -184,6 +187,33 @@ impl Driver<'_> {
             return Box::pin(leave(&actor, result)).await;
         }
         result
+    }
+
+    /// Lets hooks and guardrails see what a run is given; gives what they made of it, where they changed it.
+    async fn enter(&self, actor: &Actor, prompt: &Prompt) -> Result<Option<Prompt>> {
+        let agent = actor.agent.name().to_owned();
+        let payload = || Payload::BeforeRun { agent, messages: prompt.0.clone() };
+        let messages = match actor.hooked(Stage::BeforeRun, payload) {
+            Some(told) => match told.await? {
+                Payload::BeforeRun { messages, .. } => Some(messages),
+                _ => None,
+            },
+            None => None,
+        };
+        if !reviews_input(&actor.agent) {
+            return Ok(messages.map(Prompt));
+        }
+        let given = messages.as_ref().unwrap_or(&prompt.0);
+        let passed = reviewed_input(&actor.agent, &self.overheard(&actor.context), given).await?;
+        Ok(passed.or(messages).map(Prompt))
+    }
+
+    /// Gives a context whose events the run's own stream hears too.
+    fn overheard(&self, context: &RunContext) -> RunContext {
+        match self.feed {
+            Some(feed) => Overheard::context(context, feed),
+            None => context.clone(),
+        }
     }
 
     /// Does what the machine says until it says that the run has ended, something fails that no model can mend, or a
@@ -298,22 +328,6 @@ pub(crate) fn cause(context: &RunContext, error: Error) -> Stop {
         return Stop::DeadlinePassed;
     }
     Stop::Failed(error)
-}
-
-/// Lets hooks and guardrails see what a run is given; gives what they made of it, where they changed it.
-async fn enter(actor: &Actor, prompt: &Prompt) -> Result<Option<Prompt>> {
-    let agent = actor.agent.name().to_owned();
-    let payload = || Payload::BeforeRun { agent, messages: prompt.0.clone() };
-    let messages = match actor.hooked(Stage::BeforeRun, payload) {
-        Some(told) => match told.await? {
-            Payload::BeforeRun { messages, .. } => Some(messages),
-            _ => None,
-        },
-        None => None,
-    };
-    let given = messages.as_ref().unwrap_or(&prompt.0);
-    let passed = reviewed_input(&actor.agent, &actor.context, given).await?;
-    Ok(passed.or(messages).map(Prompt))
 }
 
 /// Lets hooks see, and change, how the run ended.

@@ -3,6 +3,9 @@
 //! Knows no stage's meaning: those who run something call the chain with a payload, and go on with what comes back.
 
 mod payload;
+mod ready;
+mod registry;
+mod texts;
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;
@@ -14,6 +17,7 @@ use futures::FutureExt as _;
 use motet_core::{Error, ErrorKind, Result, RunContext};
 
 pub use payload::{Payload, Stage};
+pub use registry::{HookRegistry, HookSpec, OnErrorSpec};
 
 /// A function that is called at stages of a run.
 #[async_trait]
@@ -149,6 +153,11 @@ impl Hooks {
         self.0.is_empty()
     }
 
+    /// Adds all of another chain behind those that are there.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// Tells whether any hook is called at a stage, so that no payload need be made for nobody.
     #[must_use]
     pub fn wants(&self, stage: Stage) -> bool {
@@ -204,7 +213,7 @@ impl HookEntry {
         }
         match &self.on_error {
             OnError::Abort => return Err(error.with_context("hook", &self.name)),
-            OnError::Fallback(make) => *payload = make(payload),
+            OnError::Fallback(make) => *payload = self.fallen_back(payload, &**make)?,
             OnError::Skip => {}
         }
         let message = format!("the hook `{}` failed and is passed over: {error}", self.name);
@@ -212,7 +221,22 @@ impl HookEntry {
         Ok(())
     }
 
+    /// Gives what the fallback makes of a payload, which must be of the same stage.
+    fn fallen_back(
+        &self,
+        payload: &Payload,
+        make: &(dyn Fn(&Payload) -> Payload + Send + Sync),
+    ) -> Result<Payload> {
+        let made = std::panic::catch_unwind(AssertUnwindSafe(|| make(payload)));
+        made.ok()
+            .filter(|made| made.stage() == payload.stage())
+            .ok_or_else(|| self.failure("its fallback is of no use either"))
+    }
+
     fn failure(&self, problem: &str) -> Error {
         Error::new(ErrorKind::Internal, format!("the hook `{}` failed: {problem}", self.name))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,3 +106,12 @@ pub struct RateLimitsGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/conversations.md")]
 pub struct ConversationsGuide;
+/// The examples of the guide to guardrails, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/guardrails.md")]
+pub struct GuardrailsGuide;
+
+/// The examples of the guide to hooks, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/hooks.md")]
+pub struct HooksGuide;

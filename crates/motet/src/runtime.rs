@@ -1,11 +1,11 @@
 //! The wired engine: settings in, models, methods, and a store out.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use motet_agents::structured::structured_within;
-use motet_agents::{Agent, AgentBuilder, call};
+use motet_agents::{Agent, AgentBuilder, HookEntry, Hooks, call};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::EventStream;
 use motet_core::id::WorkerId;
@@ -50,6 +50,8 @@ struct Inner {
     records: Records,
     /// Under this name it claims the calls that it records.
     worker: WorkerId,
+    /// What every agent has first.
+    hooks: Mutex<Hooks>,
 }
 
 impl Runtime {
@@ -81,7 +83,8 @@ impl Runtime {
         let store = LazyStore::new(loaded.settings.store.clone(), directory.clone());
         let models = Table::new(&loaded, &directory, &store)?;
         let records = Records::new(&loaded, &directory)?;
-        Ok(Self(Arc::new(Inner { loaded, directory, models, store, records, worker: WorkerId::new() })))
+        let (worker, hooks) = (WorkerId::new(), Mutex::default());
+        Ok(Self(Arc::new(Inner { loaded, directory, models, store, records, worker, hooks })))
     }
 
     /// Uses this store instead of the one that the settings name.
@@ -109,6 +112,11 @@ impl Runtime {
     /// model is first called.
     pub fn judge_retries(&self, judge: Arc<dyn RetryJudge>) {
         self.0.models.layers.judge_retries(judge);
+    }
+
+    /// Adds a hook that every agent begun by [`agent`](Self::agent) from now on has before its own.
+    pub fn add_hook(&self, hook: HookEntry) {
+        self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner).add(hook);
     }
 
     /// Gives the circuit breaker of every model that was called, or that one called may fall back to, by the names that
@@ -203,13 +211,14 @@ impl Runtime {
         methods::built_in(models, max_repairs).with(python)
     }
 
-    /// Begins to build an agent under the limits of the settings.
+    /// Begins to build an agent under the limits of the settings, with the hooks of the runtime.
     pub fn agent(&self, name: impl Into<String>, model: ModelId) -> AgentBuilder {
         let limits = &self.settings().agent;
         Agent::builder(name, model)
             .max_iterations(limits.max_iterations)
             .max_parallel_tools(limits.max_parallel_tools as usize)
             .tool_timeout(limits.tool_timeout)
+            .hooks(self.0.hooks.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 
     /// Asks a model and waits for the whole answer; the call is kept in the store where `record.calls` is set.
@@ -376,6 +385,8 @@ fn python_config(settings: &Settings) -> PythonConfig {
 
 #[cfg(test)]
 mod tests {
+    use motet_agents::HookRegistry;
+
     use super::*;
 
     #[test]
@@ -390,5 +401,24 @@ mod tests {
         let limits = agent.limits();
         let found = (limits.max_iterations, limits.max_parallel_tools, limits.tool_timeout);
         assert_eq!(found, (3, 2, Duration::from_secs(7)));
+    }
+
+    #[tokio::test]
+    async fn agents_have_the_hooks_of_the_runtime_before_their_own() {
+        let cut = |options: &str| {
+            let file = format!(r#"{{"name": "truncate", "stages": ["before_run"], "options": {options}}}"#);
+            HookRegistry::default().build(&serde_json::from_str(&file).unwrap()).unwrap()
+        };
+        let runtime = Runtime::with_defaults().unwrap();
+        let model: ModelId = "offline:extract".parse().unwrap();
+        let before = runtime.agent("before", model.clone()).build().unwrap();
+        runtime.add_hook(cut(r#"{"max_chars": 4, "notice": "!"}"#));
+        let agent = runtime.agent("clerk", model.clone()).hook(cut(r#"{"max_chars": 3, "notice": "?"}"#));
+        let agent = agent.build().unwrap();
+        let model = runtime.models().model(&model).await.unwrap();
+        for (agent, asked) in [(&agent, "abc?"), (&before, "abcdef")] {
+            let result = motet_agents::run(&RunContext::new(), agent, Arc::clone(&model), "abcdef").await;
+            assert_eq!(result.messages[0].visible_text(), asked);
+        }
     }
 }

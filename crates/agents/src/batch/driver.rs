@@ -24,6 +24,7 @@ use super::order::Waiting;
 use super::request::{BatchRequest, Unreadable};
 use super::result::{BatchOutcome, BatchResult, BatchSummary};
 use super::{Batch, BatchOptions, Order, Requests};
+use crate::hooks::Hooks;
 use crate::record::RecordSink;
 
 /// How many requests, in multiples of those that run at once, may begin beyond one whose result others wait for.
@@ -37,6 +38,7 @@ struct Shared {
     options: BatchOptions,
     keep: Arc<dyn Keep>,
     records: Option<RecordSink>,
+    hooks: Hooks,
     /// Fires when nothing more may begin and what runs must end.
     stop: CancellationToken,
     /// The request whose failure ended the batch.
@@ -79,13 +81,13 @@ impl Driver {
         models: Arc<dyn Models>,
         (results, stop): (mpsc::Sender<Result<BatchResult>>, CancellationToken),
     ) -> Self {
-        let Batch { requests, expected, options, keep, records } = batch;
+        let Batch { requests, expected, options, keep, records, hooks } = batch;
         let keep = keep.unwrap_or_else(|| Arc::new(Unkept(context.run_id().clone())));
         let summary = BatchSummary::new(options.strategy);
         let outer = context.clone();
         let fatal = OnceLock::new();
         Self {
-            shared: Arc::new(Shared { outer, models, options, keep, records, stop, fatal }),
+            shared: Arc::new(Shared { outer, models, options, keep, records, hooks, stop, fatal }),
             requests,
             expected,
             drained: false,

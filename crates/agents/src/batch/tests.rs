@@ -1,6 +1,7 @@
 //! Batches against a model inside the process, under a clock that stands still unless everybody waits.
 
 mod bounds;
+mod hooks;
 mod outcomes;
 
 use std::collections::HashMap;

@@ -12,7 +12,6 @@ use motet_core::{Error, ErrorKind, Result, StreamEvent, Tool, ToolContext, ToolO
 
 use super::{Actor, Driver};
 use crate::machine::ToolRun;
-use crate::review::reviewed_result;
 
 /// A call of a round, as far as it is settled.
 pub(super) enum Settled {
@@ -132,7 +131,7 @@ impl Driver<'_> {
                 return Ok(Reconciled::Unknown);
             }
         };
-        let output = reviewed_result(&actor.agent, &actor.context, &call.name, output).await?;
+        let output = self.reviewed(actor, name, output).await?;
         let hash = content_hash(&(&call.name, &call.arguments))?;
         let effect = Effect::Reconcile;
         let step = Step { name, kind: StepKind::Tool, request_hash: &hash, effect, label: &call.name };

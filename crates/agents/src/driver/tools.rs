@@ -157,18 +157,34 @@ impl Driver<'_> {
         step: &str,
     ) -> Result<ToolOutput> {
         let told = actor.agent.hooks().wants(Stage::AfterTool).then(|| call.clone());
-        let (name, begun) = (call.name.clone(), Instant::now());
+        let begun = Instant::now();
         let output = self.answer(actor, tool, call, step).await?;
-        let output = reviewed_result(&actor.agent, &actor.context, &name, output).await?;
+        let output = self.reviewed(actor, step, output).await?;
         let Some(ToolRun { call_id, name, arguments, .. }) = told else { return Ok(output) };
         let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let step = actor.context.key(step);
-        let payload =
-            Payload::AfterTool { step, tool: name, call_id, arguments, output: output.clone(), duration_ms };
+        let payload = Payload::AfterTool {
+            step: actor.context.key(step),
+            tool: name,
+            call_id,
+            arguments,
+            output: output.clone(),
+            duration_ms,
+        };
         match actor.agent.hooks().call(&actor.context, payload).await? {
-            Payload::AfterTool { output, .. } => Ok(output),
+            // What hooks changed is looked at once more.
+            Payload::AfterTool { output: changed, .. } if changed != output => {
+                self.reviewed(actor, step, changed).await
+            }
             _ => Ok(output),
         }
+    }
+
+    /// Lets guardrails see what a tool answered.
+    pub(super) async fn reviewed(&self, actor: &Actor, step: &str, output: ToolOutput) -> Result<ToolOutput> {
+        if actor.agent.reviewer().is_none() {
+            return Ok(output);
+        }
+        reviewed_result(&actor.agent, &self.overheard(&actor.context.child(step)), output).await
     }
 
     /// Calls the tool. Failures, panics, and overlong calls become results that the model reads; they are recorded as

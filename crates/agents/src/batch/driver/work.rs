@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use motet_core::error::{Error, ErrorKind, Result};
-use motet_core::{Cost, RunContext, Usage};
+use motet_core::{Cost, RunContext, StreamEvent, Usage};
 use tokio::time::Instant;
 
 use super::Shared;
@@ -16,6 +16,7 @@ use crate::batch::keep::{Item, Opened};
 use crate::batch::perform::{self, Spending, Spent};
 use crate::batch::request::{BatchRequest, Unreadable};
 use crate::batch::result::{BatchAnswer, BatchOutcome, BatchResult};
+use crate::hooks::{Payload, Stage};
 use crate::record::EvalRecord;
 
 /// A request on its way, with what earlier tries came to.
@@ -25,6 +26,8 @@ pub(super) struct Pending {
     /// What is kept of it, once it has begun; its log stays from try to try, so that no step is paid for twice.
     item: Option<Box<dyn Item>>,
     attempts: u32,
+    /// Hooks were told that it begins.
+    is_announced: bool,
     elapsed: Duration,
     /// What all tries used: a later one tells again of the steps that an earlier one recorded.
     spent: Spent,
@@ -42,6 +45,7 @@ impl Pending {
             request,
             item: None,
             attempts: 0,
+            is_announced: false,
             elapsed: Duration::ZERO,
             spent: Spent::default(),
             broke_off: false,
@@ -128,7 +132,10 @@ async fn attempt(shared: &Shared, pending: &mut Pending) -> Result<Option<BatchR
         .in_run(shared.keep.run_id().clone(), log)
         .with_events(Arc::clone(&spending) as Arc<_>)
         .child(pending.request.key.as_deref().unwrap_or(&id));
-    let answer = timed(shared, &outer, context, pending).await;
+    let answer = match before(shared, &context, pending).await {
+        Ok(()) => timed(shared, &outer, context, pending).await,
+        Err(error) => Err(error),
+    };
     pending.attempts += 1;
     pending.spent = spending.sum();
     let outcome = match answer {
@@ -147,7 +154,36 @@ async fn attempt(shared: &Shared, pending: &mut Pending) -> Result<Option<BatchR
             Err(outcome)
         }
     };
-    close(shared, pending, outcome).await.map(Some)
+    let result = close(shared, pending, outcome).await?;
+    after(shared, &result).await;
+    Ok(Some(result))
+}
+
+/// Tells hooks that a request begins, once for all its tries.
+async fn before(shared: &Shared, context: &RunContext, pending: &mut Pending) -> Result<()> {
+    if !pending.is_announced && shared.hooks.wants(Stage::BeforeBatchItem) {
+        let payload = Payload::BeforeBatchItem { id: pending.id(), index: place(pending.index) };
+        shared.hooks.call(context, payload).await?;
+        pending.is_announced = true;
+    }
+    Ok(())
+}
+
+/// Tells hooks how a request ended.
+async fn after(shared: &Shared, result: &BatchResult) {
+    if !shared.hooks.wants(Stage::AfterBatchItem) {
+        return;
+    }
+    let success = matches!(result.outcome, BatchOutcome::Succeeded(_));
+    let payload = Payload::AfterBatchItem { id: result.id.clone(), index: place(result.index), success };
+    if let Err(error) = shared.hooks.call(&shared.outer, payload).await {
+        let message = format!("after request `{}`, {error}", result.id);
+        shared.outer.emit(&StreamEvent::Warning { message });
+    }
+}
+
+fn place(index: u64) -> usize {
+    usize::try_from(index).unwrap_or(usize::MAX)
 }
 
 async fn close(
@@ -244,7 +280,9 @@ pub(super) async fn give_up(shared: &Shared, mut pending: Pending) -> Result<Bat
         Some(error) => BatchOutcome::Failed { error: error.report() },
         None => failed(shared, &Error::new(ErrorKind::Cancelled, "the batch ended")),
     };
-    close(shared, &mut pending, Err(outcome)).await
+    let result = close(shared, &mut pending, Err(outcome)).await?;
+    after(shared, &result).await;
+    Ok(result)
 }
 
 /// Makes the result of a request that could not be read.
