@@ -3,14 +3,15 @@
 //! Starts nothing and connects to nothing.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::settings::duration;
 
-/// A server that offers tools.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A server that offers tools. `Debug` shows no value of its environment and headers.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
     /// Program that is started and spoken to by its standard input and output.
@@ -50,4 +51,36 @@ pub struct ServerConfig {
 
 fn minute() -> Duration {
     Duration::from_mins(1)
+}
+
+impl fmt::Debug for ServerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerConfig")
+            .field("command", &self.command)
+            .field("args", &self.args)
+            .field("env", &self.env.keys())
+            .field("directory", &self.directory)
+            .field("url", &self.url)
+            .field("headers", &self.headers.keys())
+            .field("prefix", &self.prefix)
+            .field("only", &self.only)
+            .field("without", &self.without)
+            .field("timeout", &self.timeout)
+            .field("trusted", &self.trusted)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_no_value_of_environment_and_headers() {
+        let text =
+            r#"{"command": "c", "env": {"TOKEN": "hunter2"}, "headers": {"authorization": "hunter2"}}"#;
+        let shown = format!("{:?}", serde_json::from_str::<ServerConfig>(text).unwrap());
+        assert!(shown.contains("TOKEN") && shown.contains("authorization"), "{shown}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+    }
 }
