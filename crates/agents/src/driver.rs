@@ -14,6 +14,7 @@ use futures::Stream;
 use motet_core::accumulate::Accumulator;
 use motet_core::decision::Question;
 use motet_core::id::content_hash;
+use motet_core::tool::Spent;
 use motet_core::{ChatRequest, Delivery, Error, ErrorKind, Model, Result, RunContext, StreamEvent};
 
 use crate::agent::{Agent, Prompt};
@@ -154,9 +155,7 @@ impl Driver<'_> {
         progress: &mut Option<Accumulator>,
     ) -> Result<Vec<Question>> {
         let mut history = History::default();
-        if let Some(places) = select_tools(&actor.agent, &actor.context, run.messages()).await? {
-            run.offer(&places);
-        }
+        self.route(run, actor, "route").await?;
         loop {
             match run.next_action() {
                 Action::CallModel { number, request, revision } => {
@@ -193,6 +192,7 @@ impl Driver<'_> {
                     after_iteration(actor, number, count).await?;
                     if let Some(place) = handed_to {
                         self.hand_over(run, actor, place);
+                        self.route(run, actor, &format!("route.{number}")).await?;
                     }
                 }
                 Action::Finish => return Ok(Vec::new()),
@@ -201,6 +201,25 @@ impl Driver<'_> {
                 }
             }
         }
+    }
+
+    /// Has the tools selected that the model is offered, where there are many.
+    async fn route(&self, run: &mut AgentRun, actor: &Actor, step: &str) -> Result<()> {
+        let Some(selected) = select_tools(&actor.agent, &actor.context, run.messages(), step).await? else {
+            return Ok(());
+        };
+        if let Some(Spent { usage, cost }) = selected.spent {
+            run.spend_for_routing(usage, cost);
+        }
+        match selected.fell_back {
+            Some(why) => {
+                let message = format!("all tools are offered, as none could be selected: {why}");
+                self.tell(&StreamEvent::Warning { message });
+            }
+            None => run.offer(&selected.places),
+        }
+        self.tell(&StreamEvent::ToolsSelected { tools: selected.names });
+        Ok(())
     }
 
     /// Goes on as the agent that was called.

@@ -19,14 +19,16 @@ mod schema;
 pub mod structured;
 #[cfg(test)]
 mod test_double;
+pub mod tool_set;
 
 pub use agent::{Agent, AgentBuilder, Limits, Prompt};
 pub use approval::ApprovalPolicy;
 pub use batch::{Batch, BatchOptions, BatchRequest, BatchResult, BatchRun, BatchSummary};
 pub use driver::{AgentStream, run, stream};
-pub use function::{CallContext, FunctionTool, dynamic, function};
+pub use function::{CallContext, FunctionTool, NoArguments, dynamic, function};
 pub use handoff::Handoff;
 pub use hooks::{Hook, HookEntry, Hooks, OnError, Payload, Reaction, Stage};
 pub use machine::{AgentResult, Condense, Outcome, ToolUse};
 pub use routing::ToolRouter;
 pub use structured::structured;
+pub use tool_set::Toolbox;

@@ -9,10 +9,12 @@ mod config;
 mod demo;
 mod embed;
 mod log;
+mod mcp;
 mod model;
 mod provider;
 mod replay;
 mod run;
+mod tool;
 mod workflow;
 
 use std::time::Duration;
@@ -47,6 +49,8 @@ const ROWS: &[Row] = &[
     cache::ROW,
     provider::ROW,
     model::ROW,
+    tool::ROW,
+    mcp::ROW,
     config::ROW,
     demo::ROW,
     completions::ROW,

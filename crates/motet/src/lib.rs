@@ -23,6 +23,7 @@ pub mod discover;
 pub mod health;
 mod layers;
 mod lazy_store;
+pub mod mcp;
 mod models;
 pub mod prices;
 pub mod recording;
@@ -80,3 +81,13 @@ pub struct KeysGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/rate-limits.md")]
 pub struct RateLimitsGuide;
+
+/// The examples of the guide to servers of tools, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/mcp.md")]
+pub struct McpGuide;
+
+/// The examples of the guide to tools, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/tools.md")]
+pub struct ToolsGuide;

@@ -28,6 +28,7 @@ use serde_json::Value;
 use crate::discover::{Discovered, discover};
 use crate::health::Health;
 use crate::lazy_store::LazyStore;
+use crate::mcp::Connections;
 use crate::models::Table;
 
 pub use crate::models::ProviderInfo;
@@ -46,6 +47,7 @@ struct Inner {
     directory: PathBuf,
     models: Arc<Table>,
     store: LazyStore,
+    mcp: Connections,
     /// Under this name it claims the calls that it records.
     worker: WorkerId,
 }
@@ -78,7 +80,8 @@ impl Runtime {
     pub fn new(loaded: Loaded, directory: PathBuf) -> Result<Self> {
         let store = LazyStore::new(loaded.settings.store.clone(), directory.clone());
         let models = Table::new(&loaded, &directory, &store)?;
-        Ok(Self(Arc::new(Inner { loaded, directory, models, store, worker: WorkerId::new() })))
+        let mcp = Connections::default();
+        Ok(Self(Arc::new(Inner { loaded, directory, models, store, mcp, worker: WorkerId::new() })))
     }
 
     /// Uses this store instead of the one that the settings name.
@@ -178,6 +181,10 @@ impl Runtime {
         context.clone().with_attribution(|ascribed| {
             ascribed.tenant.get_or_insert_with(name);
         })
+    }
+
+    pub(crate) fn mcp_connections(&self) -> &Connections {
+        &self.0.mcp
     }
 
     pub(crate) fn worker_id(&self) -> &WorkerId {

@@ -38,6 +38,10 @@ struct Named {
 
 /// Reads a message; `None` for what is not the protocol.
 pub(super) fn read(text: &[u8]) -> Option<ServerJsonRpcMessage> {
+    // A list would be read as the fields of a message, one after the other.
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
     let bounded = bounded(text);
     let text = bounded.as_deref().unwrap_or(text);
     if let Some(answer) = answer(text) {

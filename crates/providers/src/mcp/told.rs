@@ -81,7 +81,7 @@ impl Told {
             let (line, count) = (&heard.first_stray, heard.stray_lines);
             text.push_str(&format!("; on its standard output is what is not the protocol: `{line}`"));
             if count > 1 {
-                text.push_str(&format!(" and {} lines more", count - 1));
+                text.push_str(&format!(", and {} more", count - 1));
             }
         }
         let complaints = String::from_utf8_lossy(&heard.complaints);
@@ -111,7 +111,7 @@ mod tests {
         told.strayed(b"more");
         let text = told.explanation();
         assert!(text.contains("bad key ****, verbose is true"), "{text}");
-        assert!(text.contains("`hello ****` and 1 lines more"), "{text}");
+        assert!(text.contains("`hello ****`, and 1 more"), "{text}");
         assert!(text.len() < 900, "{}", text.len());
     }
 }
