@@ -21,6 +21,8 @@ mod errors;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod money;
 #[cfg(test)]
 mod operations;

@@ -49,6 +49,35 @@ pub struct ServerConfig {
     pub trusted: bool,
 }
 
+impl ServerConfig {
+    /// Describes a server whose program is started, with a minute for each call.
+    pub fn program(command: impl Into<String>, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let args = args.into_iter().map(Into::into).collect();
+        Self { command: Some(command.into()), args, ..Self::nothing() }
+    }
+
+    /// Describes a server at an address, with a minute for each call.
+    pub fn address(url: impl Into<String>) -> Self {
+        Self { url: Some(url.into()), ..Self::nothing() }
+    }
+
+    fn nothing() -> Self {
+        Self {
+            command: None,
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            directory: None,
+            url: None,
+            headers: BTreeMap::new(),
+            prefix: None,
+            only: Vec::new(),
+            without: Vec::new(),
+            timeout: minute(),
+            trusted: false,
+        }
+    }
+}
+
 fn minute() -> Duration {
     Duration::from_mins(1)
 }
@@ -74,6 +103,13 @@ impl fmt::Debug for ServerConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_and_what_is_made_is_the_same() {
+        let written = |text: &str| serde_json::from_str::<ServerConfig>(text).unwrap();
+        assert_eq!(written(r#"{"command": "c", "args": ["a"]}"#), ServerConfig::program("c", ["a"]));
+        assert_eq!(written(r#"{"url": "http://h/mcp"}"#), ServerConfig::address("http://h/mcp"));
+    }
 
     #[test]
     fn debug_shows_no_value_of_environment_and_headers() {
