@@ -106,10 +106,11 @@ impl Runtime {
     }
 
     /// Gives the tools of all servers that are in use, under the servers' names as categories, and beside them what kept
-    /// servers from being reached. With a name, only that server's.
+    /// servers from being reached. With a name, only that server's, which then must be reached.
     ///
     /// # Errors
-    /// `NotFound` and `Configuration` as [`mcp_server`](Self::mcp_server), also when two servers have tools of one name.
+    /// `Configuration` when the file is wrong, and when two servers have tools of one name; with a name, as
+    /// [`mcp_server`](Self::mcp_server).
     pub async fn mcp_tools(&self, only: Option<&str>) -> Result<(Toolbox, Vec<Error>)> {
         let names: Vec<String> = match only {
             Some(name) => vec![name.to_owned()],
@@ -118,24 +119,18 @@ impl Runtime {
                 used.map(|server| server.name).collect()
             }
         };
-        let reaching = names.iter().map(|name| self.mcp_server(name));
+        let reaching = names.iter().map(|name| async move {
+            let server = self.mcp_server(name).await?;
+            // Its list is read here, side by side with those of the others; the set finds it read.
+            server.tools().await.map(|_| server)
+        });
         let (tools, mut failures) = (Toolbox::new(), Vec::new());
         for (name, reached) in names.iter().zip(futures::future::join_all(reaching).await) {
-            let added = match reached {
-                Ok(server) => {
-                    let listed = server.tools().await;
-                    match listed {
-                        Ok(_) => tools.add_source(name, Arc::new(server) as Arc<dyn ToolSource>).await?,
-                        Err(error) => failures.push(error),
-                    }
-                    continue;
-                }
-                Err(error) => error,
-            };
-            if matches!(added.kind(), ErrorKind::NotFound) && only.is_some() {
-                return Err(added);
+            match reached {
+                Ok(server) => tools.add_source(name, Arc::new(server) as Arc<dyn ToolSource>).await?,
+                Err(error) if only.is_some() => return Err(error),
+                Err(error) => failures.push(error),
             }
-            failures.push(added);
         }
         Ok((tools, failures))
     }

@@ -206,7 +206,12 @@ impl McpServer {
     /// Calls a tool by the server's own name.
     async fn call(&self, tool: &str, arguments: Value, context: &ToolContext<'_>) -> Result<ToolOutput> {
         let params = json!({"name": tool, "arguments": arguments});
-        let asked = self.ask("tools/call", params, Some(context.run.cancellation())).await?;
+        let cancellation = Some(context.run.cancellation());
+        let mut asked = self.ask("tools/call", params.clone(), cancellation).await?;
+        // What certainly was not heard is safe to say again over a new connection.
+        if matches!(asked, Err(Trouble::Unsent(_))) {
+            asked = self.ask("tools/call", params, cancellation).await?;
+        }
         match asked {
             Ok(result) => Ok(content::output(&result)),
             Err(Trouble::Lost(why)) => Ok(ToolOutput::error(format!(

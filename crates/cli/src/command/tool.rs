@@ -112,9 +112,6 @@ fn with_tools<T, F: Future<Output = Result<T>>>(
             reached = runtime.mcp_tools(place.server.as_deref()) => reached?,
             () = cancellation.cancelled() => return Err(interrupted()),
         };
-        if let (Some(_), [_, ..]) = (&place.server, failures.as_slice()) {
-            return Err(failures.into_iter().next().unwrap_or_else(interrupted));
-        }
         for failure in failures {
             printer.note(&format!("warning: {failure}"));
         }

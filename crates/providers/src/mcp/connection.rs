@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue};
@@ -37,6 +37,8 @@ pub(super) struct Connection {
     service: RunningService<RoleClient, Listener>,
     process: Option<Process>,
     told: Arc<Told>,
+    /// A request failed on its way, so that a new handshake is due.
+    broken: AtomicBool,
 }
 
 impl fmt::Debug for Connection {
@@ -98,7 +100,7 @@ impl Connection {
             (None, None) | (Some(_), Some(_)) => return Err(neither_or_both(name)),
         };
         let failed = match service {
-            Ok(Ok(service)) => return Ok(Self { service, process, told }),
+            Ok(Ok(service)) => return Ok(Self { service, process, told, broken: AtomicBool::new(false) }),
             Ok(Err(error)) => Some(error),
             Err(_) => None,
         };
@@ -108,7 +110,8 @@ impl Connection {
     /// Tells whether questions can still be asked.
     pub(super) fn is_open(&self) -> bool {
         let ended = self.process.as_ref().is_some_and(|process| process.ended().is_some());
-        !ended && !self.service.is_closed() && !self.service.is_transport_closed()
+        let broken = self.broken.load(Ordering::SeqCst);
+        !ended && !broken && !self.service.is_closed() && !self.service.is_transport_closed()
     }
 
     /// Gives what the server says it can do.
@@ -181,12 +184,14 @@ impl Connection {
             ServiceError::Timeout { .. } => Trouble::TimedOut,
             ServiceError::Cancelled { .. } => Trouble::Cancelled,
             ServiceError::TransportSend(error) => {
+                self.broken.store(true, Ordering::SeqCst);
                 match error.error.downcast_ref::<StreamableHttpError<Failure>>() {
-                    Some(StreamableHttpError::Client(failure @ Failure::Unreachable(_))) => {
-                        Trouble::Unsent(self.masked(&failure.to_string()))
-                    }
                     Some(StreamableHttpError::Client(failure)) => {
-                        Trouble::Lost(self.masked(&failure.to_string()))
+                        let text = self.masked(&failure.to_string());
+                        if failure.is_unheard() { Trouble::Unsent(text) } else { Trouble::Lost(text) }
+                    }
+                    Some(StreamableHttpError::SessionExpired) => {
+                        Trouble::Unsent("it does not know the session any more".to_owned())
                     }
                     Some(other) => Trouble::Lost(self.masked(&other.to_string())),
                     None => Trouble::Lost(self.explained(&error.error.to_string()).await),

@@ -46,6 +46,17 @@ pub(super) enum Failure {
     },
 }
 
+impl Failure {
+    /// Tells whether nothing was done for certain: nothing was sent, or the server did not want it.
+    pub(super) fn is_unheard(&self) -> bool {
+        match self {
+            Failure::Unreachable(_) => true,
+            Failure::Broken(_) => false,
+            Failure::Refused { status, .. } => (400..500).contains(status),
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
