@@ -305,11 +305,12 @@ fn event(name: Option<&str>, data: &[u8]) -> Event {
         || String::from_utf8_lossy(data).into_owned(),
         |bounded| String::from_utf8_lossy(&bounded).into_owned(),
     );
-    let mut event = Event::default();
+    let event = Event::default().data(data);
     // The library takes every event for a message that is not named otherwise.
-    event.event = name.map(str::to_owned);
-    event.data = Some(data);
-    event
+    match name {
+        Some(name) => event.event(name),
+        None => event,
+    }
 }
 
 fn unsendable(what: &str) -> StreamableHttpError<Failure> {
