@@ -29,6 +29,8 @@ mod eval;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod mcp;
+#[cfg(test)]
 mod money;
 #[cfg(test)]
 mod operations;

@@ -4,6 +4,7 @@
 pub mod command;
 pub mod conformance;
 pub mod corpus;
+pub mod mcp;
 pub mod mock;
 pub mod neutral;
 pub mod redis;

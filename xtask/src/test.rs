@@ -3,6 +3,7 @@
 //! A stage counts what it ran and says what it could not run; only this file decides what that means for the outcome.
 
 mod counts;
+mod mcp;
 mod programs;
 mod python;
 mod rust;

@@ -221,6 +221,11 @@ impl Agent {
         self.0.router.as_ref()
     }
 
+    /// Gives whether a tool must be called at first.
+    pub(crate) fn tool_choice(&self) -> &ToolChoice {
+        &self.0.template.tool_choice
+    }
+
     /// Gives its tools and handoffs with their schemas compiled.
     pub(crate) fn tool_set(&self) -> &ToolSet {
         &self.0.tool_set

@@ -16,6 +16,7 @@ use futures::future::BoxFuture;
 use motet_core::accumulate::Accumulator;
 use motet_core::decision::Question;
 use motet_core::run_log::RequestChain;
+use motet_core::tool::Spent;
 use motet_core::{ChatRequest, Delivery, Error, ErrorKind, Model, Result, RunContext, StreamEvent};
 
 use crate::agent::{Agent, Prompt};
@@ -225,9 +226,7 @@ impl Driver<'_> {
         progress: &mut Option<Accumulator>,
     ) -> Result<Vec<Question>> {
         let mut history = History::default();
-        if let Some(places) = select_tools(&actor.agent, &actor.context, run.messages()).await? {
-            run.offer(&places);
-        }
+        self.route(run, actor, "route").await?;
         loop {
             match run.next_action() {
                 Action::CallModel { number, request, revision } => {
@@ -266,7 +265,8 @@ impl Driver<'_> {
                     }
                     after_iteration(actor, number, count).await?;
                     if let Some(place) = handed_to {
-                        self.hand_over(run, actor, place).await?;
+                        self.hand_over(run, actor, place);
+                        self.route(run, actor, &format!("route.{number}")).await?;
                     }
                 }
                 Action::Finish => return Ok(Vec::new()),
@@ -277,24 +277,32 @@ impl Driver<'_> {
         }
     }
 
-    /// Goes on as the agent that was called.
-    async fn hand_over(&self, run: &mut AgentRun, actor: &mut Actor, place: usize) -> Result<()> {
-        let Some(Handoff { agent, model }) = actor.agent.handoffs().get(place).cloned() else {
+    /// Has the tools selected that the model is offered, where there are many.
+    async fn route(&self, run: &mut AgentRun, actor: &Actor, step: &str) -> Result<()> {
+        let Some(selected) = select_tools(&actor.agent, &actor.context, run.messages(), step).await? else {
             return Ok(());
         };
+        if let Some(Spent { usage, cost }) = selected.spent {
+            run.spend_for_routing(usage, cost);
+        }
+        match selected.fell_back {
+            Some(why) => {
+                let message = format!("all tools are offered, as none could be selected: {why}");
+                self.tell(&StreamEvent::Warning { message });
+            }
+            None => run.offer(&selected.places),
+        }
+        self.tell(&StreamEvent::ToolsSelected { tools: selected.names });
+        Ok(())
+    }
+
+    /// Goes on as the agent that was called.
+    fn hand_over(&self, run: &mut AgentRun, actor: &mut Actor, place: usize) {
+        let Some(Handoff { agent, model }) = actor.agent.handoffs().get(place).cloned() else { return };
         let (from, to) = (actor.agent.name().to_owned(), agent.name().to_owned());
         self.tell(&StreamEvent::HandedOver { from, to });
         agent.take_over(run, &actor.agent);
         *actor = Actor::new(self.context, &agent, model);
-        if actor.agent.router().is_none() {
-            return Ok(());
-        }
-        // The choice among its tools is a step of its own beside that of the first agent.
-        let context = actor.context.child(&format!("handoff/{}", run.model_calls()));
-        if let Some(places) = select_tools(&actor.agent, &context, run.messages()).await? {
-            run.offer(&places);
-        }
-        Ok(())
     }
 
     /// Tells that an answer cannot be used and is asked for again, where it is.

@@ -28,6 +28,7 @@ pub mod schema;
 pub mod structured;
 #[cfg(test)]
 mod test_double;
+pub mod tool_set;
 
 pub use agent::{Agent, AgentBuilder, Limits, Prompt};
 pub use agent_tool::AgentTool;
@@ -36,7 +37,7 @@ pub use batch::{Batch, BatchOptions, BatchRequest, BatchResult, BatchRun, BatchS
 pub use code::CodeTool;
 pub use conversation::{Compaction, Session};
 pub use driver::{AgentStream, run, stream};
-pub use function::{CallContext, FunctionTool, dynamic, function};
+pub use function::{CallContext, FunctionTool, NoArguments, dynamic, function};
 pub use guardrails::{Guardrails, GuardrailsSpec};
 pub use handoff::Handoff;
 pub use hooks::{Hook, HookEntry, HookRegistry, HookSpec, Hooks, OnError, Payload, Reaction, Stage};
@@ -47,3 +48,4 @@ pub use prompt::PromptTemplate;
 pub use record::{EvalRecord, RecordSink, RecordStore};
 pub use routing::ToolRouter;
 pub use structured::structured;
+pub use tool_set::Toolbox;

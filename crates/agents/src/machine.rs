@@ -196,6 +196,11 @@ impl AgentRun {
         self.revision += 1;
     }
 
+    /// Counts what the selection of tools cost towards the run; it is none of its model calls.
+    pub fn spend_for_routing(&mut self, usage: Usage, cost: Option<Cost>) {
+        self.spend(usage, cost);
+    }
+
     /// Goes on as another agent: its model, options, tools, and schema take the place of those so far, its instructions
     /// that of the former agent's. Limits and sums stay those of the run.
     pub fn hand_over(&mut self, successor: Successor<'_>) {

@@ -15,10 +15,12 @@ mod deny;
 mod embed;
 mod eval;
 mod log;
+mod mcp;
 mod model;
 mod provider;
 mod replay;
 mod run;
+mod tool;
 mod workflow;
 
 use std::time::Duration;
@@ -59,6 +61,8 @@ const ROWS: &[Row] = &[
     cache::ROW,
     provider::ROW,
     model::ROW,
+    tool::ROW,
+    mcp::ROW,
     config::ROW,
     demo::ROW,
     completions::ROW,

@@ -30,7 +30,7 @@ pub use layer::{Layer, Origin};
 pub use reference::reference_markdown;
 pub use row::OptionRow;
 pub use table::{
-    Agent, Batch, Breaker, Budget, Cache, Eval, Fallback, Files, OPTIONS, Provider, ProviderKey, Python,
+    Agent, Batch, Breaker, Budget, Cache, Eval, Fallback, Files, Mcp, OPTIONS, Provider, ProviderKey, Python,
     RateLimit, Record, Replay, Request, RetrySettings, Settings, Structured, Worker,
 };
 

@@ -1,5 +1,6 @@
 //! Functions that a model may call.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -47,6 +48,19 @@ pub trait Tool: Send + Sync {
     async fn reconcile(&self, _arguments: &Value, _context: &ToolContext<'_>) -> Result<Reconciled> {
         Ok(Reconciled::Unknown)
     }
+}
+
+/// Where tools come from that may change, such as a server.
+#[async_trait]
+pub trait ToolSource: Send + Sync {
+    /// Gives its name, for people and errors.
+    fn name(&self) -> &str;
+
+    /// Gives the tools that there are now.
+    ///
+    /// # Errors
+    /// Whatever keeps the source from telling.
+    async fn tools(&self) -> Result<Vec<Arc<dyn Tool>>>;
 }
 
 /// What became of a call that began before a crash.

@@ -27,6 +27,7 @@ pub mod health;
 mod layers;
 mod lazy_store;
 mod lease;
+pub mod mcp;
 mod models;
 pub mod prices;
 pub mod recording;
@@ -115,3 +116,12 @@ pub struct GuardrailsGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/hooks.md")]
 pub struct HooksGuide;
+/// The examples of the guide to servers of tools, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/mcp.md")]
+pub struct McpGuide;
+
+/// The examples of the guide to tools, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/tools.md")]
+pub struct ToolsGuide;

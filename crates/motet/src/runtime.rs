@@ -29,6 +29,7 @@ use crate::discover::{Discovered, discover};
 use crate::eval::{self, Records};
 use crate::health::Health;
 use crate::lazy_store::LazyStore;
+use crate::mcp::Connections;
 use crate::models::Table;
 
 pub use crate::models::ProviderInfo;
@@ -48,6 +49,7 @@ struct Inner {
     models: Arc<Table>,
     store: LazyStore,
     records: Records,
+    mcp: Connections,
     /// Under this name it claims the calls that it records.
     worker: WorkerId,
     /// What every agent has first.
@@ -83,8 +85,8 @@ impl Runtime {
         let store = LazyStore::new(loaded.settings.store.clone(), directory.clone());
         let models = Table::new(&loaded, &directory, &store)?;
         let records = Records::new(&loaded, &directory)?;
-        let (worker, hooks) = (WorkerId::new(), Mutex::default());
-        Ok(Self(Arc::new(Inner { loaded, directory, models, store, records, worker, hooks })))
+        let (worker, hooks, mcp) = (WorkerId::new(), Mutex::default(), Connections::default());
+        Ok(Self(Arc::new(Inner { loaded, directory, models, store, records, mcp, worker, hooks })))
     }
 
     /// Uses this store instead of the one that the settings name.
@@ -193,6 +195,10 @@ impl Runtime {
 
     pub(crate) fn records(&self) -> &Records {
         &self.0.records
+    }
+
+    pub(crate) fn mcp_connections(&self) -> &Connections {
+        &self.0.mcp
     }
 
     pub(crate) fn worker_id(&self) -> &WorkerId {

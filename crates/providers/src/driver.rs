@@ -2,6 +2,7 @@
 //!
 //! Knows no wire format: a dialect writes requests and reads answers. Retries nothing; that is a layer's work.
 
+mod bare;
 mod bill;
 mod clients;
 mod clock;
@@ -25,6 +26,7 @@ use motet_core::{
     ChatRequest, Delivery, Error, ErrorKind, EventStream, Model, ModelId, Result, RunContext, StreamEvent,
 };
 
+pub(crate) use bare::{BareClient, Bytewise};
 pub use clients::Clients;
 pub use dry_run::DryRun;
 pub use embedder::HttpEmbedder;

@@ -43,11 +43,39 @@ pub(crate) fn tests(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-struct Environment {
+/// The virtual environment of the tests.
+pub(super) struct Environment {
     folder: PathBuf,
 }
 
 impl Environment {
+    /// Makes the environment where it is missing; an error says what to install.
+    pub(super) fn provide(workspace: &Workspace) -> Result<Self> {
+        let environment = Self { folder: workspace.target.join("venv") };
+        if !works(workspace, &environment.folder.join("bin/python")) {
+            let version = shell::capture(python(workspace, "import sys; print(*sys.version_info[:2])"))
+                .context("there is no `python3`; install Python 3.11 or newer")?;
+            require_version(&version)?;
+            let mut make = workspace.command("python3");
+            make.args(["-m", "venv", "--clear"]).arg(&environment.folder);
+            shell::capture(make)
+                .context("python3 cannot make a virtual environment; install its `venv` module")?;
+        }
+        Ok(environment)
+    }
+
+    /// Installs packages.
+    pub(super) fn install<'a>(
+        &self,
+        workspace: &Workspace,
+        packages: impl IntoIterator<Item = &'a &'a str>,
+    ) -> Result<()> {
+        let mut install = self.command(workspace, "python");
+        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        install.args(packages);
+        shell::capture(install).map(drop)
+    }
+
     /// Prepares a program of the environment, with the environment switched on.
     fn command(&self, workspace: &Workspace, program: &str) -> Command {
         let programs = self.folder.join("bin");
@@ -65,23 +93,14 @@ impl Environment {
 
 /// Makes the environment where it is missing and installs into it what is missing; an error says what to install.
 fn prepare(workspace: &Workspace) -> Result<Environment> {
-    let environment = Environment { folder: workspace.target.join("venv") };
-    if !works(workspace, &environment.folder.join("bin/python")) {
-        let version = shell::capture(python(workspace, "import sys; print(*sys.version_info[:2])"))
-            .context("there is no `python3`; install Python 3.11 or newer")?;
-        require_version(&version)?;
-        let mut make = workspace.command("python3");
-        make.args(["-m", "venv", "--clear"]).arg(&environment.folder);
-        shell::capture(make)
-            .context("python3 cannot make a virtual environment; install its `venv` module")?;
-    }
-    let missing: Vec<_> =
-        NEEDED.iter().filter(|(_, module)| !has_module(workspace, &environment, module)).collect();
+    let environment = Environment::provide(workspace)?;
+    let missing: Vec<_> = NEEDED
+        .iter()
+        .filter(|(_, module)| !has_module(workspace, &environment, module))
+        .map(|(package, _)| package)
+        .collect();
     if !missing.is_empty() {
-        let mut install = environment.command(workspace, "python");
-        install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        install.args(missing.iter().map(|(package, _)| package));
-        shell::capture(install).context("pip cannot install what the tests need")?;
+        environment.install(workspace, missing).context("pip cannot install what the tests need")?;
     }
     Ok(environment)
 }

@@ -4,12 +4,13 @@ use anyhow::Result;
 
 use crate::shell::{self, Workspace};
 use crate::test::counts::{self, Counts};
-use crate::test::programs;
 use crate::test::tally::{SKIPS_VARIABLE, Tally};
+use crate::test::{mcp, programs};
 
 /// Runs the tests of all crates with cargo-nextest, or with Rust's own runner where that is not installed.
 pub(crate) fn tests(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     programs::provide(workspace);
+    mcp::provide(workspace);
     let counts =
         if has_nextest(workspace) { run_nextest(workspace, tally)? } else { run_libtest(workspace, tally)? };
     tally.rust += counts.passed;

@@ -455,6 +455,12 @@ options! {
             tool_timeout: Duration as Span = Duration::from_secs(60), example "10s";
         }
 
+        mcp: Mcp {
+            //! Servers of the Model Context Protocol.
+            /// File that names them, as `{"mcpServers": {...}}`; where not given, `.mcp.json` beside the settings if it exists.
+            file: Option<String> as Text, example "servers.json";
+        }
+
         structured: Structured {
             //! Answers that must have a given shape.
             /// How many times a model may repair an answer that does not fit its schema.
