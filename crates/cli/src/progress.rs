@@ -66,7 +66,7 @@ impl EventSink for Progress {
             }
             StreamEvent::ModelCallEnded { usage, .. } => {
                 seen.calls += 1;
-                seen.tokens += usage.map_or(0, |usage| usage.total());
+                seen.tokens += usage.as_ref().map_or(0, |usage| usage.total());
             }
             // The lock keeps lines of several tasks apart; the line of progress makes room for what is told.
             StreamEvent::Warning { message } => {

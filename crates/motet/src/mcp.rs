@@ -221,7 +221,7 @@ mod tests {
         .unwrap();
         let names: Vec<_> = servers.iter().map(|server| (server.name.as_str(), server.enabled)).collect();
         assert_eq!(names, [("git", true), ("off", false), ("web", true)]);
-        assert_eq!(servers[0].config.directory.as_deref(), Some("/project/."));
+        assert_eq!(servers[0].config.directory.as_deref(), Some("/project"));
         assert_eq!(servers[1].config.directory.as_deref(), Some("/project/sub"));
         assert_eq!((servers[1].config.timeout, servers[1].config.trusted), (Duration::from_secs(5), true));
         assert_eq!(servers[2].config.directory, None);

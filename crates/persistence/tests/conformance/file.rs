@@ -279,7 +279,7 @@ async fn the_file_is_set_up_for_durability_and_shrinking() {
     let _store = open(&path);
     let connection = Connection::open(&path).unwrap();
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!((number("auto_vacuum"), number("user_version")), (2, 5));
+    assert_eq!((number("auto_vacuum"), number("user_version")), (2, 6));
     assert_eq!(&u32::try_from(number("application_id")).unwrap().to_be_bytes(), b"Mote");
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
     assert_eq!(mode, "wal");
@@ -335,7 +335,7 @@ async fn a_file_of_a_newer_version_is_refused() {
     drop(open(&path));
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let error = refused(&path);
-    assert_eq!(error.message(), "the store has version 9; this Motet reads up to 5");
+    assert_eq!(error.message(), "the store has version 9; this Motet reads up to 6");
     assert_eq!(error.hint(), Some("use the newer Motet that wrote it, or another file"));
 }
 

@@ -167,9 +167,11 @@ impl<'de> Deserializer<'de> for At<'de> {
         known: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Misfit> {
-        if let Content::Map(fields) = &self.node.content
-            && let Some(field) = fields.iter().find(|field| !known.contains(&field.key.as_str()))
-        {
+        // Types made by derive would take a list for the fields in their order.
+        let Content::Map(fields) = &self.node.content else {
+            return self.placed(Err(de::Error::invalid_type(Unexpected::Other(""), &"a mapping")));
+        };
+        if let Some(field) = fields.iter().find(|field| !known.contains(&field.key.as_str())) {
             let misfit = <Misfit as de::Error>::unknown_field(&field.key, known);
             return Err(Misfit { place: Some(field.place), ..misfit });
         }
@@ -235,7 +237,9 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         let Some(field) = self.value.take() else {
             return Err(de::Error::custom("a value was asked for before its key"));
         };
-        seed.deserialize(At { node: &field.node, key: Some(&field.key) })
+        let at = At { node: &field.node, key: Some(&field.key) };
+        // What a type says once it has the value has no place yet.
+        at.placed(seed.deserialize(at))
     }
 }
 

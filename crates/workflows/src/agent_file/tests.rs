@@ -55,7 +55,7 @@ fn a_whole_file_is_read_and_written_and_read_again() {
     assert_eq!(written["tools"][0]["mcp"], "git");
     assert_eq!(serde_json::from_value::<AgentSpec>(written.clone()).unwrap(), spec);
     assert_eq!(read_value(&written).unwrap(), spec);
-    assert_eq!(read(b"").unwrap(), AgentSpec::default());
+    assert_eq!(read(b"{}").unwrap(), AgentSpec::default());
 }
 
 #[test]
@@ -130,6 +130,8 @@ fn what_cannot_be_meant_is_refused() {
         ),
         ("tools: 3", "`tools` must be a list, but is the number `3`"),
         ("- a", "must be a mapping, but is a list"),
+        ("limits: [3]", "`limits` must be a mapping, but is a list"),
+        ("", "must be a mapping, but is nothing"),
     ] {
         let problems = read(text.as_bytes()).unwrap_err().to_string();
         assert!(problems.contains(message), "{text}: {problems}");
