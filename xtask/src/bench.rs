@@ -219,6 +219,9 @@ mod tests {
     #[test]
     fn an_unknown_benchmark_is_refused_with_the_names_of_all() {
         let message = choose(&["versoin".to_owned()]).err().unwrap().to_string();
-        assert_eq!(message, "there is no benchmark `versoin`; there are version, run-brief, overhead, rounds");
+        assert_eq!(
+            message,
+            "there is no benchmark `versoin`; there are version, run-brief, overhead, rounds"
+        );
     }
 }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use motet_agents::guardrails::{Guardrail, GuardrailRegistry};
 use motet_agents::structured::structured_within;
-use motet_agents::{Agent, AgentBuilder, HookEntry, Hooks, call};
+use motet_agents::{Agent, AgentBuilder, Hook, HookEntry, HookRegistry, HookSpec, Hooks, call};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::EventStream;
 use motet_core::id::WorkerId;
@@ -23,7 +24,7 @@ use motet_providers::layers::retry::RetryJudge;
 use motet_providers::layers::{Layer, Place};
 use motet_providers::python::{PythonConfig, PythonExecute};
 use motet_workflows::methods::{self, Methods};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::discover::{Discovered, discover};
 use crate::eval::{self, Records};
@@ -54,6 +55,9 @@ struct Inner {
     worker: WorkerId,
     /// What every agent has first.
     hooks: Mutex<Hooks>,
+    /// What files of agents name.
+    named_hooks: Mutex<HookRegistry>,
+    named_guardrails: Mutex<GuardrailRegistry>,
 }
 
 impl Runtime {
@@ -85,8 +89,18 @@ impl Runtime {
         let store = LazyStore::new(loaded.settings.store.clone(), directory.clone());
         let models = Table::new(&loaded, &directory, &store)?;
         let records = Records::new(&loaded, &directory)?;
-        let (worker, hooks, mcp) = (WorkerId::new(), Mutex::default(), Connections::default());
-        Ok(Self(Arc::new(Inner { loaded, directory, models, store, records, mcp, worker, hooks })))
+        Ok(Self(Arc::new(Inner {
+            loaded,
+            directory,
+            models,
+            store,
+            records,
+            mcp: Connections::default(),
+            worker: WorkerId::new(),
+            hooks: Mutex::default(),
+            named_hooks: Mutex::default(),
+            named_guardrails: Mutex::default(),
+        })))
     }
 
     /// Uses this store instead of the one that the settings name.
@@ -215,6 +229,28 @@ impl Runtime {
     pub(crate) fn methods_over(&self, models: &Arc<dyn Models>, max_repairs: u32) -> Methods {
         let python: Arc<dyn Method> = Arc::new(PythonExecute::new(python_config(self.settings())));
         methods::built_in(models, max_repairs).with(python)
+    }
+
+    /// Adds a hook under a name that files of agents may use, made anew of the options of each file.
+    pub fn register_hook(
+        &self,
+        name: impl Into<String>,
+        make: impl Fn(&Map<String, Value>) -> Result<Arc<dyn Hook>> + Send + Sync + 'static,
+    ) {
+        self.0.named_hooks.lock().unwrap_or_else(PoisonError::into_inner).register(name, make);
+    }
+
+    /// Adds a guardrail under a name that files of agents may use.
+    pub fn register_guardrail(&self, name: impl Into<String>, guardrail: Arc<dyn Guardrail>) {
+        self.0.named_guardrails.lock().unwrap_or_else(PoisonError::into_inner).register(name, guardrail);
+    }
+
+    pub(crate) fn named_hook(&self, spec: &HookSpec) -> Result<HookEntry> {
+        self.0.named_hooks.lock().unwrap_or_else(PoisonError::into_inner).build(spec)
+    }
+
+    pub(crate) fn guardrail_registry(&self) -> GuardrailRegistry {
+        self.0.named_guardrails.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Begins to build an agent under the limits of the settings, with the hooks of the runtime.

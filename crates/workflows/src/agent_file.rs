@@ -9,6 +9,7 @@ mod tests;
 
 use std::collections::HashSet;
 
+use motet_agents::PromptTemplate;
 use motet_core::mcp::ServerConfig;
 use motet_providers::command::CommandSpec;
 use serde::Deserialize as _;
@@ -199,6 +200,23 @@ fn check(spec: &AgentSpec, root: &Node, report: &mut Report<'_>) {
     if spec.instructions.is_some() && spec.instructions_file.is_some() {
         let message = "`instructions` and `instructions_file` mean the same, so only one may be given";
         report.add(place("instructions_file"), message);
+    }
+    match &spec.instructions_template {
+        Some(_) if spec.instructions.is_some() || spec.instructions_file.is_some() => {
+            let message =
+                "`instructions_template` stands in the place of instructions, so only one may be given";
+            report.add(place("instructions_template"), message);
+        }
+        Some(template) => {
+            if let Err(error) = PromptTemplate::new(template.as_str()) {
+                let hint = error.hint().map(str::to_owned);
+                report.add_with(place("instructions_template"), error.to_string(), hint);
+            }
+        }
+        None if !spec.variables.is_empty() => {
+            report.add(place("variables"), "`variables` need an `instructions_template` that uses them");
+        }
+        None => {}
     }
     if !matches!(spec.output, None | Some(Value::Object(_) | Value::String(_))) {
         report.add(place("output"), "`output` must be a JSON schema or the name of a file with one");

@@ -64,6 +64,9 @@ struct Begin {
     /// Model in the place of the file's, as `provider:model`
     #[arg(long, short, value_parser = model_id)]
     model: Option<ModelId>,
+    /// Value for the template of the agent's instructions, as `name=value`; may be given several times
+    #[arg(long = "input", value_name = "NAME=VALUE", value_parser = variable)]
+    inputs: Vec<(String, String)>,
     /// Keeps nothing: the run ends with the command
     #[arg(long, conflicts_with = "run_id")]
     no_keep: bool,
@@ -72,6 +75,12 @@ struct Begin {
     run_id: Option<RunId>,
     #[command(flatten)]
     flags: Flags,
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    let pair = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    pair.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .ok_or_else(|| "write `name=value`".to_owned())
 }
 
 /// How a run goes on.

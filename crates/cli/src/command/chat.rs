@@ -20,6 +20,7 @@ pub(super) use self::talk::conversations;
 use super::{Row, arguments, model_id};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::printer::Printer;
 
 pub(super) const ROW: Row = Row { name: "chat", build: Chat::augment_args, run };
 
@@ -45,6 +46,9 @@ struct Chat {
     /// Tokens beyond which the beginning is summarised; 80 percent of the model's window where that is known
     #[arg(long, value_name = "TOKENS", value_parser = clap::value_parser!(u64).range(64..))]
     max_context: Option<u64>,
+    /// Offers the model the tools of the servers that `.mcp.json` or the setting `mcp.file` names
+    #[arg(long)]
+    tools: bool,
     /// Shows each answer when it is whole
     #[arg(long)]
     no_stream: bool,
@@ -69,11 +73,20 @@ fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
             .with_hint("name the provider whose address it is, for example `--model custom:my-model`"));
     }
     let runtime = context.runtime()?;
-    chat(&context, &runtime, args, Vec::new())
+    chat(&context, &runtime, args)
 }
 
-/// Talks until there is nothing more to say; the model is offered these tools.
-fn chat(context: &Context, runtime: &Runtime, args: Chat, tools: Vec<Arc<dyn Tool>>) -> Result<Exit> {
+/// Gives the tools of all servers that can be reached, and tells of those that cannot.
+async fn tools(runtime: &Runtime, printer: Printer) -> Result<Vec<Arc<dyn Tool>>> {
+    let (tools, failures) = runtime.mcp_tools(None).await?;
+    for error in failures {
+        printer.note(&format!("warning: {error}"));
+    }
+    Ok(tools.tools())
+}
+
+/// Talks until there is nothing more to say.
+fn chat(context: &Context, runtime: &Runtime, args: Chat) -> Result<Exit> {
     // Not the loop that commands share: there an interrupt ends the command, here it ends an answer.
     let engine = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(
         |error| Error::new(ErrorKind::Internal, "the async runtime cannot start").with_source(error),
@@ -96,8 +109,10 @@ fn chat(context: &Context, runtime: &Runtime, args: Chat, tools: Vec<Arc<dyn Too
         interactive,
         interrupts,
     };
-    let mut talk =
-        engine.block_on(Talk::begin(runtime, context.printer, options, tools, args.conversation))?;
+    let mut talk = engine.block_on(async {
+        let tools = if args.tools { tools(runtime, context.printer).await? } else { Vec::new() };
+        Talk::begin(runtime, context.printer, options, tools, args.conversation).await
+    })?;
     if interactive {
         context.printer.note("Ctrl-D leaves, Ctrl-C stops an answer, /help lists the commands");
     }

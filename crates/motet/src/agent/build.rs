@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use motet_agents::{Agent, AgentBuilder, ApprovalPolicy, Condense};
+use motet_agents::{Agent, AgentBuilder, ApprovalPolicy, Condense, PromptTemplate};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::{RunContext, Tool};
 use motet_providers::command::{CommandTool, Environment};
@@ -35,7 +35,9 @@ impl Runtime {
         spec: &AgentSpec,
         surroundings: &Surroundings,
     ) -> Result<Agent> {
-        let mut builder = self.builder(spec)?;
+        let registry = self.guardrail_registry();
+        let mut builder =
+            self.builder(spec)?.guardrails(spec.guardrails.build(&*self.models(), &registry).await?);
         let commands = self.commands(spec, surroundings)?;
         for (entry, command) in spec.tools.iter().zip(commands) {
             builder = match (entry, command) {
@@ -91,6 +93,13 @@ impl Runtime {
                 Approvals::Never => ApprovalPolicy::Never,
                 Approvals::Named(names) => ApprovalPolicy::Named(names.clone()),
             });
+        if let Some(template) = &spec.instructions_template {
+            let template = PromptTemplate::new(template.as_str())?;
+            builder = builder.instructions_template(&template, spec.variables.clone());
+        }
+        for hook in &spec.hooks {
+            builder = builder.hook(self.named_hook(hook)?);
+        }
         if let Some(schema) = &spec.output {
             if !schema.is_object() {
                 return Err(Error::new(ErrorKind::Configuration, "`output` is no JSON schema"));

@@ -38,6 +38,8 @@ impl Runtime {
         let mut file = file.clone();
         // A file may leave its model to the settings and to whoever runs it.
         file.spec.model.get_or_insert("offline:extract".parse()?);
+        // Whoever runs it gives the values of a template, which was read with the file.
+        file.spec.instructions_template = None;
         let (spec, surroundings) = self.whole(&file)?;
         let tools = self.commands(&spec, &surroundings)?;
         let tools = tools.into_iter().flatten();

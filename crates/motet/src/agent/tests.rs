@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::StreamExt as _;
-use motet_agents::ApprovalPolicy;
 use motet_agents::function::{CallContext, FunctionTool, dynamic};
+use motet_agents::{ApprovalPolicy, Hook, Payload, Reaction};
 use motet_core::decision::{Decision, Question};
 use motet_core::request::ToolSpec;
 use motet_core::settings::{Settings, Sources};
@@ -222,4 +222,74 @@ async fn what_fails_is_failed_and_goes_on_from_its_journal_when_resumed() {
     assert_eq!(second.model.requests().len(), 1);
     let again = second.runtime.run_agent(&context, agent, "look", Keeping::InStore).await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::Conflict);
+}
+
+/// Writes a file of an agent and reads it.
+fn file(runtime: &Runtime, text: &str) -> AgentFile {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("clerk.yaml");
+    std::fs::write(&path, text).unwrap();
+    match runtime.read_agent(&path) {
+        Ok(file) => file,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+#[tokio::test]
+async fn templates_guardrails_and_hooks_of_a_file_take_effect() {
+    let store: SharedStore = Arc::new(MemoryStore::default());
+    let Process { runtime, model } = process(&store, vec![Answer::text("Write to ada@example.org, or 555.")]);
+    runtime.register_hook("shout", |options| {
+        let mark = options.get("mark").and_then(Value::as_str).unwrap_or("!").to_owned();
+        Ok(Arc::new(Shouting(mark)) as Arc<dyn Hook>)
+    });
+    let file = file(
+        &runtime,
+        r#"
+model: scripted:lab
+instructions_template: "You work for {{ team }}.\n<b>{{ city }}</b>"
+variables: {team: books, city: Paris}
+guardrails:
+  - pii: {}
+  - blocklist: {words: ["555"], on: {output: redact}}
+hooks:
+  - {name: shout, stages: [before_run], options: {mark: "?"}}
+"#,
+    );
+    let mut other = file.clone();
+    other.spec.variables.insert("city".to_owned(), json!("Rome & {{ team }}"));
+    let result = runtime.run_agent(&RunContext::new(), other, "who", Keeping::Nowhere).await.unwrap();
+    let asked = model.requests();
+    let told: Vec<_> = asked[0].messages.iter().map(Message::visible_text).collect();
+    assert_eq!(told, ["You work for books.\n<b>Rome & {{ team }}</b>", "who?"]);
+    assert!(!result.text.contains("ada@") && !result.text.contains("555"), "{}", result.text);
+    assert!(result.text.starts_with("Write to "), "{}", result.text);
+}
+
+#[tokio::test]
+async fn what_a_file_names_and_nobody_registered_is_refused_before_anything_is_asked() {
+    let store: SharedStore = Arc::new(MemoryStore::default());
+    let Process { runtime, model } = process(&store, Vec::new());
+    let mut named = file(&runtime, "model: scripted:lab\nguardrails: [{custom: {name: house}}]");
+    let error =
+        runtime.run_agent(&RunContext::new(), named.clone(), "who", Keeping::Nowhere).await.unwrap_err();
+    assert!(error.to_string().contains("house"), "{error}");
+    named.spec.guardrails = Default::default();
+    named.spec.instructions_template = Some("{{ missing }}".to_owned());
+    let error = runtime.run_agent(&RunContext::new(), named, "who", Keeping::Nowhere).await.unwrap_err();
+    assert!(error.to_string().contains("missing"), "{error}");
+    assert!(model.requests().is_empty());
+}
+
+/// Puts a mark behind what the run is given.
+struct Shouting(String);
+
+#[async_trait::async_trait]
+impl Hook for Shouting {
+    async fn at(&self, _: &RunContext, payload: &Payload) -> Result<Reaction> {
+        let Payload::BeforeRun { agent, messages } = payload else { return Ok(Reaction::Continue) };
+        let marked = |message: &Message| Message::user(message.visible_text() + &self.0);
+        let messages = messages.iter().map(marked).collect();
+        Ok(Reaction::Change(Box::new(Payload::BeforeRun { agent: agent.clone(), messages })))
+    }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use motet_agents::{GuardrailsSpec, HookSpec};
 use motet_core::mcp::ServerConfig;
 use motet_core::request::{ReasoningEffort, Sampling, ToolChoice};
 use motet_core::{Cost, ModelId};
@@ -31,6 +32,12 @@ pub struct AgentSpec {
     /// File with the system message.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions_file: Option<PathBuf>,
+    /// The system message as a template of `variables`, and of `tools` with the name and description of each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions_template: Option<String>,
+    /// Values for the template; whoever runs the agent may set others.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub variables: Map<String, Value>,
     /// What it may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolEntry>,
@@ -61,6 +68,12 @@ pub struct AgentSpec {
     /// Which calls a person must agree to.
     #[serde(skip_serializing_if = "is_default")]
     pub approvals: Approvals,
+    /// What looks at the texts of its runs, in this order.
+    #[serde(skip_serializing_if = "is_default")]
+    pub guardrails: GuardrailsSpec,
+    /// What is called at stages of its runs, in this order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookSpec>,
     /// How the results of old rounds are shortened in requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub condense: Option<CondenseSpec>,

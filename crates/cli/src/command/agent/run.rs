@@ -41,6 +41,13 @@ pub(super) fn begin(context: &Context, begin: Begin) -> Result<Exit> {
     if let Some(model) = &begin.model {
         file.spec.model = Some(model.clone());
     }
+    if !begin.inputs.is_empty() && file.spec.instructions_template.is_none() {
+        return Err(Error::new(ErrorKind::InvalidRequest, "`--input` has nothing to go into")
+            .with_hint("write the agent's instructions as `instructions_template`"));
+    }
+    for (name, value) in &begin.inputs {
+        file.spec.variables.insert(name.clone(), Value::String(value.clone()));
+    }
     let prompt = prompt(begin.prompt.as_deref())?;
     context.block_on(|cancellation| async move {
         let keeping = if begin.no_keep { Keeping::Nowhere } else { Keeping::InStore };
