@@ -10,7 +10,7 @@ use motet::core::tool::{Effect, ToolContext, ToolOutput};
 use motet::providers::mcp::McpServer;
 use motet::{ErrorKind, Part, Result, RunContext, Tool};
 use motet_providers::scripted::{Answer, ScriptedModel};
-use motet_tests::command::Place;
+use motet_tests::command::{Place, workspace};
 use motet_tests::mcp::{HttpServer, from_npm, from_pypi, scripted};
 use serde_json::{Value, json};
 
@@ -84,6 +84,30 @@ async fn a_repository_is_read_and_changed_through_git_from_pypi() {
     assert!(text(&difference).contains("+two"), "{difference:?}");
     let elsewhere = call(&server, "g_git_log", json!({"repo_path": "/"})).await.unwrap();
     assert!(elsewhere.is_error, "{elsewhere:?}");
+}
+
+/// The example as it stands, but for `uvx`, in whose place the server is started that is installed.
+#[test]
+fn the_example_of_an_agent_answers_a_question_about_a_real_repository() {
+    let Some(program) = from_pypi("mcp-server-git") else { return };
+    let place = Place::new().unwrap();
+    for name in ["agent-git.yaml", "agent-git.json"] {
+        let text = std::fs::read(workspace().join("examples").join(name)).unwrap();
+        place.write(&format!("examples/{name}"), text).unwrap();
+    }
+    git(place.path(), &["init", "--quiet"]);
+    git(place.path(), &["add", "."]);
+    git(place.path(), &["commit", "--quiet", "--message", "Write the first line"]);
+    let shim = place.write("bin/uvx", format!("#!/bin/sh\nexec '{program}'\n")).unwrap();
+    std::fs::set_permissions(&shim, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let arguments = ["agent", "run", "examples/agent-git.yaml", "What was changed last?", "--run-id", "r"];
+    let mut command = place.command(&arguments).unwrap();
+    let done = command.env("PATH", format!("{}/bin:{path}", place.path().display())).output().unwrap();
+    let told = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && told.contains("Write the first line"), "{done:?}");
+    let log = place.run(&["log", "show", "r"]).unwrap();
+    assert!(log.stdout.contains("git_log") && log.stdout.contains("git_status"), "{log:?}");
 }
 
 #[tokio::test]
@@ -274,6 +298,27 @@ fn the_command_lists_and_calls_tools() {
     let unknown = place.run(&["tool", "call", "s_ecko", "--server", "s"]).unwrap();
     assert_eq!(unknown.code, Some(3));
     assert!(unknown.stderr.contains("the nearest name is `s_echo`"), "{}", unknown.stderr);
+}
+
+#[test]
+fn the_chat_offers_the_tools_of_servers_where_it_is_asked_to() {
+    let place = place();
+    place.write("tools.txt", "/tools\n").unwrap();
+    let told = |more: &[&str]| {
+        let mut command =
+            place.command(&[&["chat", "--model", "offline:extract"][..], more].concat()).unwrap();
+        command.stdin(std::fs::File::open(place.path().join("tools.txt")).unwrap());
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        let text = [done.stdout, done.stderr].concat();
+        String::from_utf8(text).unwrap()
+    };
+    let with = told(&["--tools"]);
+    assert!(
+        with.contains("s_echo") && with.contains("warning: the program `no-such-program-here`"),
+        "{with}"
+    );
+    assert!(!told(&[]).contains("s_echo"));
 }
 
 #[test]

@@ -101,8 +101,9 @@ impl ScriptedModel {
     ///
     /// The file holds `answers`, and may hold `on_exhausted` (`error`, `repeat_last` or `cycle`) and `log`, a path
     /// relative to the script's own directory, to which one line of JSON is appended before each call is answered.
-    /// An answer has `text`, `json` or `"echo": true`, and/or `tool_calls`; or it has `error`. Beside that stand
-    /// `when`, `delay_ms`, `usage`, `reasoning`, `finish_reason`, and `cut_after`. Requests are not kept in memory.
+    /// An answer has `text`, `json`, `"echo": true` or `tool_result`, the name of a tool whose last result is repeated,
+    /// and/or `tool_calls`; or it has `error`. Beside that stand `when`, `delay_ms`, `usage`, `reasoning`,
+    /// `finish_reason`, and `cut_after`. Requests are not kept in memory.
     ///
     /// # Errors
     /// `Configuration` with file, line and column when the file cannot be read or says something unknown.

@@ -190,3 +190,27 @@ fn what_a_file_says_takes_effect() {
     let (_, other) = result_of(&json!({}), &json!([{"text": "no"}]), &["--model", "offline:extract"]);
     assert_eq!(other["model"], "offline:extract");
 }
+
+#[test]
+fn inputs_go_into_the_template_of_the_instructions() {
+    let place = Place::new().unwrap();
+    let template = "model: offline:extract\ninstructions_template: 'You work for {{ team }}.'\n";
+    place.write("t.yaml", format!("{template}variables: {{team: books}}\n")).unwrap();
+    let asked = |id: &str, more: &[&str]| {
+        let arguments = [&["agent", "run", "t.yaml", "Who wrote? Ada wrote.", "--run-id", id][..], more];
+        let done = run(&place, &arguments.concat());
+        assert_eq!(done.code, Some(0), "{done:?}");
+        let file = format!("{id}.jsonl");
+        assert_eq!(run(&place, &["log", "export", id, "--to", &file]).code, Some(0));
+        place.read(&file).unwrap()
+    };
+    assert!(asked("one", &[]).contains("You work for books."));
+    assert!(asked("two", &["--input", "team=ships"]).contains("You work for ships."));
+    place.write("plain.yaml", "model: offline:extract\n").unwrap();
+    let nowhere = run(&place, &["agent", "run", "plain.yaml", "Who?", "--input", "team=ships"]);
+    assert!(nowhere.stderr.contains("`--input` has nothing to go into"), "{nowhere:?}");
+    place.write("t.yaml", template).unwrap();
+    let missing = run(&place, &["agent", "run", "t.yaml", "Who?"]);
+    assert_ne!(missing.code, Some(0));
+    assert!(missing.stderr.contains("team"), "{missing:?}");
+}

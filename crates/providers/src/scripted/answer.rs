@@ -5,7 +5,9 @@ use std::time::Duration;
 use motet_core::error::ErrorReport;
 use motet_core::message::{Reasoning, ToolCall};
 use motet_core::request::Output;
-use motet_core::{ChatRequest, ChatResponse, Cost, Error, FinishReason, Message, Part, Result, Role, Usage};
+use motet_core::{
+    ChatRequest, ChatResponse, Cost, Error, ErrorKind, FinishReason, Message, Part, Result, Role, Usage,
+};
 use serde_json::Value;
 
 use super::PROVIDER;
@@ -31,6 +33,8 @@ pub(super) enum Content {
     Nothing,
     Text(String),
     Echo,
+    /// What this tool answered last.
+    ToolResult(String),
     Error(Box<ErrorReport>),
 }
 
@@ -67,6 +71,12 @@ impl Answer {
     #[must_use]
     pub fn echo() -> Self {
         Self::of(Content::Echo)
+    }
+
+    /// Makes an answer that repeats what a tool answered last; an error where it was not called.
+    #[must_use]
+    pub fn tool_result(name: impl Into<String>) -> Self {
+        Self::of(Content::ToolResult(name.into()))
     }
 
     /// Makes an answer that calls one tool.
@@ -158,6 +168,7 @@ impl Answer {
             Content::Nothing => {}
             Content::Text(text) => parts.push(Part::text(text.clone())),
             Content::Echo => parts.push(Part::text(last_user_text(request))),
+            Content::ToolResult(name) => parts.push(Part::text(last_result(request, name)?)),
             Content::Error(report) => {
                 let report = ErrorReport::clone(report);
                 let provider = report.provider.clone().unwrap_or_else(|| PROVIDER.to_owned());
@@ -234,6 +245,20 @@ pub(super) fn arguments_text(arguments: &Value) -> String {
 fn turn_of(request: &ChatRequest) -> usize {
     let since = request.messages.iter().rev().take_while(|message| message.role != Role::User);
     since.filter(|message| message.role == Role::Assistant).count()
+}
+
+fn last_result(request: &ChatRequest, name: &str) -> Result<String> {
+    let parts = request.messages.iter().rev().flat_map(|message| message.parts.iter().rev());
+    let mut results = parts.filter_map(|part| match part {
+        Part::ToolResult(result) if result.name == name => Some(result.text()),
+        _ => None,
+    });
+    results.next().ok_or_else(|| {
+        let message = format!("the script repeats what `{name}` answered, which was not called");
+        Error::new(ErrorKind::Configuration, message)
+            .with_provider(PROVIDER)
+            .with_model(request.model.clone())
+    })
 }
 
 fn last_user_text(request: &ChatRequest) -> String {

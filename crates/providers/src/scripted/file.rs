@@ -77,6 +77,7 @@ struct AnswerFile {
     text: Option<String>,
     json: Option<Value>,
     echo: bool,
+    tool_result: Option<String>,
     error: Option<ErrorFile>,
     calls: Option<Vec<Call>>,
     when: Option<When>,
@@ -95,7 +96,10 @@ impl AnswerFile {
             (Some(error), _) => Answer::error(&error),
             (None, Some(text)) => Answer::text(text),
             (None, None) if self.echo => Answer::echo(),
-            (None, None) => Answer::of(Content::Nothing),
+            (None, None) => match self.tool_result {
+                Some(name) => Answer::tool_result(name),
+                None => Answer::of(Content::Nothing),
+            },
         };
         answer.calls = self.calls.unwrap_or_default();
         answer.when = self.when;
@@ -114,6 +118,7 @@ impl Keyed for AnswerFile {
         "text",
         "json",
         "echo",
+        "tool_result",
         "tool_calls",
         "error",
         "when",
@@ -129,6 +134,7 @@ impl Keyed for AnswerFile {
             "text" => self.text = Some(map.next_value()?),
             "json" => self.json = Some(map.next_value()?),
             "echo" => self.echo = map.next_value()?,
+            "tool_result" => self.tool_result = Some(map.next_value()?),
             "tool_calls" => {
                 let calls: Vec<Object<Call>> = map.next_value()?;
                 self.calls = Some(calls.into_iter().map(|call| call.0).collect());
@@ -145,18 +151,20 @@ impl Keyed for AnswerFile {
     }
 
     fn check(&self) -> Result<(), String> {
-        let texts = [self.text.is_some(), self.json.is_some(), self.echo];
+        let texts = [self.text.is_some(), self.json.is_some(), self.echo, self.tool_result.is_some()];
         let texts = texts.into_iter().filter(|given| *given).count();
         let calls = self.calls.as_ref().is_some_and(|calls| !calls.is_empty());
         match (&self.error, texts, calls) {
             (Some(_), 0, false) | (None, 1, _) | (None, 0, true) => Ok(()),
-            (Some(_), ..) => {
-                Err("an answer with `error` can have no `text`, `json`, `echo` or `tool_calls`".into())
-            }
+            (Some(_), ..) => Err(
+                "an answer with `error` can have no `text`, `json`, `echo`, `tool_result` or `tool_calls`"
+                    .into(),
+            ),
             (None, 0, false) => {
-                Err("an answer needs one of `text`, `json`, `echo`, `tool_calls` and `error`".into())
+                Err("an answer needs one of `text`, `json`, `echo`, `tool_result`, `tool_calls` and `error`"
+                    .into())
             }
-            _ => Err("an answer can have only one of `text`, `json` and `echo`".into()),
+            _ => Err("an answer can have only one of `text`, `json`, `echo` and `tool_result`".into()),
         }
     }
 }

@@ -246,11 +246,11 @@ fn a_mistake_in_a_file_is_told_with_its_place() {
         ("{\"answers\": []}", "line 1, column 15: the script has no `answers`"),
         (
             "{\"answers\": [{}]}",
-            "line 1, column 15: an answer needs one of `text`, `json`, `echo`, `tool_calls` and `error`",
+            "line 1, column 15: an answer needs one of `text`, `json`, `echo`, `tool_result`, `tool_calls` and `error`",
         ),
         (
             "{\"answers\": [{\"text\": \"a\", \"echo\": true}]}",
-            "line 1, column 40: an answer can have only one of `text`, `json` and `echo`",
+            "line 1, column 40: an answer can have only one of `text`, `json`, `echo` and `tool_result`",
         ),
         (
             "{\"answers\": [{\"error\": {\"kind\": \"rate_limit\", \"message\": \"m\"}, \"text\": \"a\"}]}",
