@@ -97,6 +97,11 @@ fn stored_runs_are_exported_scored_and_compared() {
     assert!((0.0..=1.0).contains(&score), "{judged}");
     assert_eq!(lines(&ok(&place, &["eval", "export"]).stdout).len(), 1, "what judges say is not kept");
 
+    compare_with_worse(&place);
+}
+
+/// Compares records with ones that are worse, and with themselves.
+fn compare_with_worse(place: &Place) {
     let worse = place
         .read("good.jsonl")
         .unwrap()
@@ -104,12 +109,12 @@ fn stored_runs_are_exported_scored_and_compared() {
         .replace("Ada", "Eva");
     place.write("worse.jsonl", worse).unwrap();
     let compare = ["eval", "compare", "good.jsonl", "worse.jsonl"];
-    let compared = ok(&place, &[&compare[..], &["--output", "json"]].concat()).json().unwrap();
+    let compared = ok(place, &[&compare[..], &["--output", "json"]].concat()).json().unwrap();
     assert_eq!((&compared["changed"], &compared["regressions"]), (&Value::from(1), &Value::from(1)));
-    assert_eq!(run(&place, &[&compare[..], &["--fail-on-regression"]].concat()).code, Some(4));
-    ok(&place, &[&compare[..], &["--fail-on-regression", "--tolerance", "1"]].concat());
+    assert_eq!(run(place, &[&compare[..], &["--fail-on-regression"]].concat()).code, Some(4));
+    ok(place, &[&compare[..], &["--fail-on-regression", "--tolerance", "1"]].concat());
     ok(
-        &place,
+        place,
         &["eval", "compare", "good.jsonl", "good.jsonl", "--fail-on-regression", "--by", "user_message"],
     );
 }

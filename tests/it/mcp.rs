@@ -152,7 +152,10 @@ async fn check_everything(server: &McpServer) {
         Err(refused) => assert_eq!(refused.kind(), ErrorKind::InvalidRequest),
     }
     assert!(server.warnings().await.unwrap().is_empty());
+    check_resources_and_prompts(server).await;
+}
 
+async fn check_resources_and_prompts(server: &McpServer) {
     let resources = server.resources().await.unwrap();
     assert!(!resources.is_empty());
     assert!(!server.read_resource(&resources[0].uri).await.unwrap().is_empty());
