@@ -52,11 +52,7 @@ pub(crate) async fn a_task_that_asks_waits_and_goes_on_when_all_is_answered(stor
     assert_eq!((applied.state, applied.ready, applied.run), (TaskState::Waiting, 0, RunState::Waiting));
     assert_eq!(end(&store, &first, asking(&["x", "y"])).await, applied);
     assert_eq!(store.questions(Some(&run)).await.unwrap()[0].question, question("x"));
-    assert_eq!(asked(&store, &run).await, "x? y?");
-    assert_eq!(names(&claim(&store, 9).await), "");
-    assert_eq!(store.advance().await.unwrap().reclaimed, 0);
-    let filter = RunFilter { state: Some(RunState::Waiting), ..RunFilter::default() };
-    assert_eq!(store.runs(&filter).await.unwrap().len(), 1);
+    stays_as_it_is(&store, &run).await;
     answer_both(&store, &run).await;
     let again = claim_named(&store, "a").await;
     // The attempt that asked does not count.
@@ -66,6 +62,15 @@ pub(crate) async fn a_task_that_asks_waits_and_goes_on_when_all_is_answered(stor
     done(&store, &again).await;
     assert_eq!(drain(&store).await, "b");
     assert_eq!(counts(&store, &run).await, "completed: 2 tasks, 2 done, 0 failed, 0 skipped");
+}
+
+/// Demands that nothing goes on with a run that waits, which is listed as such.
+async fn stays_as_it_is(store: &SharedStore, run: &RunId) {
+    assert_eq!(asked(store, run).await, "x? y?");
+    assert_eq!(names(&claim(store, 9).await), "");
+    assert_eq!(store.advance().await.unwrap().reclaimed, 0);
+    let filter = RunFilter { state: Some(RunState::Waiting), ..RunFilter::default() };
+    assert_eq!(store.runs(&filter).await.unwrap().len(), 1);
 }
 
 /// Answers `y`, which is not enough, and then `x`.
