@@ -30,7 +30,7 @@ pub use build::Surroundings;
 pub use events::AgentEvents;
 pub use file::AgentFile;
 pub use motet_workflows::agent_file::{
-    AgentSpec, Approvals, BudgetSpec, CondenseSpec, LimitsSpec, ToolEntry,
+    AgentEntry, AgentSpec, Approvals, BudgetSpec, CondenseSpec, LimitsSpec, ToolEntry,
 };
 
 use crate::report;

@@ -15,17 +15,17 @@ use motet_providers::command::CommandSpec;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-pub use spec::{AgentSpec, Approvals, BudgetSpec, CondenseSpec, LimitsSpec, ToolEntry};
+pub use spec::{AgentEntry, AgentSpec, Approvals, BudgetSpec, CondenseSpec, LimitsSpec, ToolEntry};
 
 use self::place::{At, Misfit};
 use crate::dag::read::Problems;
 use crate::dag::read::report::Report;
 use crate::dag::read::value;
 use crate::dag::reference::nearest;
-use crate::dag::yaml::{self, Content, Node, Place};
+use crate::dag::yaml::{self, Content, Field, Node, Place};
 
 /// What a line of the list of tools begins with.
-const KINDS: [&str; 2] = ["mcp", "command"];
+const KINDS: [&str; 3] = ["mcp", "agent", "command"];
 
 /// How many things that do not fit are looked for; a file with more is wrong as a whole.
 const MAX_MISFITS: usize = 100;
@@ -95,9 +95,11 @@ fn tool(mut node: Node, report: &mut Report<'_>) -> Option<ToolEntry> {
         fields.iter().position(|field| field.key == "mcp").or(Some(first))
     }) else {
         let near = fields.first().and_then(|field| nearest(&field.key, KINDS));
-        let hint = near
-            .map_or("begin it with `mcp` or `command`".to_owned(), |near| format!("did you mean `{near}`?"));
-        report.hint(place, "a tool names neither a server at `mcp` nor a program at `command`", hint);
+        let hint = near.map_or("begin it with `mcp`, `command`, or `agent`".to_owned(), |near| {
+            format!("did you mean `{near}`?")
+        });
+        let message = "a tool names no server at `mcp`, no program at `command`, and no agent at `agent`";
+        report.hint(place, message, hint);
         return None;
     };
     let mut field = fields.remove(kind);
@@ -114,6 +116,9 @@ fn tool(mut node: Node, report: &mut Report<'_>) -> Option<ToolEntry> {
         }
         return Some(ToolEntry::Mcp { name, server: Box::new(server) });
     }
+    if field.key == "agent" {
+        return agent(field.node, fields, report).map(ToolEntry::Agent);
+    }
     for other in fields {
         report.hint(
             other.place,
@@ -128,6 +133,34 @@ fn tool(mut node: Node, report: &mut Report<'_>) -> Option<ToolEntry> {
         report.add_with(place, error.message(), error.hint().map(str::to_owned));
     }
     Some(ToolEntry::Command(Box::new(command)))
+}
+
+/// Reads the agent that a line of the list of tools names: its file, or all of it as it is stored.
+fn agent(mut node: Node, others: &[Field], report: &mut Report<'_>) -> Option<AgentEntry> {
+    let is_stored = matches!(node.content, Content::Map(_));
+    let known = |field: &&Field| !(is_stored && field.key == "base");
+    for other in others.iter().filter(known) {
+        report.hint(
+            other.place,
+            format!("unknown key `{}`", other.key),
+            "everything about an agent stands in its file",
+        );
+    }
+    match &node.content {
+        Content::String(path) => Some(AgentEntry::File(path.into())),
+        Content::Map(_) => {
+            let spec = all_of(&mut node, report, |node| AgentSpec::deserialize(At::root(node)))?;
+            let base = others.iter().find_map(|field| match (field.key.as_str(), &field.node.content) {
+                ("base", Content::String(base)) => Some(base.into()),
+                _ => None,
+            });
+            Some(AgentEntry::Whole { spec: Box::new(spec), base: base.unwrap_or_default() })
+        }
+        _ => {
+            report.add(node.place, "`agent` must be the name of an agent's file");
+            None
+        }
+    }
 }
 
 /// Reads a type out of a tree. What does not fit is reported and taken out, until nothing else is found; `None` when
@@ -226,6 +259,7 @@ fn check(spec: &AgentSpec, root: &Node, report: &mut Report<'_>) {
         let name = match tool {
             ToolEntry::Mcp { name, .. } => name,
             ToolEntry::Command(command) => &command.name,
+            ToolEntry::Agent(_) => continue,
         };
         if !names.insert(name) {
             report.add(place("tools"), format!("two tools have the name `{name}`"));

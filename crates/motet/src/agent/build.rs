@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use motet_agents::{Agent, AgentBuilder, ApprovalPolicy, Condense, PromptTemplate};
+use motet_agents::{Agent, AgentBuilder, AgentTool, ApprovalPolicy, Condense, PromptTemplate};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::{RunContext, Tool};
 use motet_providers::command::{CommandTool, Environment};
 use serde::{Deserialize, Serialize};
 
 use super::offered::Server;
-use super::{AgentSpec, Approvals, ToolEntry};
+use super::{AgentEntry, AgentSpec, Approvals, ToolEntry};
 use crate::runtime::Runtime;
 use crate::written;
 
@@ -50,6 +50,18 @@ impl Runtime {
                     );
                     config.directory = Some(directory.to_string_lossy().into_owned());
                     builder.tools(Server::new(name, config).tools(context, server).await?)
+                }
+                (ToolEntry::Agent(AgentEntry::Whole { spec, base }), None) => {
+                    let inner = Surroundings { base: base.clone(), ..surroundings.clone() };
+                    // What is looked up for it in the log stands below its own name.
+                    let context = context.child(spec.name.as_deref().unwrap_or_default());
+                    let agent = Box::pin(self.build_agent(&context, spec, &inner)).await?;
+                    let model = self.models().model(agent.model()).await?;
+                    let tool = AgentTool::new(agent, model);
+                    builder.tool(match spec.limits.timeout {
+                        Some(timeout) => tool.timeout(timeout),
+                        None => tool,
+                    })
                 }
                 _ => builder,
             };

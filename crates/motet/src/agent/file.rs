@@ -6,7 +6,7 @@ use motet_core::error::{Error, ErrorKind, Result};
 use motet_workflows::agent_file;
 use serde_json::Value;
 
-use super::{AgentSpec, Surroundings};
+use super::{AgentEntry, AgentSpec, Surroundings, ToolEntry};
 use crate::runtime::Runtime;
 use crate::workflow::{FileError, read_file, unreadable};
 
@@ -48,14 +48,23 @@ impl Runtime {
 
     /// Puts into an agent what its file leaves to settings and other files, so that it can be stored whole.
     pub(super) fn whole(&self, file: &AgentFile) -> Result<(AgentSpec, Surroundings)> {
-        let mut spec = file.spec.clone();
-        let base = file.path.parent().unwrap_or(Path::new("/")).to_owned();
+        self.whole_below(file.spec.clone(), &file.path, &mut vec![file.path.clone()])
+    }
+
+    fn whole_below(
+        &self,
+        mut spec: AgentSpec,
+        path: &Path,
+        above: &mut Vec<PathBuf>,
+    ) -> Result<(AgentSpec, Surroundings)> {
+        let base = path.parent().unwrap_or(Path::new("/")).to_owned();
         if spec.name.is_none() {
-            spec.name = file.path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+            spec.name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         }
         if spec.model.is_none() {
             spec.model = Some(self.default_model()?);
         }
+        self.read_inner(&mut spec, &base, above)?;
         if let Some(path) = spec.instructions_file.take() {
             spec.instructions = Some(text(&base.join(path))?);
         }
@@ -78,6 +87,38 @@ impl Runtime {
             Error::new(ErrorKind::Configuration, "the current directory cannot be found").with_source(error)
         })?;
         Ok((spec, Surroundings { base, directory }))
+    }
+}
+
+impl Runtime {
+    /// Reads the agents that an agent calls, and those that they call.
+    fn read_inner(&self, spec: &mut AgentSpec, base: &Path, above: &mut Vec<PathBuf>) -> Result<()> {
+        for tool in &mut spec.tools {
+            let ToolEntry::Agent(AgentEntry::File(named)) = tool else { continue };
+            let path = base.join(named.as_path());
+            let path = path.canonicalize().map_err(|error| unreadable(&path, error))?;
+            if above.contains(&path) {
+                let message = format!("the agent of `{}` calls itself", path.display());
+                return Err(Error::new(ErrorKind::Configuration, message)
+                    .with_hint("let the agent above do what it is called for"));
+            }
+            let bytes = read_file(&path)?;
+            let mut inner = agent_file::read(&bytes).map_err(|problems| {
+                Error::from(FileError::Problems(problems)).with_context("agent", path.display().to_string())
+            })?;
+            if !inner.limits.budget.is_empty() {
+                let message = format!("`{}` has a budget, and is called by another agent", path.display());
+                return Err(Error::new(ErrorKind::Configuration, message)
+                    .with_hint("what it spends counts for the agent that is run; set the budget there"));
+            }
+            let model = spec.model.clone();
+            inner.model = inner.model.or(model);
+            above.push(path.clone());
+            let (inner, surroundings) = self.whole_below(inner, &path, above)?;
+            above.pop();
+            *tool = ToolEntry::Agent(AgentEntry::Whole { spec: Box::new(inner), base: surroundings.base });
+        }
+        Ok(())
     }
 }
 

@@ -293,3 +293,49 @@ impl Hook for Shouting {
         Ok(Reaction::Change(Box::new(Payload::BeforeRun { agent: agent.clone(), messages })))
     }
 }
+
+#[tokio::test]
+async fn a_file_may_name_agents_as_tools_which_are_stored_whole() {
+    let store: SharedStore = Arc::new(MemoryStore::default());
+    let answers = || {
+        vec![
+            Answer::tool_call("critic", &json!({"input": "Is it good?"})).when_contains("Judge"),
+            Answer::text("It is good.").when_contains("Is it good?"),
+        ]
+    };
+    let first = process(&store, answers());
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    write("critic.yaml", "description: Judges texts\ninstructions_file: rules.txt\nlimits: {timeout: 5s}\n");
+    write("rules.txt", "Be kind.");
+    write("outer.yaml", "model: scripted:lab\ntools: [{agent: critic.yaml}]\nlimits: {max_iterations: 1}\n");
+    let read = |name: &str| first.runtime.read_agent(&directory.path().join(name));
+    let Ok(outer) = read("outer.yaml") else { panic!() };
+    let context = RunContext::new();
+    let result = first.runtime.run_agent(&context, outer, "Judge", Keeping::InStore).await.unwrap();
+    // One model call is allowed, so the call is refused; with more of them the inner agent answers.
+    assert_eq!(result.outcome, Outcome::LimitReached);
+    let stored = store.run(context.run_id()).await.unwrap().unwrap().definition;
+    let inner = &stored["agent"]["tools"][0]["agent"];
+    assert_eq!((inner["name"].as_str(), inner["instructions"].as_str()), (Some("critic"), Some("Be kind.")));
+    assert_eq!(inner["model"], "scripted:lab");
+    assert!(AgentDefinition::read(stored.clone()).is_ok());
+
+    let Ok(mut outer) = read("outer.yaml") else { panic!() };
+    outer.spec.limits.max_iterations = Some(2);
+    let result = first.runtime.run_agent(&RunContext::new(), outer, "Judge", Keeping::Nowhere).await.unwrap();
+    assert_eq!(result.tool_history[0].result, "It is good.");
+    let asked = first.model.requests();
+    let inner = asked.iter().find(|request| request.messages[0].visible_text() == "Be kind.").unwrap();
+    assert_eq!(inner.messages[1].visible_text(), "Is it good?");
+
+    for (name, text, message) in [
+        ("round.yaml", "model: scripted:lab\ntools: [{agent: round.yaml}]", "calls itself"),
+        ("gone.yaml", "model: scripted:lab\ntools: [{agent: nowhere.yaml}]", "nowhere.yaml"),
+        ("dear.yaml", "model: scripted:lab\ntools: [{agent: paid.yaml}]", "has a budget"),
+    ] {
+        write("paid.yaml", "limits: {budget: {usd: 1}}");
+        write(name, text);
+        assert!(format!("{:?}", read(name).err().unwrap()).contains(message), "{name}");
+    }
+}

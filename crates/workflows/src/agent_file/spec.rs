@@ -1,6 +1,6 @@
 //! What a file of an agent says, as plain types that are stored with its runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use motet_agents::{GuardrailsSpec, HookSpec};
@@ -102,6 +102,22 @@ pub enum ToolEntry {
     },
     /// A program on this machine.
     Command(Box<CommandSpec>),
+    /// Another agent, which works on what it is asked and answers.
+    Agent(AgentEntry),
+}
+
+/// An agent that another one calls.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AgentEntry {
+    /// It stands in a file; relative paths start in the directory of the file that names it.
+    File(PathBuf),
+    /// It was read, and is stored whole.
+    Whole {
+        /// What its file says.
+        spec: Box<AgentSpec>,
+        /// Directory of its file.
+        base: PathBuf,
+    },
 }
 
 impl Serialize for ToolEntry {
@@ -117,10 +133,21 @@ impl Serialize for ToolEntry {
             Command {
                 command: &'a CommandSpec,
             },
+            File {
+                agent: &'a Path,
+            },
+            Agent {
+                agent: &'a AgentSpec,
+                base: &'a Path,
+            },
         }
         match self {
             ToolEntry::Mcp { name, server } => Written::Mcp { mcp: name, server }.serialize(serializer),
             ToolEntry::Command(command) => Written::Command { command }.serialize(serializer),
+            ToolEntry::Agent(AgentEntry::File(agent)) => Written::File { agent }.serialize(serializer),
+            ToolEntry::Agent(AgentEntry::Whole { spec: agent, base }) => {
+                Written::Agent { agent, base }.serialize(serializer)
+            }
         }
     }
 }

@@ -91,7 +91,7 @@ approvals: sometimes
             "4:15: `instructions` must be a string, but is the number `5` (put it in quotes: `\"5\"`)",
             "9:7: unknown key `timout` (did you mean `timeout`?)",
             "10:14: `xml` is not known here (known are `none`, `json`)",
-            "11:5: a tool names neither a server at `mcp` nor a program at `command` (did you mean `command`?)",
+            "11:5: a tool names no server at `mcp`, no program at `command`, and no agent at `agent` (did you mean `command`?)",
             "13:5: unknown key `commnad` (did you mean `command`?)",
             "14:26: `max_iterations` must be a whole number from 0 up, but is the string `many`",
             "14:46: `lots` is no amount of dollars, such as `0.50`",
