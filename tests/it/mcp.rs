@@ -304,6 +304,26 @@ fn the_command_lists_and_calls_tools() {
 }
 
 #[test]
+fn a_file_of_an_agent_may_name_a_server_that_the_settings_know() {
+    let place = place();
+    let script = json!({"answers": [
+        {"when": {"turn": 0}, "tool_calls": [{"name": "s_echo", "arguments": {"text": "5 apples"}}]},
+        {"when": {"turn": 1}, "tool_result": "s_echo"},
+    ]});
+    place.write("lab.json", script.to_string()).unwrap();
+    place.write("a.yaml", "model: scripted:lab.json\ntools: [{mcp: s, only: [echo]}]\n").unwrap();
+    let done = place.run(&["agent", "run", "a.yaml", "How many?", "--run-id", "r"]).unwrap();
+    assert_eq!((done.code, done.stdout.as_str()), (Some(0), "5 apples\n"), "{done:?}");
+    assert_eq!(place.run(&["log", "export", "r", "--to", "r.jsonl"]).unwrap().code, Some(0));
+    let kept = place.read("r.jsonl").unwrap();
+    assert!(kept.contains("s_echo") && !kept.contains("s_fail"), "only what is asked for is offered");
+    assert!(!kept.contains("hunter2"), "what reaches the server is not stored");
+    place.write("a.yaml", "model: scripted:lab.json\ntools: [{mcp: nowhere}]\n").unwrap();
+    let unknown = place.run(&["agent", "check", "a.yaml"]).unwrap();
+    assert!(unknown.code != Some(0) && format!("{unknown:?}").contains("there is no server `nowhere`"));
+}
+
+#[test]
 fn the_chat_offers_the_tools_of_servers_where_it_is_asked_to() {
     let place = place();
     place.write("tools.txt", "/tools\n").unwrap();

@@ -84,6 +84,11 @@ impl Runtime {
     /// `NotFound` when there is none of this name, `Configuration` when the file is wrong, and what keeps the server
     /// from being reached; see [`McpServer::connect`].
     pub async fn mcp_server(&self, name: &str) -> Result<McpServer> {
+        let server = self.named_server(name)?;
+        self.connected(server).await
+    }
+
+    pub(crate) fn named_server(&self, name: &str) -> Result<NamedServer> {
         let mut servers = self.mcp_servers()?;
         let Some(place) = servers.iter().position(|server| server.name == name) else {
             let names: Vec<_> = servers.iter().map(|server| format!("`{}`", server.name)).collect();
@@ -93,7 +98,7 @@ impl Runtime {
                 names => format!("the servers are {}", names.join(", ")),
             }));
         };
-        self.connected(servers.swap_remove(place)).await
+        Ok(servers.swap_remove(place))
     }
 
     async fn connected(&self, server: NamedServer) -> Result<McpServer> {

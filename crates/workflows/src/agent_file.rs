@@ -109,7 +109,8 @@ fn tool(mut node: Node, report: &mut Report<'_>) -> Option<ToolEntry> {
             return None;
         };
         let server = all_of(&mut node, report, |node| ServerConfig::deserialize(At::root(node)))?;
-        if server.command.is_some() == server.url.is_some() {
+        // With neither, it is the server of this name that the settings know.
+        if server.command.is_some() && server.url.is_some() {
             let message =
                 format!("the server `{name}` needs either a program at `command` or an address at `url`");
             report.add(place, message);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use motet_agents::{Agent, AgentBuilder, AgentTool, ApprovalPolicy, Condense, PromptTemplate};
 use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::mcp::ServerConfig;
 use motet_core::{RunContext, Tool};
 use motet_providers::command::{CommandTool, Environment};
 use serde::{Deserialize, Serialize};
@@ -43,13 +44,14 @@ impl Runtime {
             builder = match (entry, command) {
                 (_, Some(tool)) => builder.tools([tool]),
                 (ToolEntry::Mcp { name, server }, None) => {
-                    let mut config = (**server).clone();
+                    let mut config = self.reached(name, server)?;
                     let directory = config.directory.map_or_else(
                         || surroundings.directory.clone(),
                         |directory| surroundings.base.join(directory),
                     );
                     config.directory = Some(directory.to_string_lossy().into_owned());
-                    builder.tools(Server::new(name, config).tools(context, server).await?)
+                    let server_of = Server::new(self, name, config);
+                    builder.tools(server_of.tools(context, server).await?)
                 }
                 (ToolEntry::Agent(AgentEntry::Whole { spec, base }), None) => {
                     let inner = Surroundings { base: base.clone(), ..surroundings.clone() };
@@ -67,6 +69,24 @@ impl Runtime {
             };
         }
         builder.build()
+    }
+
+    /// Gives how a server is reached. What settings know of one is looked up for every run and not stored with it, as it
+    /// may hold secrets.
+    pub(super) fn reached(&self, name: &str, written: &ServerConfig) -> Result<ServerConfig> {
+        if written.command.is_some() || written.url.is_some() {
+            return Ok(written.clone());
+        }
+        let mut config = self.named_server(name)?.config;
+        if written.prefix.is_some() {
+            config.prefix.clone_from(&written.prefix);
+        }
+        for (own, given) in [(&mut config.only, &written.only), (&mut config.without, &written.without)] {
+            if !given.is_empty() {
+                own.clone_from(given);
+            }
+        }
+        Ok(config)
     }
 
     /// Makes the tools that are programs, in the places of their lines.

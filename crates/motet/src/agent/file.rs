@@ -41,6 +41,11 @@ impl Runtime {
         // Whoever runs it gives the values of a template, which was read with the file.
         file.spec.instructions_template = None;
         let (spec, surroundings) = self.whole(&file)?;
+        for tool in &spec.tools {
+            if let ToolEntry::Mcp { name, server } = tool {
+                self.reached(name, server)?;
+            }
+        }
         let tools = self.commands(&spec, &surroundings)?;
         let tools = tools.into_iter().flatten();
         self.builder(&spec)?.tools(tools).build().map(drop)

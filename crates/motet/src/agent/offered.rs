@@ -18,8 +18,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::OnceCell;
 
+use crate::runtime::Runtime;
+
 /// A server that is connected to when that is first needed.
 pub(super) struct Server {
+    runtime: Runtime,
     name: String,
     config: ServerConfig,
     connected: OnceCell<HashMap<String, Arc<dyn Tool>>>,
@@ -35,8 +38,9 @@ struct Offer {
 }
 
 impl Server {
-    pub(super) fn new(name: &str, config: ServerConfig) -> Arc<Self> {
-        Arc::new(Self { name: name.to_owned(), config, connected: OnceCell::new() })
+    pub(super) fn new(runtime: &Runtime, name: &str, config: ServerConfig) -> Arc<Self> {
+        let (runtime, name) = (runtime.clone(), name.to_owned());
+        Arc::new(Self { runtime, name, config, connected: OnceCell::new() })
     }
 
     /// Gives the tools that the run's log holds, and otherwise asks the server and writes them there.
@@ -73,7 +77,9 @@ impl Server {
 
     async fn connected(&self) -> Result<&HashMap<String, Arc<dyn Tool>>> {
         let connect = || async {
-            let server = McpServer::connect(&self.name, self.config.clone()).await?;
+            let loaded = self.runtime.loaded();
+            let variable = |name: &str| loaded.variable(name).map(|value| value.expose().to_owned());
+            let server = McpServer::connect_with(&self.name, self.config.clone(), &variable).await?;
             let tools = server.tools().await?;
             Ok(tools.into_iter().map(|tool| (tool.spec().name.clone(), tool)).collect())
         };

@@ -97,7 +97,7 @@ pub enum ToolEntry {
     Mcp {
         /// Name of the server.
         name: String,
-        /// How it is reached.
+        /// How it is reached; the server of its name that the settings know where it has neither program nor address.
         server: Box<ServerConfig>,
     },
     /// A program on this machine.

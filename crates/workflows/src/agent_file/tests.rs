@@ -122,7 +122,10 @@ fn what_cannot_be_meant_is_refused() {
             "2:1: `instructions` and `instructions_file` mean the same",
         ),
         ("output: [1]", "1:1: `output` must be a JSON schema"),
-        ("tools: [{mcp: a}]", "needs either a program at `command` or an address at `url`"),
+        (
+            "tools: [{mcp: a, command: b, url: 'http://c'}]",
+            "needs either a program at `command` or an address at `url`",
+        ),
         ("tools: [{command: {name: a, run: []}}]", "`run` names no program"),
         (
             "tools: [{command: {name: a, run: [ls]}}, {command: {name: a, run: [ls]}}]",
