@@ -76,7 +76,7 @@ fn every_command_of_the_readme_works() {
 fn every_workflow_of_the_readme_runs_and_those_of_the_guide_are_sound() {
     let place = Place::new().unwrap();
     for block in blocks("README.md", "yaml").iter().filter(|block| block.contains("\ntasks:")) {
-        place.write("readme.yaml", &block).unwrap();
+        place.write("readme.yaml", block).unwrap();
         let done = place.run(&["run", "readme.yaml"]).unwrap();
         assert_eq!((done.code, done.stdout.as_str()), (Some(0), "people: 1\n"), "{done:?}");
     }

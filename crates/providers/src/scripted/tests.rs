@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use futures::StreamExt as _;
+use motet_core::message::ToolResult;
 use motet_core::model::chat;
 use motet_core::request::{JsonSchemaOutput, Output};
-use motet_core::{FinishReason, Message, Retry, Role, Usage};
+use motet_core::{FinishReason, Message, Part, Retry, Role, Usage};
 use serde_json::{Value, json};
 
 use super::*;
@@ -254,7 +255,7 @@ fn a_mistake_in_a_file_is_told_with_its_place() {
         ),
         (
             "{\"answers\": [{\"error\": {\"kind\": \"rate_limit\", \"message\": \"m\"}, \"text\": \"a\"}]}",
-            "line 1, column 75: an answer with `error` can have no `text`, `json`, `echo` or `tool_calls`",
+            "line 1, column 75: an answer with `error` can have no `text`, `json`, `echo`, `tool_result` or `tool_calls`",
         ),
         ("{\"answers\": [{\"text\": 1}]}", "line 1, column 23: invalid type: integer `1`, expected a string"),
         (
@@ -300,4 +301,24 @@ async fn the_log_has_one_line_per_call_even_of_calls_that_fail() {
 fn another_provider_is_not_a_script() {
     let error = ScriptedModel::from_file(&"offline:extract".parse().unwrap(), Path::new(".")).err().unwrap();
     assert_eq!(error.message(), "`offline:extract` is not a scripted model");
+}
+
+#[test]
+fn an_answer_may_repeat_what_a_tool_answered_last() {
+    let result = |text: &str| ToolResult {
+        id: "c".into(),
+        name: "look".into(),
+        content: vec![Part::text(text)],
+        is_error: false,
+    };
+    let messages = vec![
+        Message::user("go"),
+        Message::tool(vec![result("first")]),
+        Message::tool(vec![result("second")]),
+    ];
+    let request = ChatRequest::new("scripted:test".parse().unwrap(), messages);
+    let answer = Answer::tool_result("look").respond(&request).unwrap();
+    assert_eq!(answer.text(), "second");
+    let error = Answer::tool_result("other").respond(&request).unwrap_err();
+    assert!(error.message().contains("`other` answered, which was not called"), "{error}");
 }
