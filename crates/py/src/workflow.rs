@@ -266,7 +266,7 @@ pub(crate) struct RunSummary {
     name: String,
     /// What kind of work it is, such as `workflow`.
     kind: String,
-    /// `running`, `failing`, `cancelling`, `completed`, `failed`, or `cancelled`.
+    /// `running`, `failing`, `cancelling`, `completed`, `failed`, `cancelled`, or `waiting`.
     state: &'static str,
     /// When it was stored, in UTC.
     created_at: Py<PyAny>,
