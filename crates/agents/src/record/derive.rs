@@ -107,10 +107,10 @@ impl EvalRecord {
         record.agent_max_tool_iterations = Some(agent.limits().max_iterations);
         record.tool_history(result.tool_history.clone());
         match result.error() {
-            None => record.succeeded(outcome_name(&result.outcome)),
+            None => record.succeeded(result.outcome.as_str()),
             Some(error) => {
                 record.failed(&error.report());
-                record.outcome = outcome_name(&result.outcome).to_owned();
+                record.outcome = result.outcome.as_str().to_owned();
             }
         }
         record.log(log);
@@ -420,21 +420,6 @@ impl<'a> Requests<'a> {
             kept.whole(&model, |key| self.pieces.get(key).copied()).ok()
         };
         (self.first.and_then(whole), self.last.and_then(whole))
-    }
-}
-
-fn outcome_name(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Completed => "completed",
-        Outcome::ToolsRequested => "tools_requested",
-        Outcome::LimitReached => "limit_reached",
-        Outcome::DeadlinePassed => "deadline_passed",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Waiting => "waiting",
-        Outcome::Stuck(_) => "stuck",
-        Outcome::BudgetExceeded(_) => "budget_exceeded",
-        Outcome::Blocked(_) => "blocked",
-        Outcome::Failed(_) => "failed",
     }
 }
 

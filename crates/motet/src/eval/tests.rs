@@ -264,3 +264,25 @@ fn comparing_finds_what_changed_and_what_is_worse() {
         compare(&twice, &after, None, 0.0).unwrap_err().to_string().contains("two records are keyed `1`")
     );
 }
+
+#[tokio::test]
+async fn the_setting_of_the_queue_says_how_many_records_wait() {
+    for (queue, most_lost) in [("1", 3), ("8", 0)] {
+        let (runtime, kept) = runtime(&[("eval.queue", queue)]);
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let held = Mutex::new(held);
+        let holding = CallbackStore::new(move |_| {
+            let _ = held.lock().unwrap().recv();
+            Ok(())
+        });
+        runtime.add_record_store(Arc::new(holding)).unwrap();
+        for text in ["one", "two", "three", "four"] {
+            runtime.complete(&RunContext::new(), &request(text)).await.unwrap();
+        }
+        let lost = runtime.dropped_records();
+        // The one that is being kept holds no place, if it was taken by then.
+        assert!((most_lost.min(2)..=most_lost).contains(&lost), "{lost} of 4 lost with {queue}");
+        drop(release);
+        assert_eq!(taken(&runtime, &kept).await.len() as u64, 4 - lost);
+    }
+}
