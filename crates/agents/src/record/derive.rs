@@ -18,7 +18,7 @@ use serde_json::Value;
 use super::{EvalRecord, RecordedStep, Tokens};
 use crate::agent::Agent;
 use crate::batch::{BatchRequest, BatchResult};
-use crate::machine::{AgentResult, Outcome, ToolUse};
+use crate::machine::{AgentResult, ToolUse};
 
 impl EvalRecord {
     /// Makes the record of a run of its log alone; `None` where no model was called in it.
