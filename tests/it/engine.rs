@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use motet_core::error::{Error, ErrorKind, Result};
-use motet_core::method::{Method, MethodCall, Parameter, ParameterKind};
+use motet_core::method::{Method, MethodCall, MethodOutcome, Parameter, ParameterKind};
 use motet_core::store::{RunState, SharedStore, TaskState};
 use motet_core::tool::Effect;
 use motet_core::workflow::WorkflowSpec;
@@ -62,7 +62,7 @@ impl Method for Play {
         Effect::Pure
     }
 
-    async fn call(&self, context: &RunContext, call: MethodCall) -> Result<Value> {
+    async fn call(&self, context: &RunContext, call: MethodCall) -> Result<MethodOutcome> {
         let name = context.step_name().to_owned();
         let times = {
             let mut diary = self.diary.lock().unwrap();
@@ -84,7 +84,7 @@ impl Method for Play {
         if times as u64 <= fails {
             return Err(Error::new(ErrorKind::Overloaded, "busy"));
         }
-        Ok(call.params.get("value").cloned().unwrap_or_default())
+        Ok(call.params.get("value").cloned().unwrap_or_default().into())
     }
 }
 

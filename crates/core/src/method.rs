@@ -1,13 +1,17 @@
 //! What a task of a workflow calls: `llm/chat`, `python/execute`, and whatever else is registered.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use crate::context::RunContext;
-use crate::error::Result;
+use crate::decision::Question;
+use crate::error::{Error, Result};
+use crate::id::RunId;
 use crate::model_id::ModelId;
+use crate::store::ParentTask;
 use crate::tool::Effect;
 
 /// Something that a task can call by name.
@@ -40,7 +44,67 @@ pub trait Method: Send + Sync {
     ///
     /// # Errors
     /// Whatever made the task fail; the error's retry status decides whether the task is tried again.
-    async fn call(&self, context: &RunContext, call: MethodCall) -> Result<Value>;
+    async fn call(&self, context: &RunContext, call: MethodCall) -> Result<MethodOutcome>;
+
+    /// Gives a JSON schema of its result for these parameters, which may still hold references; `true` where nothing is
+    /// known.
+    fn result_schema(&self, _params: &Map<String, Value>) -> Value {
+        Value::Bool(true)
+    }
+}
+
+/// How a call of a method ended.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum MethodOutcome {
+    /// It has a result.
+    Done(Value),
+    /// People must decide first; it is called again when they have, or when it waited long enough.
+    Waiting {
+        /// What they must decide; at least one.
+        questions: Vec<Question>,
+        /// How long it waits; without end where `None`.
+        at_most: Option<Duration>,
+    },
+    /// It started a run, whose parent its task is; it is called again when that has ended.
+    Awaiting {
+        /// The run.
+        run: RunId,
+    },
+    /// It failed, is not tried again by itself, and goes on from its journal when a person resumes the run.
+    GivenUp(Error),
+}
+
+impl MethodOutcome {
+    /// Gives the result, `None` where it did not end with one.
+    #[must_use]
+    pub fn result(self) -> Option<Value> {
+        match self {
+            Self::Done(result) => Some(result),
+            _ => None,
+        }
+    }
+}
+
+impl From<Value> for MethodOutcome {
+    fn from(result: Value) -> Self {
+        Self::Done(result)
+    }
+}
+
+/// The task that calls a method, for those that ask people or start runs.
+#[derive(Debug, Clone)]
+pub struct CallingTask {
+    /// Its run and number, and the run at the top, as a run that it starts names them.
+    pub parent: ParentTask,
+    /// Its name in the run.
+    pub name: String,
+    /// The run that it started last.
+    pub awaits: Option<RunId>,
+    /// Whether that run has ended and its result is to be given.
+    pub joining: bool,
+    /// Longest time of an attempt.
+    pub timeout: Option<Duration>,
 }
 
 /// One parameter of a method.
@@ -131,6 +195,8 @@ pub struct MethodCall {
     pub default_model: Option<ModelId>,
     /// A key that is the same for every attempt at this task.
     pub idempotency_key: String,
+    /// The task that calls, `None` outside of workflows.
+    pub task: Option<CallingTask>,
 }
 
 /// Which files a run may read and write.

@@ -3,32 +3,43 @@
 //! A store loads and saves rows through [`Rows`] inside one of its own transactions; nothing here waits or reads a clock.
 
 mod graph;
+mod nested;
 mod resume;
+mod stop;
 mod waiting;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use graph::check_graph;
+pub use nested::{News, child_changed, news};
 pub use resume::{Redefinition, redefine, resume};
-pub use waiting::decide;
+pub use stop::{cancel, pause, time_out, unpause};
+pub use waiting::{decide, wake};
 
-use crate::error::{Error, ErrorKind, ErrorReport, Result};
+use crate::error::{Error, ErrorKind, ErrorReport, Result, duration_ms};
 use crate::id::{Millis, RunId, WorkerId};
-use crate::store::{Applied, AskedQuestion, LeaseState, LeaseToken, NewTask, Outcome, RunState, TaskState};
+use crate::store::{
+    Applied, AskedQuestion, Change, LeaseState, LeaseToken, NewRun, NewTask, Outcome, ParentTask, RunEvent,
+    RunState, TaskLimit, TaskState,
+};
 use crate::workflow::{OnFailure, RetryPolicy};
 
 /// A task that lost its worker this often is given up.
 pub const MAX_CRASHES: u32 = 3;
 
 /// What scheduling needs to know of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunRow {
     /// Its id.
     pub id: RunId,
     /// How it stands.
     pub state: RunState,
+    /// Number of its definition, 0 being the first.
+    pub definition: u32,
     /// Tasks in all.
     pub tasks: u32,
     /// Number of the next task that is added.
@@ -39,22 +50,40 @@ pub struct RunRow {
     pub active: u32,
     /// Tasks done.
     pub done: u32,
-    /// Tasks failed for good.
+    /// Tasks failed for good, the dead ones included.
     pub failed: u32,
     /// Tasks skipped.
     pub skipped: u32,
     /// Failures that make the run fail.
     pub fatal: u32,
-    /// Tasks that wait for people.
+    /// Tasks that wait for people, be it by way of a run that they started.
     pub waiting: u32,
+    /// Tasks that wait for runs that go on.
+    pub awaiting: u32,
     /// Sequence number of the newest journal entry.
     pub seq: u64,
+    /// Sequence number of the newest event.
+    pub events: u64,
+    /// How many tasks may be in workers' hands at once.
+    pub max_active: Option<u32>,
+    /// When its time is over; `None` once it was.
+    pub deadline: Option<Millis>,
+    /// The task that started it.
+    pub parent: Option<ParentTask>,
     /// When it ended.
     pub ended_at: Option<Millis>,
 }
 
+impl RunRow {
+    /// Tells whether another of its tasks may start.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.state == RunState::Running && self.max_active.is_none_or(|most| self.active < most)
+    }
+}
+
 /// What scheduling needs to know of a task.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskRow {
     /// Its number in the run.
     pub number: u32,
@@ -77,19 +106,26 @@ pub struct TaskRow {
     pub failed_children: u32,
     /// What it asks people and nobody has answered yet.
     pub open_questions: u32,
-    /// True when all items have ended and their results are to be joined.
+    /// True when all items, or the run that it waited for, have ended and their results are to be joined.
     pub joining: bool,
+    /// The run that it started last.
+    pub awaits: Option<RunId>,
     /// What its failure means.
     pub on_failure: OnFailure,
     /// Whether it is tried again.
     pub retry: RetryPolicy,
+    /// How long it waits after its dependencies have ended.
+    #[serde(with = "duration_ms")]
+    pub delay: Duration,
+    /// How many tasks of its key may be in workers' hands at once.
+    pub limit: Option<TaskLimit>,
     /// Not before this time.
     pub not_before: Millis,
     /// The newest lease; kept when it has ended, to recognise a repeated report.
     pub token: Option<LeaseToken>,
     /// Who holds or held the lease.
     pub worker: Option<WorkerId>,
-    /// When the lease ends.
+    /// When the lease ends; of a task that waits for people, when it waits no longer, 0 where it waits without end.
     pub lease_until: Millis,
     /// When its newest attempt began.
     pub started_at: Option<Millis>,
@@ -119,9 +155,14 @@ impl TaskRow {
             failed_children: 0,
             open_questions: 0,
             joining: false,
+            awaits: None,
             on_failure: task.on_failure,
             retry: task.retry.clone(),
-            not_before: now,
+            delay: task.delay,
+            limit: task.limit.clone(),
+            not_before: now
+                .after(if remaining == 0 { task.delay } else { Duration::ZERO })
+                .max(task.not_before.unwrap_or_default()),
             token: None,
             worker: None,
             lease_until: Millis::default(),
@@ -136,6 +177,23 @@ impl TaskRow {
     #[must_use]
     pub fn is_claimable(&self, run: RunState, now: Millis) -> bool {
         run == RunState::Running && self.state == TaskState::Ready && self.not_before <= now
+    }
+
+    /// Makes it ready, as soon as its delay is over.
+    fn ready_after_delay(&mut self, now: Millis) {
+        self.state = TaskState::Ready;
+        self.not_before = self.not_before.max(now.after(self.delay));
+    }
+
+    /// Gives when something must be done about it though nobody asks: its lease, its delay, or its waiting is over.
+    #[must_use]
+    pub fn due(&self, now: Millis) -> Option<Millis> {
+        match self.state {
+            TaskState::Running => Some(self.lease_until),
+            TaskState::Ready => Some(self.not_before).filter(|at| *at > now),
+            TaskState::Waiting => Some(self.lease_until).filter(|at| *at > Millis::default()),
+            _ => None,
+        }
     }
 
     /// Tells whether it waits for people.
@@ -233,15 +291,75 @@ pub trait Rows {
     /// # Errors
     /// `Store` when it cannot be written.
     fn set_question(&mut self, question: &AskedQuestion) -> Result<()>;
+
+    /// Appends an event, whose number the run's row has counted already.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    fn append_event(&mut self, event: RunEvent) -> Result<()>;
+
+    /// Sets or clears what made the run fail.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    fn set_run_error(&mut self, error: Option<&ErrorReport>) -> Result<()>;
+
+    /// Gives how many tasks with this key of a limit are in workers' hands, over all runs of the store.
+    ///
+    /// # Errors
+    /// `Store` when they cannot be counted.
+    fn active_with(&mut self, key: &str) -> Result<u32>;
+
+    /// Gives the state of another run, `None` when there is no such run.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be read.
+    fn other_run(&mut self, run: &RunId) -> Result<Option<RunState>>;
+}
+
+/// Notes what happened.
+fn note(rows: &mut dyn Rows, task: Option<u32>, change: Change, now: Millis) -> Result<()> {
+    let run = rows.run();
+    run.events += 1;
+    let event = RunEvent { seq: run.events, at: now, task, change };
+    rows.append_event(event)
+}
+
+/// Puts a run into another state and notes it.
+fn change_run(rows: &mut dyn Rows, state: RunState, error: Option<ErrorReport>, now: Millis) -> Result<()> {
+    rows.run().state = state;
+    if state.is_ended() {
+        rows.run().ended_at = Some(now);
+    }
+    note(rows, None, Change::RunChanged { state, error }, now)
+}
+
+/// Notes what made the run fail, unless something did already.
+fn blame(rows: &mut dyn Rows, error: &ErrorReport) -> Result<()> {
+    // Later failures mostly follow from the first.
+    if rows.run().fatal > 1 { Ok(()) } else { rows.set_run_error(Some(error)) }
+}
+
+/// Puts the tasks of a new run in its rows.
+///
+/// # Errors
+/// The rows' own errors.
+pub fn submit(rows: &mut dyn Rows, tasks: &[NewTask], now: Millis) -> Result<()> {
+    for (number, task) in (0u32..).zip(tasks) {
+        rows.insert(&TaskRow::new(number, task, now), task)?;
+    }
+    let tasks = rows.run().tasks;
+    note(rows, None, Change::Submitted { tasks }, now)
 }
 
 /// Makes the row of a new run.
 #[must_use]
-pub fn new_run(id: RunId, tasks: usize) -> RunRow {
-    let tasks = u32::try_from(tasks).unwrap_or(u32::MAX);
+pub fn new_run(new: &NewRun) -> RunRow {
+    let tasks = u32::try_from(new.tasks.len()).unwrap_or(u32::MAX);
     RunRow {
-        id,
+        id: new.id.clone(),
         state: RunState::Running,
+        definition: 0,
         tasks,
         next: tasks,
         open: tasks,
@@ -251,28 +369,48 @@ pub fn new_run(id: RunId, tasks: usize) -> RunRow {
         skipped: 0,
         fatal: 0,
         waiting: 0,
+        awaiting: 0,
         seq: 0,
+        events: 0,
+        max_active: new.max_active,
+        deadline: new.deadline,
+        parent: new.parent.clone(),
         ended_at: None,
     }
 }
 
-/// Hands a claimable task to a worker.
+/// Hands a ready task to a worker; `None` where a limit forbids it.
+///
+/// # Errors
+/// The rows' own errors.
 pub fn lease(
-    run: &mut RunRow,
-    task: &mut TaskRow,
+    rows: &mut dyn Rows,
+    number: u32,
     worker: &WorkerId,
     now: Millis,
     until: Millis,
-) -> LeaseToken {
+) -> Result<Option<LeaseToken>> {
+    let mut task = rows.task(number)?;
+    if !rows.run().has_room() || !task.is_claimable(rows.run().state, now) {
+        return Ok(None);
+    }
+    if let Some(TaskLimit { key, max }) = &task.limit
+        && rows.active_with(key)? >= *max
+    {
+        return Ok(None);
+    }
     task.state = TaskState::Running;
     task.attempt += 1;
     task.worker = Some(worker.clone());
     task.lease_until = until;
     task.started_at = Some(now);
+    let run = rows.run();
     run.active += 1;
     let token = LeaseToken::new(run.id.clone(), task.number, task.attempt);
     task.token = Some(token.clone());
-    token
+    rows.save(&task)?;
+    note(rows, Some(number), Change::Started { attempt: task.attempt, worker: worker.clone() }, now)?;
+    Ok(Some(token))
 }
 
 /// Extends a lease, or tells why it ended.
@@ -281,7 +419,7 @@ pub fn renew(run: &RunRow, task: &mut TaskRow, token: &LeaseToken, until: Millis
         return LeaseState::Lost;
     }
     task.lease_until = until;
-    if run.state == RunState::Cancelling { LeaseState::Cancelled } else { LeaseState::Held }
+    if run.state.stops_work() { LeaseState::Cancelled } else { LeaseState::Held }
 }
 
 /// Applies the end of an attempt.
@@ -300,11 +438,12 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
         let run = rows.run().state;
         return if repeated { Ok(Applied { state: task.state, ready: 0, run }) } else { Err(token.stale()) };
     }
-    if task.joining && matches!(outcome, Outcome::Expand { .. }) {
+    let has_items = task.joining && task.awaits.is_none();
+    if has_items && matches!(outcome, Outcome::Expand { .. } | Outcome::Awaiting { .. }) {
         let message = format!("task `{}` has run for its items already", rows.name(task.number)?);
         return Err(Error::new(ErrorKind::InvalidRequest, message));
     }
-    if let Outcome::Waiting { questions } = &outcome {
+    if let Outcome::Waiting { questions, .. } = &outcome {
         waiting::check(questions)?;
     }
     rows.run().active -= 1;
@@ -314,11 +453,14 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
             rows.set_output(task.number, &output)?;
             rows.set_error(task.number, None)?;
             rows.run().done += 1;
+            ended(rows, task.number, TaskState::Done, None, now)?;
             ready += end(rows, &mut task, TaskState::Done, now)?;
         }
         Outcome::Skipped { reason } => {
-            rows.set_error(task.number, Some(&Error::new(ErrorKind::Cancelled, reason).report()))?;
+            let reason = Error::new(ErrorKind::Cancelled, reason).report();
+            rows.set_error(task.number, Some(&reason))?;
             rows.run().skipped += 1;
+            ended(rows, task.number, TaskState::Skipped, Some(&reason), now)?;
             ready += end(rows, &mut task, TaskState::Skipped, now)?;
         }
         Outcome::Failed { error, chance } => ready += attempt_failed(rows, &mut task, error, chance, now)?,
@@ -328,10 +470,16 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
             task.attempt -= 1;
             task.not_before = now;
             rows.save(&task)?;
+            note(rows, Some(task.number), Change::Released, now)?;
             ready += 1;
         }
-        Outcome::Waiting { questions } => ready += waiting::wait(rows, &mut task, questions, now)?,
-        Outcome::GivenUp { error } => ready += failed_for_good(rows, &mut task, &error, now)?,
+        Outcome::Waiting { questions, at_most_ms } => {
+            ready += waiting::wait(rows, &mut task, (questions, at_most_ms), now)?;
+        }
+        Outcome::Awaiting { run } => ready += nested::wait(rows, &mut task, run, now)?,
+        Outcome::GivenUp { error } => {
+            ready += failed_for_good(rows, &mut task, TaskState::Failed, &error, now)?
+        }
     }
     let state = rows.task(token.task)?.state;
     let run = settle(rows, now)?;
@@ -349,12 +497,13 @@ pub fn reclaim(rows: &mut dyn Rows, number: u32, now: Millis) -> Result<TaskStat
     }
     rows.run().active -= 1;
     task.crashes += 1;
+    note(rows, Some(number), Change::Crashed { crashes: task.crashes }, now)?;
     if task.crashes >= MAX_CRASHES {
         let message = format!("its worker died {} times while running it", task.crashes);
         let report = Error::new(ErrorKind::ToolFailed, message)
             .with_hint("find out what kills the worker, such as memory, before resuming the run")
             .report();
-        failed_for_good(rows, &mut task, &report, now)?;
+        failed_for_good(rows, &mut task, TaskState::Dead, &report, now)?;
     } else {
         task.state = TaskState::Ready;
         task.not_before = now;
@@ -364,45 +513,39 @@ pub fn reclaim(rows: &mut dyn Rows, number: u32, now: Millis) -> Result<TaskStat
     Ok(rows.task(number)?.state)
 }
 
-/// Stops a run: nothing new starts.
-///
-/// # Errors
-/// `Conflict` when it has ended otherwise.
-pub fn cancel(rows: &mut dyn Rows, now: Millis) -> Result<RunState> {
-    let run = rows.run();
-    match run.state {
-        RunState::Completed | RunState::Failed => {
-            Err(Error::new(ErrorKind::Conflict, format!("run `{}` is {} already", run.id, run.state)))
-        }
-        RunState::Cancelled | RunState::Cancelling => Ok(run.state),
-        RunState::Running | RunState::Failing | RunState::Waiting => {
-            run.state = RunState::Cancelling;
-            settle(rows, now)
-        }
-    }
-}
-
 /// Ends the run when nothing is left to do, or lets it wait when nothing can be done before people decide; gives its
 /// state.
 pub(crate) fn settle(rows: &mut dyn Rows, now: Millis) -> Result<RunState> {
     let run = rows.run();
-    if run.state == RunState::Running && run.waiting > 0 && run.active == 0 && !rows.has_ready()? {
-        rows.run().state = RunState::Waiting;
+    let may_wait = run.state == RunState::Running && run.waiting > 0 && run.active == 0 && run.awaiting == 0;
+    if may_wait && !rows.has_ready()? {
+        change_run(rows, RunState::Waiting, None, now)?;
         return Ok(RunState::Waiting);
     }
     let run = rows.run();
+    let is_over = run.open == 0;
+    let failed = run.fatal > 0;
     let ended = match run.state {
-        RunState::Running if run.open == 0 && run.fatal > 0 => Some(RunState::Failed),
-        RunState::Running if run.open == 0 => Some(RunState::Completed),
-        RunState::Failing if run.active == 0 => Some(RunState::Failed),
+        RunState::Running | RunState::Paused if is_over && failed => Some(RunState::Failed),
+        RunState::Running | RunState::Paused if is_over => Some(RunState::Completed),
+        RunState::Failing | RunState::TimingOut if run.active == 0 => Some(RunState::Failed),
         RunState::Cancelling if run.active == 0 => Some(RunState::Cancelled),
         _ => None,
     };
     if let Some(state) = ended {
-        run.state = state;
-        run.ended_at = Some(now);
+        change_run(rows, state, None, now)?;
     }
-    Ok(run.state)
+    Ok(rows.run().state)
+}
+
+fn ended(
+    rows: &mut dyn Rows,
+    number: u32,
+    state: TaskState,
+    error: Option<&ErrorReport>,
+    now: Millis,
+) -> Result<()> {
+    note(rows, Some(number), Change::Ended { state, error: error.cloned() }, now)
 }
 
 /// Ends a task whose dependents may go on, and gives how many tasks became ready by it.
@@ -426,8 +569,7 @@ fn release_dependents(rows: &mut dyn Rows, number: u32, now: Millis) -> Result<u
         }
         dependent.remaining -= 1;
         if dependent.remaining == 0 {
-            dependent.state = TaskState::Ready;
-            dependent.not_before = now;
+            dependent.ready_after_delay(now);
             ready += 1;
         }
         rows.save(&dependent)?;
@@ -445,6 +587,7 @@ fn expand(rows: &mut dyn Rows, task: &mut TaskRow, children: &[NewTask], now: Mi
     }
     task.state = if count == 0 { TaskState::Ready } else { TaskState::Waiting };
     task.joining = count == 0;
+    task.awaits = None;
     task.open_children = count;
     task.failed_children = 0;
     task.forgiven = task.attempt;
@@ -455,6 +598,7 @@ fn expand(rows: &mut dyn Rows, task: &mut TaskRow, children: &[NewTask], now: Mi
     run.tasks += count;
     run.next += count;
     run.open += count;
+    note(rows, Some(task.number), Change::Expanded { items: count }, now)?;
     Ok(count.max(1))
 }
 
@@ -473,11 +617,14 @@ fn attempt_failed(
     if let Some(delay) = task.retry.delay_after(tries, &Error::from(error.clone()), chance) {
         rows.set_error(task.number, Some(&error))?;
         task.state = TaskState::Ready;
+        // The next attempt has the run that failed go on, and joins that.
+        task.joining &= task.awaits.is_none();
         task.not_before = now.after(delay);
         rows.save(task)?;
+        note(rows, Some(task.number), Change::Retrying { at: task.not_before, error }, now)?;
         return Ok(1);
     }
-    failed_for_good(rows, task, &error, now)
+    failed_for_good(rows, task, TaskState::Failed, &error, now)
 }
 
 /// Tells whether an attempt failed by what a model answered, so that replaying its answers would fail again.
@@ -485,11 +632,18 @@ fn discards_journal(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::InvalidOutput | ErrorKind::ContentFilter | ErrorKind::LimitReached)
 }
 
-fn failed_for_good(rows: &mut dyn Rows, task: &mut TaskRow, error: &ErrorReport, now: Millis) -> Result<u32> {
-    task.state = TaskState::Failed;
+fn failed_for_good(
+    rows: &mut dyn Rows,
+    task: &mut TaskRow,
+    state: TaskState,
+    error: &ErrorReport,
+    now: Millis,
+) -> Result<u32> {
+    task.state = state;
     task.ended_at = Some(now);
     rows.save(task)?;
     rows.set_error(task.number, Some(error))?;
+    ended(rows, task.number, state, Some(error), now)?;
     let run = rows.run();
     run.open -= 1;
     run.failed += 1;
@@ -499,17 +653,26 @@ fn failed_for_good(rows: &mut dyn Rows, task: &mut TaskRow, error: &ErrorReport,
         (None, OnFailure::Continue) => release_dependents(rows, task.number, now),
         (None, OnFailure::SkipDependents) => {
             rows.run().fatal += 1;
+            let error = named(rows, task.number, error)?;
+            blame(rows, &error)?;
             skip_dependents(rows, task.number, now)
         }
         (None, OnFailure::Fail) => {
-            let run = rows.run();
-            run.fatal += 1;
-            if run.state == RunState::Running {
-                run.state = RunState::Failing;
+            rows.run().fatal += 1;
+            let error = named(rows, task.number, error)?;
+            blame(rows, &error)?;
+            if matches!(rows.run().state, RunState::Running | RunState::Paused) {
+                change_run(rows, RunState::Failing, Some(error), now)?;
             }
             Ok(0)
         }
     }
+}
+
+/// Gives a task's error as that of its run.
+fn named(rows: &mut dyn Rows, number: u32, error: &ErrorReport) -> Result<ErrorReport> {
+    let message = format!("task `{}` failed: {}", rows.name(number)?, error.message);
+    Ok(ErrorReport { message, ..error.clone() })
 }
 
 /// Fails a `for_each` task at once because one of its items failed.
@@ -528,7 +691,7 @@ fn fail_parent(
         return Ok(0);
     }
     let message = format!("item `{}` failed: {}", rows.name(child)?, error.message);
-    failed_for_good(rows, &mut task, &ErrorReport { message, ..error.clone() }, now)
+    failed_for_good(rows, &mut task, TaskState::Failed, &ErrorReport { message, ..error.clone() }, now)
 }
 
 fn child_ended(rows: &mut dyn Rows, parent: u32, failed: bool, now: Millis) -> Result<u32> {
@@ -541,7 +704,8 @@ fn child_ended(rows: &mut dyn Rows, parent: u32, failed: bool, now: Millis) -> R
     }
     if task.failed_children > 0 && task.on_failure != OnFailure::Continue {
         let message = format!("{} of its items failed", task.failed_children);
-        return failed_for_good(rows, &mut task, &Error::new(ErrorKind::ToolFailed, message).report(), now);
+        let report = Error::new(ErrorKind::ToolFailed, message).report();
+        return failed_for_good(rows, &mut task, TaskState::Failed, &report, now);
     }
     task.state = TaskState::Ready;
     task.joining = true;
@@ -562,6 +726,7 @@ fn skip_dependents(rows: &mut dyn Rows, failed: u32, now: Millis) -> Result<u32>
         task.ended_at = Some(now);
         rows.save(&task)?;
         rows.set_error(number, Some(&report))?;
+        ended(rows, number, TaskState::Skipped, Some(&report), now)?;
         let run = rows.run();
         run.open -= 1;
         run.skipped += 1;

@@ -3,30 +3,64 @@
 //! Every method is one atomic, durable unit. Queue, journal, and graph counters are views of one store because they must
 //! commit together. Which task becomes ready when is decided by [`crate::schedule`], the same for all stores.
 
+/// Makes an enum of states with their names in JSON; a state's place among all is the number that stores keep.
+macro_rules! states {
+    ($(#[$doc:meta])* $name:ident { $($(#[$state_doc:meta])* $state:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum $name { $($(#[$state_doc])* $state,)+ }
+
+        impl $name {
+            /// Every state; its place is the number that stores keep.
+            pub const ALL: &'static [$name] = &[$($name::$state,)+];
+
+            /// Gives the name used in JSON.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $($name::$state => $text,)+ }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+pub(crate) use states;
+
+mod admin;
 mod capabilities;
+mod event;
 mod item;
 mod question;
+mod run;
+mod task;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::answers::AnswerStore;
 use crate::budget::{Amount, Book, StoreReservation};
 use crate::conversation::ConversationStore;
 use crate::decision::{Decision, Question};
-use crate::error::{Error, ErrorKind, ErrorReport, Result};
+use crate::error::{Error, ErrorKind, ErrorReport, Result, duration_ms};
 use crate::id::{Millis, RunId, WorkerId};
 use crate::run_log::Record;
-use crate::workflow::{OnFailure, Priority, RetryPolicy};
 
+pub use admin::{PruneRequest, Pruned, RunDump, StoreStats, TaskDump, WorkerInfo};
 pub use capabilities::{Capabilities, Durability};
+pub use event::{Change, RunEvent};
 pub use item::ItemWrite;
-pub use question::AskedQuestion;
+pub use question::{AskedQuestion, StoredDecisions};
+pub use run::{NewRun, ParentTask, Run, RunFilter, RunState, RunSummary};
+pub use task::{NewTask, Task, TaskLimit, TaskState};
 
 /// The queue of tasks that name none.
 pub const DEFAULT_QUEUE: &str = "default";
@@ -35,6 +69,8 @@ pub const DEFAULT_QUEUE: &str = "default";
 #[async_trait]
 pub trait Store: Send + Sync {
     /// Stores a run with its tasks; those without dependencies are ready at once.
+    ///
+    /// Where an earlier run has the same key, its id is given and nothing is stored.
     ///
     /// # Errors
     /// `Conflict` when the run's id is taken; `InvalidRequest` when a dependency names no task of the run.
@@ -60,10 +96,11 @@ pub trait Store: Send + Sync {
     /// `Conflict` when the token is not current.
     async fn complete(&self, token: &LeaseToken, outcome: Outcome) -> Result<Applied>;
 
-    /// Takes back leases whose time is over or whose worker is dead; gives what changed.
+    /// Takes back leases whose time is over or whose worker is dead, wakes tasks that waited long enough for people, and
+    /// stops runs whose time is over; gives what changed.
     async fn advance(&self) -> Result<Progress>;
 
-    /// Cancels or resumes a run.
+    /// Pauses, cancels, or resumes a run; runs that its tasks started are paused and cancelled with it.
     ///
     /// # Errors
     /// `NotFound` when there is no such run; `Conflict` when its state does not allow it.
@@ -130,6 +167,12 @@ pub trait Store: Send + Sync {
         Err(item::unsupported(self.capabilities().name))
     }
 
+    /// Gives the events of a run with places above `after`, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run.
+    async fn events(&self, run: &RunId, after: u64, limit: u32) -> Result<Vec<RunEvent>>;
+
     /// Waits until something changed after `seen`, at most this long, and gives the newest number of changes.
     ///
     /// Only a wake-up: it may come early, late, or for another run.
@@ -155,6 +198,54 @@ pub trait Store: Send + Sync {
         Err(no_books())
     }
 
+    /// Tells what the store holds.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be read.
+    async fn stats(&self) -> Result<StoreStats> {
+        Err(admin::unsupported(self.capabilities().name, "counts"))
+    }
+
+    /// Notes that a worker lives; its time of being seen is the store's.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    async fn seen(&self, _worker: &WorkerInfo) -> Result<()> {
+        Ok(())
+    }
+
+    /// Gives the workers that were seen, the newest first; those not seen for a day are forgotten.
+    ///
+    /// # Errors
+    /// `Store` when they cannot be read.
+    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        Ok(Vec::new())
+    }
+
+    /// Removes runs that have ended, with all that they started and everything that is kept of them.
+    ///
+    /// # Errors
+    /// `Store` when they cannot be removed.
+    async fn prune(&self, _request: &PruneRequest) -> Result<Pruned> {
+        Err(admin::unsupported(self.capabilities().name, "removal of runs"))
+    }
+
+    /// Gives everything that is kept of a run, for another store; `None` when there is no such run.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be read.
+    async fn dump(&self, _run: &RunId) -> Result<Option<RunDump>> {
+        Err(admin::unsupported(self.capabilities().name, "copies of runs"))
+    }
+
+    /// Stores a run as another store gave it. What workers have in hand there is ready here.
+    ///
+    /// # Errors
+    /// `Conflict` when the run's id is taken.
+    async fn load(&self, _dump: RunDump) -> Result<()> {
+        Err(admin::unsupported(self.capabilities().name, "copies of runs"))
+    }
+
     /// Tells what this store can do.
     fn capabilities(&self) -> Capabilities;
 
@@ -177,66 +268,35 @@ fn no_books() -> Error {
 /// A shared store.
 pub type SharedStore = Arc<dyn Store>;
 
-/// A run to be stored.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewRun {
-    /// Its id.
-    pub id: RunId,
-    /// Name for people.
-    pub name: String,
-    /// What kind of work: `workflow`, later `agent` and `pattern`.
-    pub kind: String,
-    /// What is executed, stored as it is.
-    pub definition: Value,
-    /// The values given to it.
-    pub inputs: Map<String, Value>,
-    /// Facts that its workers need: directory, model override.
-    pub settings: Map<String, Value>,
-    /// Its tasks; their place is their number.
-    pub tasks: Vec<NewTask>,
-}
-
-/// A task to be stored.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewTask {
-    /// Unique in the run, such as `summarise` or `summarise[3]`.
-    pub name: String,
-    /// Which workers may take it.
-    pub queue: String,
-    /// Which of several ready tasks starts first.
-    pub priority: Priority,
-    /// Numbers of the tasks it waits for.
-    pub dependencies: Vec<u32>,
-    /// What its failure means.
-    pub on_failure: OnFailure,
-    /// Whether it is tried again.
-    pub retry: RetryPolicy,
-    /// What the worker needs beside the definition, such as the item of `for_each`.
-    pub payload: Value,
-}
-
 /// Asks for tasks.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClaimRequest {
     /// Who asks.
     pub worker: WorkerId,
-    /// Queues to take from.
+    /// Queues to take from; all of them where it is empty.
     pub queues: Vec<String>,
-    /// Only tasks of this run.
+    /// Only tasks of this run and of those that its tasks started, at any depth.
     pub run: Option<RunId>,
     /// At most this many.
     pub limit: u32,
-    /// How long the lease holds without renewal.
+    /// How long the lease holds without renewal, in milliseconds when sent.
+    #[serde(with = "duration_ms")]
     pub ttl: Duration,
+    /// Give nothing while so many tasks of the whole store are in workers' hands.
+    #[serde(default)]
+    pub max_active: Option<u32>,
 }
 
 /// A task in a worker's hands.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Claim {
     /// Proves the lease.
     pub token: LeaseToken,
     /// The task as it stands.
     pub task: Task,
+    /// Number of the run's definition; another one than before says that a person changed it.
+    #[serde(default)]
+    pub definition: u32,
 }
 
 /// Proves that a worker holds a task. The random part keeps a store that was rolled back from issuing a token twice.
@@ -269,7 +329,8 @@ impl LeaseToken {
 }
 
 /// How a lease stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum LeaseState {
     /// It holds for the time asked.
     Held,
@@ -280,7 +341,8 @@ pub enum LeaseState {
 }
 
 /// How an attempt ended.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
     /// The task is done.
@@ -312,6 +374,15 @@ pub enum Outcome {
     Waiting {
         /// What they must decide; at least one.
         questions: Vec<Question>,
+        /// How long it waits; it is ready again then, with or without answers. In milliseconds when sent.
+        #[serde(default)]
+        at_most_ms: Option<u64>,
+    },
+    /// It started a run and waits for it: when that has ended, it is claimed once more to join its result, and the
+    /// attempt does not count.
+    Awaiting {
+        /// The run, which names this task as its parent.
+        run: RunId,
     },
     /// It failed and is not tried again by itself, and its journal stays as it is: where it ran tools that must not run
     /// twice, whoever resumes the run goes on from there.
@@ -322,7 +393,7 @@ pub enum Outcome {
 }
 
 /// What completing a task did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Applied {
     /// The task's new state.
     pub state: TaskState,
@@ -333,23 +404,31 @@ pub struct Applied {
 }
 
 /// What `advance` did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Progress {
     /// Leases taken back.
     pub reclaimed: u32,
     /// Tasks given up after too many crashes.
     pub dead: u32,
+    /// Tasks whose waiting for people took too long.
+    pub woken: u32,
+    /// Runs whose time was over.
+    pub timed_out: u32,
     /// When the next task's delay or lease ends, for sleeping no longer than that.
     pub next_due: Option<Millis>,
 }
 
 /// What a person can do to a run.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "control", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Control {
     /// Start nothing new and stop what runs.
     Cancel,
-    /// Go on with a failed or cancelled run: what is done stays, the rest runs. A run that still goes on stays as it is.
+    /// Start nothing new until the run is resumed; what runs may finish.
+    Pause,
+    /// Go on with a paused, failed, or cancelled run: what is done stays, the rest runs. A run that still goes on stays
+    /// as it is.
     Resume,
     /// Go on with a changed definition: unchanged tasks resume, all others start anew.
     Redefine {
@@ -360,219 +439,6 @@ pub enum Control {
         /// Names of the tasks that are as before, and so are all they depend on.
         unchanged: Vec<String>,
     },
-}
-
-/// A run as stored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Run {
-    /// Id, name, state, counts, times.
-    #[serde(flatten)]
-    pub summary: RunSummary,
-    /// What is executed.
-    pub definition: Value,
-    /// The values given to it.
-    pub inputs: Map<String, Value>,
-    /// Facts that its workers need.
-    pub settings: Map<String, Value>,
-}
-
-/// A run in brief.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunSummary {
-    /// Its id.
-    pub id: RunId,
-    /// Name for people.
-    pub name: String,
-    /// What kind of work.
-    pub kind: String,
-    /// How it stands.
-    pub state: RunState,
-    /// When it was stored.
-    pub created_at: Millis,
-    /// When it ended.
-    pub ended_at: Option<Millis>,
-    /// How many tasks it has, items of `for_each` included.
-    pub tasks: u32,
-    /// How many are done.
-    pub done: u32,
-    /// How many failed.
-    pub failed: u32,
-    /// How many were skipped.
-    pub skipped: u32,
-}
-
-/// How a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RunState {
-    /// Tasks run or are ready.
-    Running,
-    /// A task failed: nothing new starts, what runs may finish.
-    Failing,
-    /// It was cancelled: nothing new starts, what runs is told to stop.
-    Cancelling,
-    /// Every task ended well or as its author allowed.
-    Completed,
-    /// A task failed.
-    Failed,
-    /// It was cancelled.
-    Cancelled,
-    /// Nothing runs or can run before a person decides.
-    Waiting,
-}
-
-impl RunState {
-    /// Every state; its place is the number that stores keep.
-    pub const ALL: &'static [RunState] = &[
-        RunState::Running,
-        RunState::Failing,
-        RunState::Cancelling,
-        RunState::Completed,
-        RunState::Failed,
-        RunState::Cancelled,
-        RunState::Waiting,
-    ];
-
-    /// Tells whether nothing more happens unless a person resumes it.
-    #[must_use]
-    pub fn is_ended(self) -> bool {
-        matches!(self, RunState::Completed | RunState::Failed | RunState::Cancelled)
-    }
-
-    /// Gives the name used in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RunState::Running => "running",
-            RunState::Failing => "failing",
-            RunState::Cancelling => "cancelling",
-            RunState::Completed => "completed",
-            RunState::Failed => "failed",
-            RunState::Cancelled => "cancelled",
-            RunState::Waiting => "waiting",
-        }
-    }
-}
-
-impl fmt::Display for RunState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// How a task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TaskState {
-    /// It waits for other tasks.
-    Blocked,
-    /// A worker may take it.
-    Ready,
-    /// A worker has it.
-    Running,
-    /// It waits for the items of its `for_each`, or for people to decide.
-    Waiting,
-    /// It ended well.
-    Done,
-    /// It failed for good.
-    Failed,
-    /// Its condition was false, or a task it depends on did not end well.
-    Skipped,
-}
-
-impl TaskState {
-    /// Every state; its place is the number that stores keep.
-    pub const ALL: &'static [TaskState] = &[
-        TaskState::Blocked,
-        TaskState::Ready,
-        TaskState::Running,
-        TaskState::Waiting,
-        TaskState::Done,
-        TaskState::Failed,
-        TaskState::Skipped,
-    ];
-
-    /// Tells whether it will not run again unless a person resumes the run.
-    #[must_use]
-    pub fn is_ended(self) -> bool {
-        matches!(self, TaskState::Done | TaskState::Failed | TaskState::Skipped)
-    }
-
-    /// Gives the name used in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            TaskState::Blocked => "blocked",
-            TaskState::Ready => "ready",
-            TaskState::Running => "running",
-            TaskState::Waiting => "waiting",
-            TaskState::Done => "done",
-            TaskState::Failed => "failed",
-            TaskState::Skipped => "skipped",
-        }
-    }
-}
-
-impl fmt::Display for TaskState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// A task as stored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Task {
-    /// The run it belongs to.
-    pub run: RunId,
-    /// Its number in the run.
-    pub number: u32,
-    /// Its name in the run.
-    pub name: String,
-    /// Which workers may take it.
-    pub queue: String,
-    /// Which of several ready tasks starts first.
-    pub priority: Priority,
-    /// How it stands.
-    pub state: TaskState,
-    /// Numbers of the tasks it waits for that have not ended.
-    pub remaining: u32,
-    /// Attempts made, the running one included.
-    pub attempt: u32,
-    /// Attempts that ended with the death of their worker.
-    pub crashes: u32,
-    /// Number of the `for_each` task that it is an item of.
-    pub parent: Option<u32>,
-    /// Items of this task that have not ended.
-    pub open_children: u32,
-    /// True when all its items have ended and it is claimed to join their results.
-    pub joining: bool,
-    /// What its failure means.
-    pub on_failure: OnFailure,
-    /// Whether it is tried again.
-    pub retry: RetryPolicy,
-    /// What the worker needs beside the definition.
-    pub payload: Value,
-    /// Why it failed, is tried again, or was skipped.
-    pub error: Option<ErrorReport>,
-    /// Not before this time.
-    pub not_before: Millis,
-    /// When its newest attempt began.
-    pub started_at: Option<Millis>,
-    /// When it ended.
-    pub ended_at: Option<Millis>,
-    /// Number of its journal entries.
-    pub journal: u64,
-}
-
-/// Which runs to list.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct RunFilter {
-    /// Only runs in this state.
-    pub state: Option<RunState>,
-    /// Only runs whose name contains this text.
-    pub name: Option<String>,
-    /// At most this many; 0 means all.
-    pub limit: u32,
 }
 
 /// A journal entry with its place in the run.

@@ -2,12 +2,14 @@
 //!
 //! YAML, JSON, Rust, and Python all end in one [`WorkflowSpec`]; where it came from is not known here.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Retry, duration_ms};
+use crate::error::{Error, ErrorKind, Retry, duration_ms};
+use crate::id::Millis;
 use crate::model_id::ModelId;
 use crate::settings::CacheMode;
 
@@ -37,6 +39,18 @@ pub struct WorkflowSpec {
     /// How many tasks may run at once; the setting's value where `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_parallel_tasks: Option<u32>,
+    /// Longest time of the whole run, in milliseconds when stored.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_duration_ms")]
+    pub timeout: Option<Duration>,
+    /// Queue of the tasks that name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// How many tasks of a key may run at once, over all runs of a store; tasks name the key as their `limit`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<String, u32>,
+    /// Providers of methods, remote endpoints that speak JSON-RPC, by name: as written, read by the registry.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub providers: Map<String, Value>,
     /// Free facts, kept with the run.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
@@ -74,6 +88,18 @@ pub struct TaskSpec {
     /// Which of several ready tasks starts first.
     #[serde(default, skip_serializing_if = "Priority::is_normal")]
     pub priority: Priority,
+    /// Which workers may run it; the workflow's queue where `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// Key of a limit on tasks that run at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<String>,
+    /// How long it waits after its dependencies have ended, in milliseconds when stored.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_duration_ms")]
+    pub delay: Option<Duration>,
+    /// It does not start before this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Millis>,
     /// What its failure means for the rest.
     #[serde(default, skip_serializing_if = "OnFailure::is_fail")]
     pub on_failure: OnFailure,
@@ -180,6 +206,10 @@ pub struct RetryPolicy {
     pub max_delay: Duration,
     /// Whether a random part of the delay is left out, so that many tasks do not come back at once.
     pub jitter: bool,
+    /// Kinds of errors after which it is tried again, whatever they say themselves; where it is empty, each error says
+    /// whether trying again can help.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub on: Vec<ErrorKind>,
 }
 
 impl Default for RetryPolicy {
@@ -191,6 +221,7 @@ impl Default for RetryPolicy {
             base_delay: Duration::from_secs(1),
             max_delay: Duration::from_secs(60),
             jitter: true,
+            on: Vec::new(),
         }
     }
 }
@@ -211,7 +242,12 @@ impl RetryPolicy {
         }
         let full = self.backoff.delay(self.base_delay, attempt).min(self.max_delay);
         let jittered = if self.jitter { full.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0) } else { full };
-        match error.retry() {
+        let advice = match error.retry() {
+            _ if !self.on.is_empty() && !self.on.contains(&error.kind()) => return None,
+            Retry::Never if !self.on.is_empty() => Retry::Backoff,
+            advice => advice,
+        };
+        match advice {
             Retry::Never => None,
             Retry::After(duration) => Some(jittered.max(duration)),
             Retry::Backoff => Some(jittered),

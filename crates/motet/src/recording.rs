@@ -18,10 +18,9 @@ use motet_core::event::{EventSink, EventStream, StreamEvent};
 use motet_core::model::Model;
 use motet_core::run_log::{MemoryLog, StoredLog};
 use motet_core::store::{Claim, ClaimRequest, Control, NewRun, NewTask, Outcome, Run, RunState, SharedStore};
-use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
 use motet_core::{ChatRequest, ChatResponse, RunContext, RunId};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 pub use compare::{RunDifference, compare};
@@ -265,26 +264,12 @@ pub(crate) fn definition(value: Value) -> Result<CallDefinition> {
 }
 
 fn new_run(id: RunId, definition: &CallDefinition) -> Result<NewRun> {
-    let task = NewTask {
-        name: TASK.to_owned(),
-        queue: QUEUE.to_owned(),
-        priority: Priority::default(),
-        dependencies: Vec::new(),
-        on_failure: OnFailure::default(),
-        retry: RetryPolicy::default(),
-        payload: Value::Null,
-    };
-    Ok(NewRun {
-        id,
-        name: definition.request.model.to_string(),
-        kind: KIND.to_owned(),
-        definition: serde_json::to_value(definition).map_err(|error| {
-            Error::new(ErrorKind::Internal, "a call cannot be written as JSON").with_source(error)
-        })?,
-        inputs: Map::new(),
-        settings: Map::new(),
-        tasks: vec![task],
-    })
+    let task = NewTask { queue: QUEUE.to_owned(), ..NewTask::named(TASK.to_owned()) };
+    let written = serde_json::to_value(definition).map_err(|error| {
+        Error::new(ErrorKind::Internal, "a call cannot be written as JSON").with_source(error)
+    })?;
+    let name = definition.request.model.to_string();
+    Ok(NewRun { id, definition: written, ..NewRun::new(KIND, name, vec![task]) })
 }
 
 /// Takes back what a dead process held, and makes a failed call ready again.
@@ -324,8 +309,9 @@ impl Kept {
             run: Some(id.clone()),
             limit: 1,
             ttl,
+            max_active: None,
         };
-        let Some(Claim { token, task }) = store.claim(request).await?.pop() else {
+        let Some(Claim { token, task, .. }) = store.claim(request).await?.pop() else {
             return Err(Error::new(ErrorKind::Conflict, format!("run `{id}` is in other hands"))
                 .with_hint("wait for its end; `motet workflow status` shows how it stands"));
         };

@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::id::{RunId, WorkerId};
 use motet_core::store::{ClaimRequest, DEFAULT_QUEUE, NewRun, NewTask, Outcome, SharedStore};
-use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 
 /// Tasks of one layer; each depends on two of the layer before.
@@ -68,6 +67,7 @@ async fn work(store: SharedStore, run: RunId) -> Result<()> {
         run: Some(run),
         limit: 1,
         ttl: Duration::from_secs(30),
+        max_active: None,
     };
     let mut seen = 0;
     loop {
@@ -91,26 +91,14 @@ async fn work(store: SharedStore, run: RunId) -> Result<()> {
 
 fn graph(tasks: u32) -> NewRun {
     let task = |number: u32| NewTask {
-        name: format!("task-{number}"),
-        queue: DEFAULT_QUEUE.to_owned(),
-        priority: Priority::Normal,
         dependencies: match number.checked_sub(WIDTH) {
             None => Vec::new(),
             Some(above) => vec![above, number / WIDTH * WIDTH - WIDTH + (number + 1) % WIDTH],
         },
-        on_failure: OnFailure::Fail,
-        retry: RetryPolicy::default(),
-        payload: Value::Null,
+        ..NewTask::named(format!("task-{number}"))
     };
-    NewRun {
-        id: RunId::new(),
-        name: "throughput".to_owned(),
-        kind: "workflow".to_owned(),
-        definition: json!({"tasks": tasks}),
-        inputs: Map::new(),
-        settings: Map::new(),
-        tasks: (0..tasks).map(task).collect(),
-    }
+    let tasks_of = (0..tasks).map(task).collect();
+    NewRun { definition: json!({"tasks": tasks}), ..NewRun::new("workflow", "throughput", tasks_of) }
 }
 
 fn say(line: &str) {

@@ -11,7 +11,7 @@ mod wake;
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
 use motet_core::schedule::{RunRow, TaskRow};
-use motet_core::store::{Control, LeaseToken, RunSummary, Task};
+use motet_core::store::{Control, LeaseToken, RunState, RunSummary, Task};
 use motet_core::workflow::Priority;
 use serde_json::Value;
 
@@ -50,24 +50,37 @@ fn check_append(task: &TaskRow, token: &LeaseToken, expect: u64) -> Result<()> {
     Err(Error::new(ErrorKind::Conflict, message).with_context("run", token.run.as_str()))
 }
 
-fn summary(row: &RunRow, name: &str, kind: &str, created_at: Millis) -> RunSummary {
+/// What a run has beside its scheduling row.
+struct RunFacts {
+    name: String,
+    kind: String,
+    created_at: Millis,
+    error: Option<ErrorReport>,
+}
+
+fn summary(row: &RunRow, facts: RunFacts) -> RunSummary {
     RunSummary {
         id: row.id.clone(),
-        name: name.to_owned(),
-        kind: kind.to_owned(),
+        name: facts.name,
+        kind: facts.kind,
         state: row.state,
-        created_at,
+        created_at: facts.created_at,
         ended_at: row.ended_at,
         tasks: row.tasks,
         done: row.done,
         failed: row.failed,
         skipped: row.skipped,
+        active: row.active,
+        deadline: row.deadline,
+        parent: row.parent.clone(),
+        error: facts.error,
     }
 }
 
 /// What a task has beside its scheduling row.
 struct TaskFacts {
     run: RunId,
+    run_state: RunState,
     name: String,
     queue: String,
     priority: Priority,
@@ -82,13 +95,14 @@ fn task(row: &TaskRow, facts: TaskFacts) -> Task {
         name: facts.name,
         queue: facts.queue,
         priority: facts.priority,
-        state: row.state,
+        state: row.state.shown(facts.run_state),
         remaining: row.remaining,
         attempt: row.attempt,
         crashes: row.crashes,
         parent: row.parent,
         open_children: row.open_children,
         joining: row.joining,
+        awaits: row.awaits.clone(),
         on_failure: row.on_failure,
         retry: row.retry.clone(),
         payload: facts.payload,

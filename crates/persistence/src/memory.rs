@@ -6,6 +6,7 @@ mod answers;
 mod conversations;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,16 +18,17 @@ use motet_core::decision::Decision;
 use motet_core::error::{ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
 use motet_core::run_log::Record;
-use motet_core::schedule::{self, Redefinition, Rows, RunRow, TaskRow};
+use motet_core::schedule::{self, News, Redefinition, Rows, RunRow, TaskRow};
 use motet_core::store::{
     Applied, AskedQuestion, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState,
-    LeaseToken, NewRun, NewTask, Outcome, Progress, Run, RunFilter, RunState, RunSummary, Sequenced, Store,
-    Task, TaskState,
+    LeaseToken, NewRun, NewTask, Outcome, Progress, Run, RunEvent, RunFilter, RunState, RunSummary,
+    Sequenced, Store, Task, TaskState, WorkerInfo,
 };
 use serde_json::Value;
 
 use crate::books::Books;
 use crate::wake::Wake;
+use crate::{RunFacts, TaskFacts};
 
 /// Keeps runs in memory.
 #[derive(Debug, Default)]
@@ -42,6 +44,12 @@ pub struct MemoryStore {
 struct State {
     runs: BTreeMap<RunId, StoredRun>,
     ready: BTreeSet<ReadyKey>,
+    /// Runs by the key that they were submitted with.
+    keys: HashMap<String, RunId>,
+    /// How many tasks of each key of a limit are in workers' hands.
+    limited: HashMap<String, u32>,
+    /// Workers that were seen.
+    workers: HashMap<String, WorkerInfo>,
 }
 
 /// Sorts ready tasks as they are to be claimed.
@@ -65,6 +73,8 @@ struct StoredRun {
     journal: Vec<Sequenced>,
     items: HashMap<String, Vec<Record>>,
     questions: Vec<AskedQuestion>,
+    events: Vec<RunEvent>,
+    error: Option<ErrorReport>,
 }
 
 #[derive(Debug)]
@@ -100,17 +110,85 @@ impl State {
         self.runs.get_mut(run).ok_or_else(|| crate::no_such_run(run))
     }
 
-    /// Gives the rows of one run together with the index of ready tasks.
-    fn rows(&mut self, run: &RunId) -> Result<RunRows<'_>> {
-        let State { runs, ready } = self;
-        let run = runs.get_mut(run).ok_or_else(|| crate::no_such_run(run))?;
-        Ok(RunRows { run, ready })
+    /// Works on the rows of one run, and tells the runs that wait for it what became of it.
+    fn change<T>(
+        &mut self,
+        run: &RunId,
+        now: Millis,
+        work: impl FnOnce(&mut RunRows<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let (mut news, result) = self.work_on(run, work)?;
+        while let Some(told) = news {
+            // A parent that was removed needs to be told nothing.
+            let parent = self.work_on(&told.parent.run, |rows| schedule::child_changed(rows, &told, now));
+            news = parent.map_or(None, |(news, _)| news);
+        }
+        result
+    }
+
+    /// Works on the rows of one run; gives what its parent must learn.
+    fn work_on<T>(
+        &mut self,
+        id: &RunId,
+        work: impl FnOnce(&mut RunRows<'_>) -> Result<T>,
+    ) -> Result<(Option<News>, Result<T>)> {
+        let Self { runs, ready, limited, .. } = self;
+        let mut run = runs.remove(id).ok_or_else(|| crate::no_such_run(id))?;
+        let before = run.row.state;
+        let result = work(&mut RunRows { run: &mut run, ready, limited, others: runs });
+        let news = schedule::news(before, &run.row);
+        runs.insert(id.clone(), run);
+        Ok((news, result))
+    }
+
+    /// Gives the ready task after another one that a request asks for.
+    fn next_ready(&self, last: Option<&ReadyKey>, request: &ClaimRequest, now: Millis) -> Option<ReadyKey> {
+        let is_in_tree = |run: &StoredRun| {
+            request.run.as_ref().is_none_or(|root| {
+                run.row.id == *root || run.row.parent.as_ref().is_some_and(|parent| parent.root == *root)
+            })
+        };
+        let from = last.map_or(Bound::Unbounded, Bound::Excluded);
+        let fits = |key: &&ReadyKey| {
+            let run = self.runs.get(&key.run).filter(|run| run.row.has_room() && is_in_tree(run));
+            let task = run.and_then(|run| run.tasks.get(&key.number));
+            let in_queue =
+                |task: &StoredTask| request.queues.is_empty() || request.queues.contains(&task.new.queue);
+            key.not_before <= now && task.is_some_and(in_queue)
+        };
+        self.ready.range((from, Bound::Unbounded)).find(fits).cloned()
+    }
+
+    /// Gives the runs that the tasks of a run started and that have not ended.
+    fn children(&self, parent: &RunId) -> Vec<RunId> {
+        let open = self.runs.values().filter(|run| !run.row.state.is_ended());
+        let of_parent = open.filter(|run| run.row.parent.as_ref().is_some_and(|found| found.run == *parent));
+        of_parent.map(|run| run.row.id.clone()).collect()
+    }
+
+    /// Does something to a run and to all that it started.
+    fn change_tree(
+        &mut self,
+        run: &RunId,
+        now: Millis,
+        work: fn(&mut dyn Rows, Millis) -> Result<RunState>,
+    ) -> Result<()> {
+        self.change(run, now, |rows| work(rows, now))?;
+        let mut left = self.children(run);
+        while let Some(child) = left.pop() {
+            left.extend(self.children(&child));
+            // One that has ended or is about to needs nothing.
+            let _ = self.change(&child, now, |rows| work(rows, now));
+        }
+        Ok(())
     }
 }
 
 struct RunRows<'a> {
     run: &'a mut StoredRun,
     ready: &'a mut BTreeSet<ReadyKey>,
+    limited: &'a mut HashMap<String, u32>,
+    others: &'a BTreeMap<RunId, StoredRun>,
 }
 
 impl RunRows<'_> {
@@ -131,11 +209,25 @@ impl RunRows<'_> {
         if let Some(key) = self.key(self.stored(number)?) {
             self.ready.remove(&key);
         }
+        self.count(number, |count| count.saturating_sub(1))?;
         if let Some(task) = self.run.tasks.get_mut(&number) {
             change(task);
         }
         if let Some(key) = self.key(self.stored(number)?) {
             self.ready.insert(key);
+        }
+        self.count(number, |count| count + 1)
+    }
+
+    /// Counts a task under its limit's key while it is in a worker's hands.
+    fn count(&mut self, number: u32, change: impl FnOnce(u32) -> u32) -> Result<()> {
+        let row = &self.stored(number)?.row;
+        if row.state == TaskState::Running
+            && let Some(limit) = &row.limit
+        {
+            let key = limit.key.clone();
+            let count = self.limited.entry(key).or_default();
+            *count = change(*count);
         }
         Ok(())
     }
@@ -221,6 +313,24 @@ impl Rows for RunRows<'_> {
         }
         Ok(())
     }
+
+    fn append_event(&mut self, event: RunEvent) -> Result<()> {
+        self.run.events.push(event);
+        Ok(())
+    }
+
+    fn set_run_error(&mut self, error: Option<&ErrorReport>) -> Result<()> {
+        self.run.error = error.cloned();
+        Ok(())
+    }
+
+    fn active_with(&mut self, key: &str) -> Result<u32> {
+        Ok(self.limited.get(key).copied().unwrap_or_default())
+    }
+
+    fn other_run(&mut self, run: &RunId) -> Result<Option<RunState>> {
+        Ok(self.others.get(run).map(|run| run.row.state))
+    }
 }
 
 #[async_trait]
@@ -233,9 +343,16 @@ impl Store for MemoryStore {
         if state.runs.contains_key(&id) {
             return Err(crate::run_exists(&id));
         }
+        if let Some(first) = new.key.as_ref().and_then(|key| state.keys.get(key)) {
+            return Ok(first.clone());
+        }
+        if let Some(key) = &new.key {
+            state.keys.insert(key.clone(), id.clone());
+        }
+        let row = schedule::new_run(&new);
         let tasks = new.tasks.clone();
         let run = StoredRun {
-            row: schedule::new_run(id.clone(), tasks.len()),
+            row,
             new: NewRun { tasks: Vec::new(), ..new },
             created_at: now,
             place: state.runs.len(),
@@ -244,12 +361,11 @@ impl Store for MemoryStore {
             journal: Vec::new(),
             items: HashMap::new(),
             questions: Vec::new(),
+            events: Vec::new(),
+            error: None,
         };
         state.runs.insert(id.clone(), run);
-        let mut rows = state.rows(&id)?;
-        for (number, task) in (0u32..).zip(&tasks) {
-            rows.insert(&TaskRow::new(number, task, now), task)?;
-        }
+        state.change(&id, now, |rows| schedule::submit(rows, &tasks, now))?;
         drop(state);
         self.wake.notify();
         Ok(id)
@@ -258,26 +374,24 @@ impl Store for MemoryStore {
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>> {
         let now = Millis::now();
         let mut state = self.state();
-        let wanted: Vec<ReadyKey> = state
-            .ready
-            .iter()
-            .filter(|key| key.not_before <= now && request.run.as_ref().is_none_or(|run| *run == key.run))
-            .filter(|key| {
-                let run = state.runs.get(&key.run);
-                let task = run.and_then(|run| run.tasks.get(&key.number));
-                run.is_some_and(|run| run.row.state == RunState::Running)
-                    && task.is_some_and(|task| request.queues.contains(&task.new.queue))
-            })
-            .take(request.limit as usize)
-            .cloned()
-            .collect();
-        let mut claims = Vec::with_capacity(wanted.len());
-        for key in wanted {
-            let mut rows = state.rows(&key.run)?;
-            let mut task = rows.task(key.number)?;
-            let token = schedule::lease(rows.run(), &mut task, &request.worker, now, now.after(request.ttl));
-            rows.save(&task)?;
-            claims.push(Claim { token, task: view(&key.run, rows.stored(key.number)?) });
+        let active: u32 = match request.max_active {
+            Some(_) => state.runs.values().map(|run| run.row.active).sum(),
+            None => 0,
+        };
+        let limit = request.limit.min(request.max_active.unwrap_or(u32::MAX).saturating_sub(active));
+        let mut claims = Vec::new();
+        let mut last = None;
+        while claims.len() < limit as usize {
+            let Some(key) = state.next_ready(last.as_ref(), &request, now) else { break };
+            let until = now.after(request.ttl);
+            let claim = state.change(&key.run, now, |rows| {
+                let token = schedule::lease(rows, key.number, &request.worker, now, until)?;
+                let Some(token) = token else { return Ok(None) };
+                let task = view(rows.run, rows.stored(key.number)?);
+                Ok(Some(Claim { token, task, definition: rows.run.row.definition }))
+            })?;
+            claims.extend(claim);
+            last = Some(key);
         }
         Ok(claims)
     }
@@ -313,8 +427,10 @@ impl Store for MemoryStore {
 
     async fn complete(&self, token: &LeaseToken, outcome: Outcome) -> Result<Applied> {
         let mut state = self.state();
-        let mut rows = state.rows(&token.run).map_err(|error| crate::stale_if_gone(error, token))?;
-        let applied = schedule::complete(&mut rows, token, outcome, Millis::now())?;
+        let now = Millis::now();
+        let applied = state
+            .change(&token.run, now, |rows| schedule::complete(rows, token, outcome, now))
+            .map_err(|error| crate::stale_if_gone(error, token))?;
         drop(state);
         self.wake.notify();
         Ok(applied)
@@ -323,30 +439,45 @@ impl Store for MemoryStore {
     async fn advance(&self) -> Result<Progress> {
         let now = Millis::now();
         let mut state = self.state();
-        let mut expired = Vec::new();
+        let mut due_tasks = Vec::new();
+        let mut late_runs = Vec::new();
         let mut next_due: Option<Millis> = None;
-        for (id, run) in &state.runs {
+        let mut note_due = |due: Millis| next_due = Some(next_due.map_or(due, |earlier| earlier.min(due)));
+        for (id, run) in state.runs.iter().filter(|(_, run)| !run.row.state.is_ended()) {
+            match run.row.deadline {
+                Some(deadline) if deadline <= now => late_runs.push(id.clone()),
+                Some(deadline) => note_due(deadline),
+                None => {}
+            }
             for task in run.tasks.values() {
-                let due = match task.row.state {
-                    TaskState::Running if task.row.lease_until <= now => {
-                        expired.push((id.clone(), task.row.number));
-                        continue;
-                    }
-                    TaskState::Running => task.row.lease_until,
-                    TaskState::Ready if task.row.not_before > now => task.row.not_before,
-                    _ => continue,
-                };
-                next_due = Some(next_due.map_or(due, |earlier| earlier.min(due)));
+                match task.row.due(now) {
+                    Some(due) if due <= now => due_tasks.push((id.clone(), task.row.number)),
+                    Some(due) => note_due(due),
+                    None => {}
+                }
             }
         }
         let mut progress = Progress { next_due, ..Progress::default() };
-        for (run, number) in expired {
+        for (run, number) in due_tasks {
+            let before = state.run(&run)?.tasks.get(&number).map(|task| task.row.state);
+            if before == Some(TaskState::Waiting) {
+                progress.woken += 1;
+                state.change(&run, now, |rows| schedule::wake(rows, number, now))?;
+                continue;
+            }
             progress.reclaimed += 1;
-            let state = schedule::reclaim(&mut state.rows(&run)?, number, now)?;
-            progress.dead += u32::from(state == TaskState::Failed);
+            let after = state.change(&run, now, |rows| schedule::reclaim(rows, number, now))?;
+            progress.dead += u32::from(after == TaskState::Dead);
+        }
+        for run in late_runs {
+            progress.timed_out += 1;
+            state.change(&run, now, |rows| schedule::time_out(rows, now))?;
+            for child in state.children(&run) {
+                state.change_tree(&child, now, schedule::cancel)?;
+            }
         }
         drop(state);
-        if progress.reclaimed > 0 {
+        if progress != (Progress { next_due, ..Progress::default() }) {
             self.wake.notify();
         }
         Ok(progress)
@@ -355,21 +486,26 @@ impl Store for MemoryStore {
     async fn control(&self, run: &RunId, control: Control) -> Result<()> {
         let now = Millis::now();
         let mut state = self.state();
-        let mut rows = state.rows(run)?;
         match control {
-            Control::Cancel => schedule::cancel(&mut rows, now)?,
-            Control::Resume => schedule::resume(&mut rows, now)?,
+            Control::Cancel => state.change_tree(run, now, schedule::cancel)?,
+            Control::Pause => state.change_tree(run, now, schedule::pause)?,
+            Control::Resume => {
+                state.change(run, now, |rows| schedule::resume(rows, now))?;
+                // Those that were paused with it go on with it; others are resumed by the tasks that wait for them.
+                for child in state.children(run) {
+                    state.change_tree(&child, now, schedule::unpause)?;
+                }
+            }
             Control::Redefine { definition, tasks, unchanged } => {
-                let state = schedule::redefine(
-                    &mut rows,
-                    &Redefinition { tasks: &tasks, unchanged: &unchanged },
-                    now,
-                )?;
-                rows.run.new.definition = definition;
-                state
+                state.change(run, now, |rows| {
+                    let change = Redefinition { tasks: &tasks, unchanged: &unchanged };
+                    schedule::redefine(rows, &change, now)?;
+                    rows.run.new.definition = definition;
+                    Ok(())
+                })?;
             }
             other => return Err(crate::unknown_control(&other)),
-        };
+        }
         drop(state);
         self.wake.notify();
         Ok(())
@@ -387,7 +523,8 @@ impl Store for MemoryStore {
 
     async fn decide(&self, run: &RunId, step: &str, decision: Decision) -> Result<()> {
         let mut state = self.state();
-        schedule::decide(&mut state.rows(run)?, step, decision, Millis::now())?;
+        let now = Millis::now();
+        state.change(run, now, |rows| schedule::decide(rows, step, decision, now))?;
         drop(state);
         self.wake.notify();
         Ok(())
@@ -411,13 +548,15 @@ impl Store for MemoryStore {
         let wanted = newest.into_iter().map(summary).filter(|run| {
             filter.state.is_none_or(|state| state == run.state)
                 && filter.name.as_ref().is_none_or(|name| run.name.contains(name))
+                && filter.root.as_ref().is_none_or(|root| run.id == *root || run.root() == root)
         });
         Ok(wanted.take(limit).collect())
     }
 
     async fn tasks(&self, run: &RunId) -> Result<Vec<Task>> {
         let state = self.state();
-        Ok(state.run(run)?.tasks.values().map(|task| view(run, task)).collect())
+        let run = state.run(run)?;
+        Ok(run.tasks.values().map(|task| view(run, task)).collect())
     }
 
     async fn outputs(&self, run: &RunId, tasks: &[u32]) -> Result<Vec<Option<Value>>> {
@@ -466,6 +605,24 @@ impl Store for MemoryStore {
         Ok(self.state().run(run)?.items.get(item).cloned().unwrap_or_default())
     }
 
+    async fn events(&self, run: &RunId, after: u64, limit: u32) -> Result<Vec<RunEvent>> {
+        let state = self.state();
+        let newer = state.run(run)?.events.iter().filter(|event| event.seq > after);
+        Ok(newer.take(limit as usize).cloned().collect())
+    }
+
+    async fn seen(&self, worker: &WorkerInfo) -> Result<()> {
+        let worker = WorkerInfo { seen_at: Millis::now(), ..worker.clone() };
+        self.state().workers.insert(worker.id.as_str().to_owned(), worker);
+        Ok(())
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        let mut workers: Vec<WorkerInfo> = self.state().workers.values().cloned().collect();
+        workers.sort_by_key(|worker| std::cmp::Reverse(worker.seen_at));
+        Ok(workers)
+    }
+
     async fn changed(&self, seen: u64, at_most: Duration) -> u64 {
         self.wake.changed(seen, at_most).await
     }
@@ -497,21 +654,21 @@ impl Store for MemoryStore {
 }
 
 fn summary(run: &StoredRun) -> RunSummary {
-    crate::summary(&run.row, &run.new.name, &run.new.kind, run.created_at)
+    let (name, kind) = (run.new.name.clone(), run.new.kind.clone());
+    crate::summary(&run.row, RunFacts { name, kind, created_at: run.created_at, error: run.error.clone() })
 }
 
-fn view(run: &RunId, task: &StoredTask) -> Task {
+fn view(run: &StoredRun, task: &StoredTask) -> Task {
     let StoredTask { row, new, error, .. } = task;
     let NewTask { name, queue, payload, .. } = new.clone();
-    crate::task(
-        row,
-        crate::TaskFacts {
-            run: run.clone(),
-            name,
-            queue,
-            priority: new.priority,
-            payload,
-            error: error.clone(),
-        },
-    )
+    let facts = TaskFacts {
+        run: run.row.id.clone(),
+        run_state: run.row.state,
+        name,
+        queue,
+        priority: new.priority,
+        payload,
+        error: error.clone(),
+    };
+    crate::task(row, facts)
 }

@@ -9,6 +9,7 @@ mod clock;
 mod columns;
 mod commands;
 mod conversations;
+mod events;
 mod failure;
 mod items;
 mod liveness;
@@ -33,7 +34,7 @@ use motet_core::run_log::Record;
 use motet_core::schedule;
 use motet_core::store::{
     Applied, AskedQuestion, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState,
-    LeaseToken, NewRun, Outcome, Progress, Run, RunFilter, RunSummary, Sequenced, Store, Task,
+    LeaseToken, NewRun, Outcome, Progress, Run, RunEvent, RunFilter, RunSummary, Sequenced, Store, Task,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -170,9 +171,7 @@ impl Store for SqliteStore {
         let nothing = self.readers.run(move |connection| {
             let now = shared.clock.at_least(read::clock(connection)?);
             let workers = read::busy_workers(connection)?;
-            if read::is_lease_over(connection, now)?
-                || workers.iter().any(|name| shared.workers.is_dead(name))
-            {
+            if read::is_due(connection, now)? || workers.iter().any(|name| shared.workers.is_dead(name)) {
                 return Ok(None);
             }
             Ok(Some(Progress { next_due: read::next_due(connection, now)?, ..Progress::default() }))
@@ -241,6 +240,11 @@ impl Store for SqliteStore {
     async fn item_records(&self, run: &RunId, item: &str) -> Result<Vec<Record>> {
         let (run, item) = (run.clone(), item.to_owned());
         self.readers.run(move |connection| items::read(connection, &run, &item)).await
+    }
+
+    async fn events(&self, run: &RunId, after: u64, limit: u32) -> Result<Vec<RunEvent>> {
+        let run = run.clone();
+        self.readers.run(move |connection| events::list(connection, &run, after, limit)).await
     }
 
     async fn changed(&self, seen: u64, at_most: Duration) -> u64 {

@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use motet_core::method::{Method, MethodCall, Parameter, ParameterKind};
+use motet_core::method::{Method, MethodCall, MethodOutcome, Parameter, ParameterKind};
 use motet_core::tool::Effect;
 use motet_core::{Error, ErrorKind, Result, RunContext};
 use serde_json::Value;
@@ -183,8 +183,8 @@ impl Method for PythonExecute {
         Effect::Idempotent
     }
 
-    async fn call(&self, context: &RunContext, call: MethodCall) -> Result<Value> {
-        self.run(context, call).await.map_err(|error| error.with_operation(NAME))
+    async fn call(&self, context: &RunContext, call: MethodCall) -> Result<MethodOutcome> {
+        self.run(context, call).await.map(Into::into).map_err(|error| error.with_operation(NAME))
     }
 }
 

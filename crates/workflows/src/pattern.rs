@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use motet_core::error::{Error, ErrorKind, Result};
-use motet_core::method::{Method, MethodCall, Parameter, ParameterKind};
+use motet_core::method::{Method, MethodCall, MethodOutcome, Parameter, ParameterKind};
 use motet_core::model::Models;
 use motet_core::tool::Effect;
 use motet_core::usage::{Cost, Usage};
@@ -163,7 +163,7 @@ impl Method for PatternMethod {
         true
     }
 
-    async fn call(&self, context: &RunContext, call: MethodCall) -> Result<Value> {
+    async fn call(&self, context: &RunContext, call: MethodCall) -> Result<MethodOutcome> {
         let mut options = call.params;
         let input = match options.remove("input") {
             Some(Value::String(text)) => text,
@@ -190,6 +190,6 @@ impl Method for PatternMethod {
             fields.insert("content".to_owned(), json!(result.final_output));
             fields.insert("cost".to_owned(), json!(result.cost.map(Cost::dollars)));
         }
-        Ok(value)
+        Ok(value.into())
     }
 }

@@ -14,11 +14,10 @@ use motet_core::id::{Millis, RunId, WorkerId};
 use motet_core::run_log::{Entry, Record, StepKind};
 use motet_core::store::{ClaimRequest, DEFAULT_QUEUE, NewRun, NewTask, SharedStore};
 use motet_core::tool::Effect;
-use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
 use motet_tests::command::{Done, Place};
 use motet_tests::server::{Reply, Server};
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::answer;
 
@@ -77,23 +76,11 @@ fn records(number: usize, call: &Call) -> Vec<Record> {
 
 /// Stores a run with these calls.
 async fn store_run(store: &SharedStore, calls: &[Call]) -> RunId {
-    let task = NewTask {
-        name: "ask".to_owned(),
-        queue: DEFAULT_QUEUE.to_owned(),
-        priority: Priority::Normal,
-        dependencies: Vec::new(),
-        on_failure: OnFailure::Fail,
-        retry: RetryPolicy::default(),
-        payload: Value::Null,
-    };
+    let task = NewTask { queue: DEFAULT_QUEUE.to_owned(), ..NewTask::named("ask".to_owned()) };
     let run = NewRun {
         id: RunId::new(),
-        name: "test".to_owned(),
-        kind: "workflow".to_owned(),
         definition: json!({}),
-        inputs: Map::new(),
-        settings: Map::new(),
-        tasks: vec![task],
+        ..NewRun::new("workflow", "test".to_owned(), vec![task])
     };
     let id = store.submit(run).await.unwrap();
     let request = ClaimRequest {
@@ -102,6 +89,7 @@ async fn store_run(store: &SharedStore, calls: &[Call]) -> RunId {
         run: Some(id.clone()),
         limit: 1,
         ttl: Duration::from_secs(60),
+        max_active: None,
     };
     let claim = store.claim(request).await.unwrap().remove(0);
     let records: Vec<Record> =

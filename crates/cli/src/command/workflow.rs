@@ -87,7 +87,7 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
     context.block_on(|cancellation| async move {
         match action {
             Action::List { state, name, limit } => {
-                let runs = runtime.store().await?.runs(&RunFilter { state, name, limit }).await?;
+                let runs = runtime.store().await?.runs(&RunFilter { state, name, limit, root: None }).await?;
                 printer.data(&runs, || listed(&runs))?;
                 Ok(Exit::Success)
             }

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Rows, TaskRow, settle};
+use super::{Rows, TaskRow, change_run, note, settle};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Millis;
-use crate::store::{NewTask, RunState, TaskState};
+use crate::store::{Change, NewTask, RunState, TaskState};
 use crate::workflow::OnFailure;
 
 /// Makes everything that did not end well ready to run again; what is done stays done.
@@ -16,6 +16,7 @@ pub fn resume(rows: &mut dyn Rows, now: Millis) -> Result<RunState> {
     let run = rows.run();
     match run.state {
         state @ (RunState::Running | RunState::Waiting) => return Ok(state),
+        RunState::Paused => return super::unpause(rows, now),
         RunState::Completed => {
             return Err(Error::new(
                 ErrorKind::Conflict,
@@ -75,8 +76,11 @@ pub fn redefine(rows: &mut dyn Rows, change: &Redefinition<'_>, now: Millis) -> 
             rows.insert(&TaskRow { journal_after: seq, ..TaskRow::new(*number, &task, now) }, &task)?;
         }
     }
-    rows.run().next = next;
+    let run = rows.run();
+    run.next = next;
+    run.definition += 1;
     let numbers = rows.numbers()?;
+    note(rows, None, Change::Redefined { tasks: u32::try_from(numbers.len()).unwrap_or(u32::MAX) }, now)?;
     reset_all(rows, &numbers, now)?;
     recount(rows, &numbers, now)
 }
@@ -134,8 +138,10 @@ fn reset_all(rows: &mut dyn Rows, numbers: &[u32], now: Millis) -> Result<()> {
         if ended_badly {
             again.insert(*number);
             reset(rows, task, now)?;
-        } else if task.state == TaskState::Ready && (task.attempt, 0) != (task.forgiven, task.crashes) {
+        } else if task.state == TaskState::Ready {
             (task.forgiven, task.crashes) = (task.attempt, 0);
+            // Its run was cancelled with this one: it is resumed, not joined.
+            task.joining &= task.awaits.is_none();
             rows.save(&task)?;
         }
     }
@@ -144,7 +150,7 @@ fn reset_all(rows: &mut dyn Rows, numbers: &[u32], now: Millis) -> Result<()> {
 
 fn ended_badly(task: &TaskRow) -> bool {
     match task.state {
-        TaskState::Failed => task.on_failure != OnFailure::Continue,
+        TaskState::Failed | TaskState::Dead => task.on_failure != OnFailure::Continue,
         // One skipped by its own condition was claimed for it; one skipped by a failure never was.
         TaskState::Skipped => task.attempt == task.forgiven,
         _ => false,
@@ -155,8 +161,8 @@ fn ended_badly(task: &TaskRow) -> bool {
 /// matter then, and where the task has ended for good nothing is.
 fn is_item_again(rows: &mut dyn Rows, item: &TaskRow, parent_again: bool) -> Result<bool> {
     let Some(parent) = item.parent else { return Ok(false) };
-    if item.state != TaskState::Failed || parent_again {
-        return Ok(item.state == TaskState::Failed);
+    if !item.state.has_failed() || parent_again {
+        return Ok(item.state.has_failed());
     }
     let parent = rows.task(parent)?;
     Ok(parent.state == TaskState::Waiting && parent.on_failure != OnFailure::Continue)
@@ -180,12 +186,13 @@ fn recount(rows: &mut dyn Rows, numbers: &[u32], now: Millis) -> Result<RunState
         if let Some(parent) = task.parent {
             let (open, failed) = children.entry(parent).or_default();
             *open += u32::from(!task.state.is_ended());
-            *failed += u32::from(task.state == TaskState::Failed);
+            *failed += u32::from(task.state.has_failed());
         }
     }
     for number in numbers {
         let mut task = rows.task(*number)?;
-        if !matches!(task.state, TaskState::Blocked | TaskState::Waiting) || task.waits_for_people() {
+        let asks = task.waits_for_people() && task.awaits.is_none();
+        if !matches!(task.state, TaskState::Blocked | TaskState::Waiting) || asks {
             continue;
         }
         let mut remaining = 0;
@@ -197,7 +204,9 @@ fn recount(rows: &mut dyn Rows, numbers: &[u32], now: Millis) -> Result<RunState
         match children.get(number) {
             Some((1.., _)) => (task.state, task.joining) = (TaskState::Waiting, false),
             Some(_) => (task.state, task.joining) = (TaskState::Ready, true),
-            None if remaining == 0 => task.state = TaskState::Ready,
+            None if remaining == 0 => {
+                (task.state, task.joining, task.open_questions) = (TaskState::Ready, false, 0);
+            }
             None => {}
         }
         rows.save(&task)?;
@@ -209,7 +218,7 @@ fn recount(rows: &mut dyn Rows, numbers: &[u32], now: Millis) -> Result<RunState
         waiting += u32::from(task.waits_for_people());
         match task.state {
             TaskState::Done => counted.1 += 1,
-            TaskState::Failed => counted.2 += 1,
+            TaskState::Failed | TaskState::Dead => counted.2 += 1,
             TaskState::Skipped => counted.3 += 1,
             _ => counted.0 += 1,
         }
@@ -217,8 +226,9 @@ fn recount(rows: &mut dyn Rows, numbers: &[u32], now: Millis) -> Result<RunState
     let run = rows.run();
     run.tasks = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
     (run.open, run.done, run.failed, run.skipped) = counted;
-    (run.fatal, run.waiting) = (0, waiting);
-    run.state = RunState::Running;
+    (run.fatal, run.waiting, run.awaiting) = (0, waiting, 0);
     run.ended_at = None;
+    rows.set_run_error(None)?;
+    change_run(rows, RunState::Running, None, now)?;
     settle(rows, now)
 }

@@ -10,7 +10,7 @@ use super::*;
 use crate::decision::{Decision, Question, QuestionReason};
 use crate::error::Retry;
 use crate::store::AskedQuestion;
-use crate::workflow::{Backoff, Priority};
+use crate::workflow::Backoff;
 
 /// Rows in a map: as little of a store as scheduling needs.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +18,9 @@ struct Double {
     run: RunRow,
     tasks: BTreeMap<u32, Entry>,
     questions: Vec<AskedQuestion>,
+    events: Vec<RunEvent>,
+    error: Option<ErrorReport>,
+    others: BTreeMap<RunId, RunState>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -31,11 +34,16 @@ struct Entry {
 impl Double {
     fn new(tasks: &[NewTask]) -> Self {
         check_graph(tasks).unwrap();
-        let run = new_run(RunId::new(), tasks.len());
-        let mut double = Self { run, tasks: BTreeMap::new(), questions: Vec::new() };
-        for (number, task) in (0..).zip(tasks) {
-            double.insert(&TaskRow::new(number, task, Millis(0)), task).unwrap();
-        }
+        let run = new_run(&NewRun::new("workflow", "test", tasks.to_vec()));
+        let mut double = Self {
+            run,
+            tasks: BTreeMap::new(),
+            questions: Vec::new(),
+            events: Vec::new(),
+            error: None,
+            others: BTreeMap::new(),
+        };
+        submit(&mut double, tasks, Millis(0)).unwrap();
         double
     }
 
@@ -130,18 +138,32 @@ impl Rows for Double {
         self.questions.push(question.clone());
         Ok(())
     }
+
+    fn append_event(&mut self, event: RunEvent) -> Result<()> {
+        self.events.push(event);
+        Ok(())
+    }
+
+    fn set_run_error(&mut self, error: Option<&ErrorReport>) -> Result<()> {
+        self.error = error.cloned();
+        Ok(())
+    }
+
+    fn active_with(&mut self, key: &str) -> Result<u32> {
+        let holds = |entry: &&Entry| {
+            entry.row.state == TaskState::Running
+                && entry.row.limit.as_ref().is_some_and(|limit| limit.key == key)
+        };
+        Ok(u32::try_from(self.tasks.values().filter(holds).count()).unwrap())
+    }
+
+    fn other_run(&mut self, run: &RunId) -> Result<Option<RunState>> {
+        Ok(self.others.get(run).copied())
+    }
 }
 
 fn task(name: impl Into<String>, dependencies: &[u32], on_failure: OnFailure) -> NewTask {
-    NewTask {
-        name: name.into(),
-        queue: "default".to_owned(),
-        priority: Priority::Normal,
-        dependencies: dependencies.to_vec(),
-        on_failure,
-        retry: RetryPolicy::default(),
-        payload: Value::Null,
-    }
+    NewTask { dependencies: dependencies.to_vec(), on_failure, ..NewTask::named(name) }
 }
 
 const POLICIES: [OnFailure; 3] = [OnFailure::Fail, OnFailure::SkipDependents, OnFailure::Continue];
@@ -157,6 +179,11 @@ enum Event {
     Released(usize),
     Asks(usize, u8),
     Decided(usize),
+    Awaits(usize, RunState),
+    ChildChanged(usize, RunState),
+    TooLongAsked(usize),
+    Pause,
+    TimeOut,
     WorkerDied(usize),
     StaleReport(usize),
     TimePasses,
@@ -225,6 +252,33 @@ impl World {
                 },
             ),
             Event::Redefine(choices) => self.redefine(choices),
+            Event::Awaits(pick, state) => {
+                let joins_items = |row: &TaskRow| row.joining && row.awaits.is_none();
+                if self.running(pick).is_some_and(|token| !joins_items(self.double.row(token.task))) {
+                    let run = RunId::new();
+                    self.double.others.insert(run.clone(), state);
+                    self.end(pick, Outcome::Awaiting { run });
+                }
+            }
+            Event::ChildChanged(pick, state) => self.child_changed(pick, state),
+            Event::TooLongAsked(pick) => {
+                let asks = |row: &TaskRow| row.waits_for_people() && row.lease_until.0 > 0;
+                if let Some(number) = self.pick(pick, asks) {
+                    let due = self.double.row(number).lease_until;
+                    self.now = self.now.max(due);
+                    wake(&mut self.double, number, self.now).unwrap();
+                    assert_eq!(self.double.row(number).state, TaskState::Ready);
+                }
+            }
+            Event::Pause => {
+                let can =
+                    matches!(self.double.run.state, RunState::Running | RunState::Waiting | RunState::Paused);
+                assert_eq!(pause(&mut self.double, self.now).is_ok(), can);
+            }
+            Event::TimeOut => {
+                self.double.run.deadline = Some(self.now);
+                time_out(&mut self.double, self.now).unwrap();
+            }
         }
         self.check();
     }
@@ -232,11 +286,29 @@ impl World {
     fn claim(&mut self, pick: usize) {
         let (state, now) = (self.double.run.state, self.now);
         let Some(number) = self.pick(pick, |row| row.is_claimable(state, now)) else { return };
-        let mut task = self.double.row(number).clone();
         let worker = WorkerId::from_stored("w");
-        let token = lease(&mut self.double.run, &mut task, &worker, now, now.after(Duration::from_secs(30)));
-        self.double.save(&task).unwrap();
-        assert!(task.is_held_by(&token));
+        let until = now.after(Duration::from_secs(30));
+        let room = self.double.run.has_room();
+        let token = lease(&mut self.double, number, &worker, now, until).unwrap();
+        assert_eq!(token.is_some(), room);
+        if let Some(token) = token {
+            assert!(self.double.row(number).is_held_by(&token));
+        }
+    }
+
+    fn child_changed(&mut self, pick: usize, state: RunState) {
+        let Some(number) = self.pick(pick, |row| row.state == TaskState::Waiting && row.awaits.is_some())
+        else {
+            return;
+        };
+        let (parent, run) = (self.double.run.id.clone(), self.double.row(number).awaits.clone().unwrap());
+        self.double.others.insert(run.clone(), state);
+        let news =
+            News { parent: ParentTask { root: parent.clone(), run: parent, task: number }, run, state };
+        child_changed(&mut self.double, &news, self.now).unwrap();
+        let before = self.double.clone();
+        child_changed(&mut self.double, &news, self.now).unwrap();
+        assert_eq!(self.double, before);
     }
 
     /// Ends an attempt, and reports a second time that it ended otherwise, which must change nothing.
@@ -253,7 +325,8 @@ impl World {
     }
 
     fn expand(&mut self, pick: usize, count: u8, policy: OnFailure) {
-        let number = self.pick(pick, |row| row.state == TaskState::Running && !row.joining);
+        let number =
+            self.pick(pick, |row| row.state == TaskState::Running && !row.joining && row.awaits.is_none());
         let Some(token) = number.and_then(|number| self.double.row(number).token.clone()) else { return };
         let name = self.double.name(token.task).unwrap();
         let children = (0..count).map(|index| task(format!("{name}[{index}]"), &[], policy)).collect();
@@ -271,7 +344,8 @@ impl World {
             question
         };
         let questions = (0..count).map(ask).collect();
-        self.end(pick, Outcome::Waiting { questions });
+        let at_most_ms = self.made.is_multiple_of(2).then_some(5_000);
+        self.end(pick, Outcome::Waiting { questions, at_most_ms });
     }
 
     /// Answers one open question; the same answer again changes nothing, and another one is refused.
@@ -293,7 +367,7 @@ impl World {
     fn reclaim(&mut self, pick: usize) {
         let Some(token) = self.running(pick) else { return };
         let state = reclaim(&mut self.double, token.task, self.now).unwrap();
-        assert_eq!(state == TaskState::Failed, self.double.row(token.task).crashes == MAX_CRASHES);
+        assert_eq!(state == TaskState::Dead, self.double.row(token.task).crashes == MAX_CRASHES);
         if state == TaskState::Ready {
             self.stale.push(token);
         }
@@ -375,8 +449,12 @@ impl World {
             if self.double.run.state.is_ended() {
                 return;
             }
-            for event in [Event::TimePasses, Event::Claim(0), Event::Decided(0), Event::Done(0)] {
+            let ends = Event::ChildChanged(0, RunState::Completed);
+            for event in [Event::TimePasses, Event::Claim(0), Event::Decided(0), ends, Event::Done(0)] {
                 self.apply(event);
+            }
+            if self.double.run.state == RunState::Paused {
+                self.apply(Event::Resume);
             }
         }
         panic!("the run does not end: {:?} {}", self.double.run, self.double.states());
@@ -390,13 +468,22 @@ impl World {
         let in_state = |state: TaskState| count(&|row| row.state == state);
         let counted = (count(&|row| !row.state.is_ended()), in_state(TaskState::Running), count(&|_| true));
         assert_eq!((run.open, run.active, run.tasks), counted, "{}", self.double.states());
-        let ended = [TaskState::Done, TaskState::Failed, TaskState::Skipped].map(in_state);
+        let failed = in_state(TaskState::Failed) + in_state(TaskState::Dead);
+        let ended = [in_state(TaskState::Done), failed, in_state(TaskState::Skipped)];
         assert_eq!([run.done, run.failed, run.skipped], ended, "{}", self.double.states());
+        assert!((1..=run.events).eq(self.double.events.iter().map(|event| event.seq)));
+        assert!(run.max_active.is_none_or(|most| run.active <= most));
+        assert_eq!(self.double.error.is_some(), run.fatal > 0, "{}", self.double.states());
         assert_eq!(run.ended_at.is_some(), run.state.is_ended());
         assert_eq!(run.waiting, count(&TaskRow::waits_for_people), "{}", self.double.states());
+        let awaits = |row: &TaskRow| {
+            row.state == TaskState::Waiting && row.awaits.is_some() && row.open_questions == 0
+        };
+        assert_eq!(run.awaiting, count(&awaits), "{}", self.double.states());
         match run.state {
             RunState::Running => assert!(
-                in_state(TaskState::Ready) + in_state(TaskState::Running) > 0,
+                in_state(TaskState::Ready) + in_state(TaskState::Running) > 0
+                    || count(&|row| row.state == TaskState::Waiting && row.awaits.is_some()) > 0,
                 "nothing can happen: {}",
                 self.double.states()
             ),
@@ -405,7 +492,8 @@ impl World {
                 "something can happen: {}",
                 self.double.states()
             ),
-            RunState::Failing | RunState::Cancelling => assert!(run.active > 0),
+            RunState::Failing | RunState::Cancelling | RunState::TimingOut => assert!(run.active > 0),
+            RunState::Paused => assert!(run.open > 0),
             RunState::Completed => assert_eq!((run.open, run.fatal), (0, 0)),
             RunState::Failed | RunState::Cancelled => assert_eq!(run.active, 0),
         }
@@ -418,7 +506,7 @@ impl World {
         let shown = || format!("{} in {}", new.name, self.double.states());
         // A failure that stops the run lets nothing go.
         let lets_go = |row: &TaskRow| match row.state {
-            TaskState::Failed => row.on_failure != OnFailure::Fail,
+            TaskState::Failed | TaskState::Dead => row.on_failure != OnFailure::Fail,
             state => state.is_ended(),
         };
         let is_open = |number: &&u32| !lets_go(self.double.row(**number));
@@ -434,12 +522,19 @@ impl World {
         }
         let asked =
             self.double.questions.iter().filter(|asked| asked.task == row.number && asked.is_open()).count();
-        assert_eq!(row.open_questions as usize, asked, "{}", shown());
-        assert!(asked == 0 || row.state == TaskState::Waiting, "{}", shown());
+        let awaits = row.state == TaskState::Waiting && row.awaits.is_some();
+        if awaits {
+            let halted = self.double.others[row.awaits.as_ref().unwrap()].is_halted();
+            assert_eq!(row.open_questions > 0, halted, "{}", shown());
+        } else {
+            // What was asked too long stays open, though nobody waits for it.
+            assert!(row.open_questions as usize <= asked, "{}", shown());
+        }
         match row.state {
-            TaskState::Waiting if asked > 0 => assert_eq!(open_children, 0, "{}", shown()),
+            TaskState::Waiting if awaits => assert!(!row.joining && open_children == 0, "{}", shown()),
+            TaskState::Waiting if row.open_questions > 0 => assert_eq!(open_children, 0, "{}", shown()),
             TaskState::Waiting => {
-                let failed = children.iter().filter(|child| child.state == TaskState::Failed).count();
+                let failed = children.iter().filter(|child| child.state.has_failed()).count();
                 let counted = (row.open_children as usize, row.failed_children as usize);
                 assert_eq!(counted, (open_children, failed), "{}", shown());
                 assert!(open_children > 0 && !row.joining, "{}", shown());
@@ -449,8 +544,11 @@ impl World {
                 assert_eq!(open_children, 0, "{}", shown());
             }
             TaskState::Done => assert!(error.is_none() && open_children == 0, "{}", shown()),
-            TaskState::Failed => assert!(error.is_some() && self.is_allowed(row), "{}", shown()),
+            TaskState::Failed | TaskState::Dead => {
+                assert!(error.is_some() && self.is_allowed(row), "{}", shown());
+            }
             TaskState::Blocked | TaskState::Skipped => {}
+            TaskState::Cancelled => panic!("it is never stored: {}", shown()),
         }
     }
 
@@ -462,7 +560,7 @@ impl World {
         match failed.parent.map(|parent| self.double.row(parent)) {
             None => failed.on_failure == OnFailure::Continue,
             // A failed parent is looked at itself.
-            Some(parent) => parent.state == TaskState::Failed || parent.on_failure == OnFailure::Continue,
+            Some(parent) => parent.state.has_failed() || parent.on_failure == OnFailure::Continue,
         }
     }
 }
@@ -473,6 +571,10 @@ fn policy() -> impl Strategy<Value = OnFailure> {
 
 fn retry() -> impl Strategy<Value = Retry> {
     prop_oneof![Just(Retry::Never), Just(Retry::Backoff), Just(Retry::After(Duration::from_secs(2)))]
+}
+
+fn child_state() -> impl Strategy<Value = RunState> {
+    proptest::sample::select(RunState::ALL)
 }
 
 /// Up to a dozen tasks, each of which may wait for any earlier one.
@@ -510,6 +612,11 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         2 => pick().prop_map(Event::WorkerDied),
         2 => pick().prop_map(Event::StaleReport),
         2 => Just(Event::TimePasses),
+        2 => (pick(), child_state()).prop_map(|(pick, state)| Event::Awaits(pick, state)),
+        2 => (pick(), child_state()).prop_map(|(pick, state)| Event::ChildChanged(pick, state)),
+        1 => pick().prop_map(Event::TooLongAsked),
+        1 => Just(Event::Pause),
+        1 => Just(Event::TimeOut),
         1 => Just(Event::Cancel),
         2 => Just(Event::Resume),
         1 => any::<u64>().prop_map(Event::Redefine),

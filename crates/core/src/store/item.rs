@@ -6,7 +6,8 @@ use crate::error::{Error, ErrorKind};
 use crate::run_log::Record;
 
 /// A change of the log of one item.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ItemWrite {
     /// Adds entries behind those that are there.
     Append(Vec<Record>),

@@ -1,9 +1,13 @@
 //! What a task asks people, as a store keeps it with the answer.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{Decision, Question};
-use crate::error::{Error, ErrorKind};
+use super::SharedStore;
+use crate::decision::{Decision, Decisions, Question};
+use crate::error::{Error, ErrorKind, Result};
 use crate::id::{Millis, RunId};
 
 /// A question of a task and, when there is one, its answer.
@@ -37,4 +41,35 @@ impl AskedQuestion {
 pub(super) fn unsupported(store: &str) -> Error {
     Error::new(ErrorKind::Unsupported, format!("tasks in the store `{store}` cannot wait for people"))
         .with_hint("use `sqlite:PATH`, or `memory:` for one process")
+}
+
+/// Reads answers from a store, and asks somebody else where there is none.
+pub struct StoredDecisions {
+    store: SharedStore,
+    run: RunId,
+    others: Option<Arc<dyn Decisions>>,
+}
+
+impl StoredDecisions {
+    /// Answers the questions of a run.
+    #[must_use]
+    pub fn new(store: SharedStore, run: RunId, others: Option<Arc<dyn Decisions>>) -> Self {
+        Self { store, run, others }
+    }
+}
+
+#[async_trait]
+impl Decisions for StoredDecisions {
+    async fn decide(&self, question: &Question) -> Result<Option<Decision>> {
+        // An answer that was given to another question of this place is none to this one.
+        let stored = self.store.questions(Some(&self.run)).await?;
+        let stored = stored.into_iter().find(|asked| asked.question == *question);
+        if let Some(answer) = stored.and_then(|asked| asked.answer) {
+            return Ok(Some(answer));
+        }
+        match &self.others {
+            Some(others) => others.decide(question).await,
+            None => Ok(None),
+        }
+    }
 }

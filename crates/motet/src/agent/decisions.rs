@@ -1,13 +1,10 @@
 //! What people decide about runs: asked from the store, answered into it, and read back by the run that goes on.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
 use motet_agents::schema;
 use motet_core::RunId;
-use motet_core::decision::{Decision, Decisions, Question};
+use motet_core::decision::Decision;
 use motet_core::error::{Error, ErrorKind, Result};
-use motet_core::store::{AskedQuestion, SharedStore};
+use motet_core::store::AskedQuestion;
 
 use crate::runtime::Runtime;
 
@@ -58,29 +55,6 @@ fn chosen(run: &RunId, asked: Vec<AskedQuestion>, step: Option<&str>) -> Result<
             let message = format!("run `{run}` waits for {} decisions", others + 1);
             Err(Error::new(ErrorKind::InvalidRequest, message)
                 .with_hint(format!("name one of them, such as `{}`; {hint}", last.question.step)))
-        }
-    }
-}
-
-/// Reads answers from the store, and asks somebody else where there is none.
-pub(super) struct StoredDecisions {
-    pub(super) store: SharedStore,
-    pub(super) run: RunId,
-    pub(super) others: Option<Arc<dyn Decisions>>,
-}
-
-#[async_trait]
-impl Decisions for StoredDecisions {
-    async fn decide(&self, question: &Question) -> Result<Option<Decision>> {
-        // An answer that was given to another question of this place is none to this one.
-        let stored = self.store.questions(Some(&self.run)).await?;
-        let stored = stored.into_iter().find(|asked| asked.question == *question);
-        if let Some(answer) = stored.and_then(|asked| asked.answer) {
-            return Ok(Some(answer));
-        }
-        match &self.others {
-            Some(others) => others.decide(question).await,
-            None => Ok(None),
         }
     }
 }

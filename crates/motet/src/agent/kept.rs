@@ -8,14 +8,11 @@ use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::run_log::{RunLog, StoredLog};
 use motet_core::store::{
     AskedQuestion, Claim, ClaimRequest, Control, NewRun, NewTask, Outcome as TaskOutcome, Run, RunState,
-    SharedStore,
+    SharedStore, StoredDecisions,
 };
-use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
 use motet_core::{RunContext, RunId, StreamEvent};
-use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
-use super::decisions::StoredDecisions;
 use super::{AgentDefinition, KIND};
 use crate::lease::Lease;
 use crate::report;
@@ -57,12 +54,8 @@ impl Kept {
         })?;
         let run = NewRun {
             id: id.clone(),
-            name: definition.name.clone(),
-            kind: KIND.to_owned(),
             definition: definition_json,
-            inputs: Map::new(),
-            settings: Map::new(),
-            tasks: vec![task()],
+            ..NewRun::new(KIND, definition.name.clone(), vec![task()])
         };
         store.submit(run).await.map_err(|error| match error.kind() {
             ErrorKind::Conflict => error.with_hint(format!(
@@ -92,6 +85,7 @@ impl Kept {
             run: Some(run.clone()),
             limit: 1,
             ttl,
+            max_active: None,
         };
         let mut claimed = store.claim(request.clone()).await?.pop();
         for _ in 0..LOOKS {
@@ -103,7 +97,7 @@ impl Kept {
             store.advance().await?;
             claimed = store.claim(request.clone()).await?.pop();
         }
-        let Some(Claim { token, task }) = claimed else {
+        let Some(Claim { token, task, .. }) = claimed else {
             return Err(Error::new(ErrorKind::Conflict, format!("run `{run}` is in other hands"))
                 .with_hint("wait for its end; `motet workflow status` shows how it stands"));
         };
@@ -115,11 +109,8 @@ impl Kept {
 
     /// Gives the context of the run: its log, its end, and who decides.
     pub(super) fn context(&self, runtime: &Runtime, context: &RunContext) -> RunContext {
-        let decisions = StoredDecisions {
-            store: Arc::clone(&self.store),
-            run: self.run.clone(),
-            others: context.decisions().cloned(),
-        };
+        let decisions =
+            StoredDecisions::new(Arc::clone(&self.store), self.run.clone(), context.decisions().cloned());
         runtime
             .ascribed(context)
             .in_run(self.run.clone(), Arc::clone(&self.log))
@@ -167,7 +158,7 @@ impl Drop for Kept {
 fn outcome(result: &AgentResult) -> Result<TaskOutcome> {
     Ok(match (&result.outcome, result.error()) {
         (Outcome::Waiting, _) if !result.questions.is_empty() => {
-            TaskOutcome::Waiting { questions: result.questions.clone() }
+            TaskOutcome::Waiting { questions: result.questions.clone(), at_most_ms: None }
         }
         (Outcome::Cancelled, _) => TaskOutcome::Released,
         (_, Some(error)) => TaskOutcome::GivenUp { error: error.report() },
@@ -180,15 +171,7 @@ fn outcome(result: &AgentResult) -> Result<TaskOutcome> {
 }
 
 fn task() -> NewTask {
-    NewTask {
-        name: TASK.to_owned(),
-        queue: QUEUE.to_owned(),
-        priority: Priority::default(),
-        dependencies: Vec::new(),
-        on_failure: OnFailure::default(),
-        retry: RetryPolicy::default(),
-        payload: Value::Null,
-    }
+    NewTask { queue: QUEUE.to_owned(), ..NewTask::named(TASK.to_owned()) }
 }
 
 /// Finds the stored run of an agent, and takes back what a dead process held of it.

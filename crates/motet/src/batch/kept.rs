@@ -15,9 +15,7 @@ use motet_core::store::{
     ClaimRequest, Control, ItemWrite, LeaseToken, NewRun, NewTask, Outcome, SharedStore,
 };
 use motet_core::tool::Effect;
-use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
 use motet_core::{Attribution, RunContext, RunId};
-use serde_json::{Map, Value};
 use tokio::task::AbortHandle;
 
 use super::item::{self, ItemLog, Saved};
@@ -63,6 +61,7 @@ impl Kept {
             run: Some(keeping.id.clone()),
             limit: 1,
             ttl: lease,
+            max_active: None,
         };
         let claim = store.claim(request).await?.pop().ok_or_else(|| taken(&keeping.id))?;
         let stop = context.cancellation().clone();
@@ -114,27 +113,15 @@ async fn enter(store: &SharedStore, keeping: &Keeping) -> Result<()> {
     }
     let run = NewRun {
         id: id.clone(),
-        name: title.clone(),
-        kind: KIND.to_owned(),
         definition: description.clone(),
-        inputs: Map::new(),
-        settings: Map::new(),
-        tasks: vec![task()],
+        ..NewRun::new(KIND, title.clone(), vec![task()])
     };
     store.submit(run).await?;
     Ok(())
 }
 
 fn task() -> NewTask {
-    NewTask {
-        name: TASK.to_owned(),
-        queue: QUEUE.to_owned(),
-        priority: Priority::Normal,
-        dependencies: Vec::new(),
-        on_failure: OnFailure::Fail,
-        retry: RetryPolicy::default(),
-        payload: Value::Null,
-    }
+    NewTask { queue: QUEUE.to_owned(), ..NewTask::named(TASK.to_owned()) }
 }
 
 fn taken(id: &RunId) -> Error {

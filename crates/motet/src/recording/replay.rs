@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use motet_core::cassette::{Cassette, Header, RecordedTask, ReplayLog, Steps};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::EventSink;
-use motet_core::method::{Method, MethodCall, Parameter};
+use motet_core::method::{Method, MethodCall, MethodOutcome, Parameter};
 use motet_core::model::{Model, Models};
 use motet_core::run_log::{RunLog, StepKind};
 use motet_core::store::{RunState, SharedStore, TaskState};
@@ -320,7 +320,7 @@ impl Method for RecordedMethod {
         self.method.effect()
     }
 
-    async fn call(&self, context: &RunContext, _call: MethodCall) -> Result<Value> {
-        self.outcomes.get(context.step_name())
+    async fn call(&self, context: &RunContext, _call: MethodCall) -> Result<MethodOutcome> {
+        self.outcomes.get(context.step_name()).map(Into::into)
     }
 }

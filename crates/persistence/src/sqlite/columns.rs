@@ -2,10 +2,12 @@
 //!
 //! The numbers are stored, so they never change.
 
+use std::time::Duration;
+
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::id::{Millis, RunId, WorkerId};
 use motet_core::schedule::{RunRow, TaskRow};
-use motet_core::store::{LeaseToken, RunState, RunSummary, Task, TaskState};
+use motet_core::store::{LeaseToken, ParentTask, RunState, RunSummary, Task, TaskLimit, TaskState};
 use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
@@ -14,12 +16,13 @@ use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
-use crate::TaskFacts;
+use crate::{RunFacts, TaskFacts};
 
 /// Columns of a run that [`run`] and [`summary`] read.
 macro_rules! run_columns {
     () => {
-        "id, state, tasks, next, open, active, done, failed, skipped, fatal, seq, ended_at, name, kind, created_at, waiting"
+        "id, state, tasks, next, open, active, done, failed, skipped, fatal, seq, ended_at, name, kind, created_at, waiting, \
+         awaiting, events, max_active, deadline, parent, parent_task, root, error, definition"
     };
 }
 
@@ -28,7 +31,7 @@ macro_rules! task_columns {
     () => {
         "n, state, remaining, attempt, forgiven, crashes, parent, open_children, failed_children, joining, \
          on_failure, retry, not_before, token, worker, lease_until, started_at, ended_at, journal, journal_after, \
-         error IS NOT NULL, open_questions"
+         error IS NOT NULL, open_questions, awaits, delay, limit_key, limit_max"
     };
 }
 
@@ -37,7 +40,7 @@ macro_rules! view_columns {
     () => {
         concat!(
             $crate::sqlite::columns::task_columns!(),
-            ", name, queue, prio, error, \
+            ", name, queue, prio, error, (SELECT run.state FROM run WHERE run.key = task.run), \
              (SELECT body FROM payload WHERE payload.run = task.run AND payload.n = task.n)"
         )
     };
@@ -46,7 +49,12 @@ macro_rules! view_columns {
 pub(super) use {run_columns, task_columns, view_columns};
 
 /// How many columns `task_columns!` gives.
-const TASK_WIDTH: usize = 22;
+const TASK_WIDTH: usize = 26;
+
+/// Reads the state of a run.
+pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<RunState> {
+    Ok(row.get::<_, Place<RunState>>(column)?.0)
+}
 
 /// Reads the scheduling row of a run.
 pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
@@ -64,13 +72,29 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<RunRow> {
         waiting: row.get(15)?,
         seq: unsigned(row.get(10)?),
         ended_at: row.get::<_, Option<i64>>(11)?.map(Millis),
+        awaiting: row.get(16)?,
+        events: unsigned(row.get(17)?),
+        max_active: row.get(18)?,
+        deadline: row.get::<_, Option<i64>>(19)?.map(Millis),
+        parent: parent(row)?,
+        definition: row.get(24)?,
     })
+}
+
+fn parent(row: &Row<'_>) -> rusqlite::Result<Option<ParentTask>> {
+    let Some(run) = row.get::<_, Option<Id>>(20)? else { return Ok(None) };
+    Ok(Some(ParentTask { run: run.0, task: row.get(21)?, root: row.get::<_, Id>(22)?.0 }))
 }
 
 /// Reads what is shown of a run.
 pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
-    let (name, kind) = (row.get_ref(12)?.as_str()?, row.get_ref(13)?.as_str()?);
-    Ok(crate::summary(&run(row)?, name, kind, Millis(row.get(14)?)))
+    let facts = RunFacts {
+        name: row.get(12)?,
+        kind: row.get(13)?,
+        created_at: Millis(row.get(14)?),
+        error: row.get::<_, Option<Json<ErrorReport>>>(23)?.map(|json| json.0),
+    };
+    Ok(crate::summary(&run(row)?, facts))
 }
 
 /// Reads the scheduling row of a task, and whether it has an error.
@@ -88,6 +112,12 @@ pub(super) fn task(row: &Row<'_>, run: &RunId) -> rusqlite::Result<(TaskRow, boo
         failed_children: row.get(8)?,
         open_questions: row.get(21)?,
         joining: row.get(9)?,
+        awaits: row.get::<_, Option<Id>>(22)?.map(|id| id.0),
+        delay: Duration::from_millis(unsigned(row.get(23)?)),
+        limit: match row.get(24)? {
+            Some(key) => Some(TaskLimit { key, max: row.get(25)? }),
+            None => None,
+        },
         on_failure: row.get::<_, Place<OnFailure>>(10)?.0,
         retry: row.get::<_, Option<Json<RetryPolicy>>>(11)?.map(|json| json.0).unwrap_or_default(),
         not_before: Millis(row.get(12)?),
@@ -115,7 +145,8 @@ pub(super) fn view(row: &Row<'_>, run: &RunId) -> rusqlite::Result<Task> {
         queue: row.get(TASK_WIDTH + 1)?,
         priority: row.get::<_, Place<Priority>>(TASK_WIDTH + 2)?.0,
         error: row.get::<_, Option<Json<ErrorReport>>>(TASK_WIDTH + 3)?.map(|json| json.0),
-        payload: row.get::<_, Option<Json<Value>>>(TASK_WIDTH + 4)?.map_or(Value::Null, |json| json.0),
+        run_state: row.get::<_, Place<RunState>>(TASK_WIDTH + 4)?.0,
+        payload: row.get::<_, Option<Json<Value>>>(TASK_WIDTH + 5)?.map_or(Value::Null, |json| json.0),
     };
     Ok(crate::task(&task(row, run)?.0, facts))
 }

@@ -10,6 +10,7 @@ use motet_core::store::AskedQuestion;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::columns::{Id, Json, json};
+use super::commands;
 use super::failure::OrStore as _;
 use super::read;
 use super::rows::RunRows;
@@ -32,10 +33,9 @@ CREATE VIEW questions AS SELECT run.id AS run, question.step, question.body ->> 
 /// Answers a question.
 pub(super) fn decide(session: &Session<'_>, run: &RunId, step: &str, decision: Decision) -> Result<()> {
     let rows = RunRows::load(session.connection, run, session.now)?;
-    let mut rows = rows.ok_or_else(|| crate::no_such_run(run))?;
-    schedule::decide(&mut rows, step, decision, session.now)?;
-    session.wake();
-    rows.flush()
+    let rows = rows.ok_or_else(|| crate::no_such_run(run))?;
+    commands::change(session, rows, |rows| schedule::decide(rows, step, decision, session.now))?;
+    Ok(())
 }
 
 /// Gives what is asked at a step of a run.

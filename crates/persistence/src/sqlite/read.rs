@@ -121,12 +121,17 @@ pub(super) fn runs(connection: &Connection, filter: &RunFilter) -> Result<Vec<Ru
         "SELECT ",
         run_columns!(),
         " FROM run WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR instr(name, ?2) > 0) \
-         ORDER BY key DESC LIMIT ?3"
+         AND (?4 IS NULL OR id = ?4 OR root = ?4) ORDER BY key DESC LIMIT ?3"
     );
     let limit = if filter.limit == 0 { -1 } else { i64::from(filter.limit) };
     let mut statement = connection.prepare_cached(SQL).or_store()?;
     let state = filter.state.map(|state| state.place());
-    let rows = statement.query_map(params![state, filter.name, limit], columns::summary).or_store()?;
+    let rows = statement
+        .query_map(
+            params![state, filter.name, limit, filter.root.as_ref().map(RunId::as_str)],
+            columns::summary,
+        )
+        .or_store()?;
     rows.collect::<rusqlite::Result<_>>().or_store()
 }
 
@@ -215,15 +220,73 @@ pub(super) fn busy_workers(connection: &Connection) -> Result<Vec<String>> {
     rows.collect::<rusqlite::Result<_>>().or_store()
 }
 
-/// Tells whether the time of a lease is over.
-pub(super) fn is_lease_over(connection: &Connection, now: Millis) -> Result<bool> {
-    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM task INDEXED BY due WHERE due <= ?1 AND state = 2)";
+/// Gives the numbers in this file of a run and of those that its tasks started, at any depth.
+pub(super) fn tree(connection: &Connection, root: &RunId) -> Result<Vec<i64>> {
+    const SQL: &str = "SELECT key FROM run WHERE id = ?1 UNION ALL \
+                       SELECT key FROM run INDEXED BY run_by_root WHERE root = ?1 AND state = 0";
+    let mut statement = connection.prepare_cached(SQL).or_store()?;
+    let rows = statement.query_map([root.as_str()], |row| row.get(0)).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// Gives the queues that have a ready task, jumping from one to the next instead of reading all tasks.
+pub(super) fn ready_queues(connection: &Connection) -> Result<Vec<String>> {
+    const SQL: &str = "WITH RECURSIVE queues (name) AS (
+            SELECT min(queue) FROM task INDEXED BY ready WHERE state = 1 AND parked = 0
+            UNION ALL
+            SELECT (SELECT min(queue) FROM task INDEXED BY ready WHERE state = 1 AND parked = 0 AND queue > name)
+            FROM queues WHERE name IS NOT NULL
+        ) SELECT name FROM queues WHERE name IS NOT NULL";
+    let mut statement = connection.prepare_cached(SQL).or_store()?;
+    let rows = statement.query_map((), |row| row.get(0)).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// Gives how many tasks are in workers' hands.
+pub(super) fn active(connection: &Connection) -> Result<u32> {
+    const SQL: &str = "SELECT count(*) FROM task INDEXED BY due WHERE due IS NOT NULL AND state = 2";
+    connection.prepare_cached(SQL).or_store()?.query_row((), |row| row.get(0)).or_store()
+}
+
+/// Tells whether the time of a lease, of a task that waits for people, or of a run is over.
+pub(super) fn is_due(connection: &Connection, now: Millis) -> Result<bool> {
+    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM task INDEXED BY due WHERE due <= ?1 AND state IN (2, 3)) \
+                       OR EXISTS (SELECT 1 FROM run INDEXED BY run_by_deadline WHERE deadline <= ?1 \
+                       AND state NOT IN (3, 4, 5))";
     connection.prepare_cached(SQL).or_store()?.query_row([now.0], |row| row.get(0)).or_store()
 }
 
-/// Gives when the next lease or delay ends.
+/// Gives the tasks that waited long enough for people: their run's number in this file, and theirs.
+pub(super) fn late_tasks(connection: &Connection, now: Millis) -> Result<Vec<(i64, u32)>> {
+    const SQL: &str = "SELECT run, n FROM task INDEXED BY due WHERE due <= ?1 AND state = 3 ORDER BY run, n";
+    let mut statement = connection.prepare_cached(SQL).or_store()?;
+    let rows = statement.query_map([now.0], |row| Ok((row.get(0)?, row.get(1)?))).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// Gives the runs whose time is over and that have not ended.
+pub(super) fn late_runs(connection: &Connection, now: Millis) -> Result<Vec<i64>> {
+    const SQL: &str = "SELECT key FROM run INDEXED BY run_by_deadline WHERE deadline <= ?1 \
+                       AND state NOT IN (3, 4, 5) ORDER BY key";
+    let mut statement = connection.prepare_cached(SQL).or_store()?;
+    let rows = statement.query_map([now.0], |row| row.get(0)).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// Gives the runs that the tasks of a run started and that have not ended.
+pub(super) fn children(connection: &Connection, parent: &RunId) -> Result<Vec<RunId>> {
+    const SQL: &str =
+        "SELECT id FROM run INDEXED BY run_by_parent WHERE parent = ?1 AND state NOT IN (3, 4, 5)";
+    let mut statement = connection.prepare_cached(SQL).or_store()?;
+    let rows =
+        statement.query_map([parent.as_str()], |row| Ok(row.get::<_, columns::Id>(0)?.0)).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// Gives when the next lease, delay, or waiting of a task, or the time of a run ends.
 pub(super) fn next_due(connection: &Connection, now: Millis) -> Result<Option<Millis>> {
-    const SQL: &str = "SELECT min(due) FROM task INDEXED BY due WHERE due > ?1";
+    const SQL: &str = "SELECT min(due) FROM (SELECT min(due) AS due FROM task INDEXED BY due WHERE due > ?1 UNION ALL \
+                       SELECT min(deadline) FROM run INDEXED BY run_by_deadline WHERE deadline > ?1)";
     let mut statement = connection.prepare_cached(SQL).or_store()?;
     let due: Option<i64> = statement.query_row([now.0], |row| row.get(0)).or_store()?;
     Ok(due.map(Millis))

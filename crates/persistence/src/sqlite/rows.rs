@@ -8,14 +8,14 @@ use std::collections::btree_map::Entry;
 use motet_core::error::{ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
 use motet_core::schedule::{Rows, RunRow, TaskRow};
-use motet_core::store::{AskedQuestion, NewRun, NewTask, RunState, Task, TaskState};
+use motet_core::store::{AskedQuestion, NewRun, NewTask, RunEvent, RunState, Task, TaskState};
 use motet_core::workflow::RetryPolicy;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
 
 use super::columns::{self, Places as _, json, run_columns, signed, task_columns, view_columns};
 use super::failure::OrStore as _;
-use super::questions;
+use super::{events, questions};
 
 /// The rows of one run. What changes in them is written by [`RunRows::flush`]; inserting and removing is immediate.
 pub(super) struct RunRows<'a> {
@@ -52,7 +52,8 @@ impl<'a> RunRows<'a> {
     /// Stores a new run without its tasks.
     pub(super) fn create(connection: &'a Connection, run: RunRow, new: &NewRun, now: Millis) -> Result<Self> {
         const RUN: &str = "INSERT INTO run (id, name, kind, state, tasks, next, open, active, done, failed, skipped, \
-                           fatal, seq, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, 0, 0, 0, ?8)";
+                           fatal, seq, created_at, max_active, deadline, parent, parent_task, root, submit_key) \
+                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, 0, 0, 0, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
         const DEFINITION: &str =
             "INSERT INTO definition (run, definition, inputs, settings) VALUES (?1, ?2, ?3, ?4)";
         connection
@@ -66,7 +67,13 @@ impl<'a> RunRows<'a> {
                     run.tasks,
                     run.next,
                     run.open,
-                    now.0
+                    now.0,
+                    run.max_active,
+                    run.deadline.map(|time| time.0),
+                    run.parent.as_ref().map(|parent| parent.run.as_str()),
+                    run.parent.as_ref().map(|parent| parent.task),
+                    run.parent.as_ref().map(|parent| parent.root.as_str()),
+                    new.key
                 ])
             })
             .or_store()?;
@@ -126,7 +133,8 @@ impl<'a> RunRows<'a> {
         let run = &self.run;
         self.execute(
             "UPDATE run SET state = ?2, tasks = ?3, next = ?4, open = ?5, active = ?6, done = ?7, failed = ?8, \
-             skipped = ?9, fatal = ?10, seq = ?11, ended_at = ?12, waiting = ?13 WHERE key = ?1",
+             skipped = ?9, fatal = ?10, seq = ?11, ended_at = ?12, waiting = ?13, awaiting = ?14, events = ?15, \
+             deadline = ?16, definition = ?17 WHERE key = ?1",
             params![
                 self.key,
                 run.state.place(),
@@ -140,7 +148,11 @@ impl<'a> RunRows<'a> {
                 run.fatal,
                 signed(run.seq),
                 run.ended_at.map(|time| time.0),
-                run.waiting
+                run.waiting,
+                run.awaiting,
+                signed(run.events),
+                run.deadline.map(|time| time.0),
+                run.definition
             ],
         )?;
         let goes_on = |state: RunState| state == RunState::Running;
@@ -311,6 +323,28 @@ impl Rows for RunRows<'_> {
     fn set_question(&mut self, question: &AskedQuestion) -> Result<()> {
         questions::put(self.connection, self.key, question)
     }
+
+    fn append_event(&mut self, event: RunEvent) -> Result<()> {
+        events::append(self.connection, self.key, &event)
+    }
+
+    fn set_run_error(&mut self, error: Option<&ErrorReport>) -> Result<()> {
+        let error = error.map(json).transpose()?;
+        self.execute("UPDATE run SET error = ?2 WHERE key = ?1", (self.key, error))
+    }
+
+    fn active_with(&mut self, key: &str) -> Result<u32> {
+        self.flush()?;
+        const SQL: &str = "SELECT count(*) FROM task INDEXED BY limited WHERE limit_key = ?1 AND state = 2";
+        self.connection.prepare_cached(SQL).or_store()?.query_row([key], |row| row.get(0)).or_store()
+    }
+
+    fn other_run(&mut self, run: &RunId) -> Result<Option<RunState>> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT state FROM run WHERE id = ?1").or_store()?;
+        let state = statement.query_row([run.as_str()], |row| columns::state(row, 0)).optional();
+        state.or_store()
+    }
 }
 
 /// Gives a run's number in this file.
@@ -319,13 +353,9 @@ pub(super) fn find_run(connection: &Connection, run: &RunId) -> Result<Option<i6
     statement.query_row([run.as_str()], |row| row.get(0)).optional().or_store()
 }
 
-/// Gives when a task's lease or delay ends, as the index of such times keeps it.
+/// Gives when a task's lease, delay, or waiting ends, as the index of such times keeps it.
 fn due(task: &TaskRow, parked: bool, now: Millis) -> Option<i64> {
-    match task.state {
-        TaskState::Running => Some(task.lease_until.0),
-        TaskState::Ready if !parked && task.not_before > now => Some(task.not_before.0),
-        _ => None,
-    }
+    if parked { None } else { task.due(now).map(|due| due.0) }
 }
 
 fn retry(policy: &RetryPolicy) -> Result<Option<String>> {
@@ -336,7 +366,8 @@ fn write_task(connection: &Connection, run: i64, task: &TaskRow, at: (bool, Mill
     const SQL: &str = "UPDATE task SET state = ?3, remaining = ?4, attempt = ?5, forgiven = ?6, crashes = ?7, \
                        open_children = ?8, failed_children = ?9, joining = ?10, not_before = ?11, token = ?12, \
                        worker = ?13, lease_until = ?14, started_at = ?15, ended_at = ?16, journal = ?17, \
-                       journal_after = ?18, parked = ?19, due = ?20, open_questions = ?21 WHERE run = ?1 AND n = ?2";
+                       journal_after = ?18, parked = ?19, due = ?20, open_questions = ?21, awaits = ?22 \
+                       WHERE run = ?1 AND n = ?2";
     let (parked, now) = at;
     let parked = parked && task.state == TaskState::Ready;
     connection
@@ -363,7 +394,8 @@ fn write_task(connection: &Connection, run: i64, task: &TaskRow, at: (bool, Mill
                 signed(task.journal_after),
                 parked,
                 due(task, parked, now),
-                task.open_questions
+                task.open_questions,
+                task.awaits.as_ref().map(RunId::as_str)
             ])
         })
         .or_store()?;
@@ -378,8 +410,8 @@ fn insert_task(
 ) -> Result<()> {
     const SQL: &str = "INSERT INTO task (run, n, name, queue, prio, state, parked, remaining, attempt, forgiven, \
                        crashes, parent, open_children, failed_children, joining, on_failure, retry, not_before, \
-                       lease_until, journal, journal_after, due) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, \
-                       0, ?9, 0, 0, 0, ?10, ?11, ?12, 0, 0, ?13, ?14)";
+                       lease_until, journal, journal_after, due, delay, limit_key, limit_max) VALUES (?1, ?2, ?3, ?4, \
+                       ?5, ?6, ?7, ?8, 0, 0, 0, ?9, 0, 0, 0, ?10, ?11, ?12, 0, 0, ?13, ?14, ?15, ?16, ?17)";
     let parked = parked && row.state == TaskState::Ready;
     let retry = retry(&row.retry)?;
     connection
@@ -399,7 +431,10 @@ fn insert_task(
                 retry,
                 row.not_before.0,
                 signed(row.journal_after),
-                due(row, parked, now)
+                due(row, parked, now),
+                signed(u64::try_from(row.delay.as_millis()).unwrap_or(u64::MAX)),
+                row.limit.as_ref().map(|limit| limit.key.as_str()),
+                row.limit.as_ref().map(|limit| limit.max)
             ])
         })
         .or_store()?;

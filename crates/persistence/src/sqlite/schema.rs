@@ -72,6 +72,7 @@ const MIGRATIONS: &[&str] = &[
     super::items::TABLE,
     super::questions::TABLE,
     super::conversations::TABLES,
+    super::events::TABLES,
 ];
 
 /// The books of budgets, since version 2: money in nano-dollars. `held` is a reservation; a `lost` one counts as spent,

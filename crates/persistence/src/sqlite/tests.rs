@@ -4,8 +4,7 @@ use motet_core::error::{Error, ErrorKind};
 use motet_core::id::WorkerId;
 use motet_core::run_log::{Entry, Record};
 use motet_core::store::{DEFAULT_QUEUE, NewTask, RunState};
-use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::*;
 
@@ -18,23 +17,12 @@ fn open() -> (tempfile::TempDir, SqliteStore) {
 }
 
 fn run_of(names: &[&str]) -> NewRun {
-    let task = |name: &&str| NewTask {
-        name: (*name).to_owned(),
-        queue: DEFAULT_QUEUE.to_owned(),
-        priority: Priority::Normal,
-        dependencies: Vec::new(),
-        on_failure: OnFailure::Fail,
-        retry: RetryPolicy::default(),
-        payload: Value::Null,
-    };
+    let task =
+        |name: &&str| NewTask { queue: DEFAULT_QUEUE.to_owned(), ..NewTask::named((*name).to_owned()) };
     NewRun {
         id: RunId::new(),
-        name: "test".to_owned(),
-        kind: "workflow".to_owned(),
         definition: Value::Null,
-        inputs: Map::new(),
-        settings: Map::new(),
-        tasks: names.iter().map(task).collect(),
+        ..NewRun::new("workflow", "test".to_owned(), names.iter().map(task).collect())
     }
 }
 
@@ -45,6 +33,7 @@ async fn claim(store: &SqliteStore) -> Claim {
         run: None,
         limit: 1,
         ttl: HOUR,
+        max_active: None,
     };
     store.claim(request).await.unwrap().remove(0)
 }

@@ -52,10 +52,11 @@ pub(crate) async fn only_the_queues_asked_are_taken_from(store: SharedStore) {
         queues: queues.iter().map(|queue| (*queue).to_owned()).collect(),
         ..request(3)
     };
-    assert_eq!(names(&store.claim(of(&[])).await.unwrap()), "");
     assert_eq!(names(&store.claim(of(&["none"])).await.unwrap()), "");
     assert_eq!(names(&store.claim(of(&["cpu", "gpu", "gpu"])).await.unwrap()), "gpu-high cpu gpu");
     assert_eq!(names(&store.claim(of(&["gpu"])).await.unwrap()), "gpu-low");
+    // None named means all.
+    assert_eq!(names(&store.claim(of(&[])).await.unwrap()), "default");
 }
 
 pub(crate) async fn only_the_run_asked_is_taken_from(store: SharedStore) {

@@ -30,7 +30,7 @@ pub(crate) async fn what_runs_learns_of_the_cancellation_and_ends_the_run(store:
     assert_eq!(names(&claim(&store, 9).await), "");
     assert_eq!(done(&store, &claims[0]).await.run, RunState::Cancelling);
     assert_eq!(end(&store, &claims[1], Outcome::Released).await.run, RunState::Cancelled);
-    assert_eq!(states(&store, &run).await, "a:done b:ready c:ready");
+    assert_eq!(states(&store, &run).await, "a:done b:cancelled c:cancelled");
 }
 
 pub(crate) async fn only_a_run_that_goes_on_can_be_cancelled(store: SharedStore) {
@@ -46,7 +46,7 @@ pub(crate) async fn resuming_runs_what_failed_and_keeps_what_is_done(store: Shar
     done(&store, &claim_named(&store, "a").await).await;
     let b = claim_named(&store, "b").await;
     fail(&store, &b, ErrorKind::ToolFailed).await;
-    assert_eq!(states(&store, &run).await, "a:done b:failed c:blocked");
+    assert_eq!(states(&store, &run).await, "a:done b:failed c:cancelled");
     control(&store, &run, Control::Resume).await;
     assert_eq!(states(&store, &run).await, "a:done b:ready c:blocked");
     assert_eq!(counts(&store, &run).await, "running: 3 tasks, 1 done, 0 failed, 0 skipped");
@@ -117,7 +117,7 @@ pub(crate) async fn resuming_runs_only_the_items_that_failed(store: SharedStore)
 
 pub(crate) async fn resuming_runs_the_items_that_failed_their_task(store: SharedStore) {
     let run = fail_one_of_three(&store, OnFailure::Fail, OnFailure::Continue).await;
-    assert_eq!(states(&store, &run).await, "a:failed b:blocked a[0]:done a[1]:failed a[2]:done");
+    assert_eq!(states(&store, &run).await, "a:failed b:cancelled a[0]:done a[1]:failed a[2]:done");
     control(&store, &run, Control::Resume).await;
     assert_eq!(states(&store, &run).await, "a:waiting b:blocked a[0]:done a[1]:ready a[2]:done");
     let item = claim_named(&store, "a[1]").await;
@@ -129,7 +129,7 @@ pub(crate) async fn resuming_starts_tasks_that_were_ready_when_cancelled(store: 
     let a = claim_named(&store, "a").await;
     control(&store, &run, Control::Cancel).await;
     done(&store, &a).await;
-    assert_eq!(states(&store, &run).await, "a:done b:ready c:ready");
+    assert_eq!(states(&store, &run).await, "a:done b:cancelled c:cancelled");
     assert_eq!(names(&claim(&store, 9).await), "");
     control(&store, &run, Control::Resume).await;
     assert_eq!(names(&claim(&store, 9).await), "b c");

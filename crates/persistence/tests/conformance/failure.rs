@@ -19,7 +19,7 @@ pub(crate) async fn by_default_nothing_new_starts_and_what_runs_may_finish(store
     assert_eq!((applied.state, applied.ready, applied.run), (TaskState::Failed, 0, RunState::Failing));
     assert_eq!(names(&claim(&store, 9).await), "");
     assert_eq!(done(&store, &claims[1]).await.run, RunState::Failed);
-    assert_eq!(states(&store, &run).await, "a:failed b:done c:ready d:blocked");
+    assert_eq!(states(&store, &run).await, "a:failed b:done c:cancelled d:cancelled");
     assert_eq!(counts(&store, &run).await, "failed: 4 tasks, 1 done, 1 failed, 0 skipped");
     assert_eq!(error_of(&store, &run, "a").await.as_deref(), Some("boom"));
 }

@@ -75,7 +75,14 @@ async fn a_store_that_is_opened_again_has_kept_everything() {
 
 /// Takes away what lets tasks wait for people, as in the versions before.
 const WITHOUT_QUESTIONS: &str =
-    "DROP VIEW questions; DROP TABLE question; ALTER TABLE run DROP COLUMN waiting;
+    "DROP VIEW tasks; DROP VIEW runs; DROP VIEW events; DROP TABLE event; DROP INDEX run_by_submit_key; DROP INDEX run_by_parent;
+     DROP INDEX run_by_root; DROP INDEX run_by_deadline; DROP INDEX limited; ALTER TABLE run DROP COLUMN awaiting;
+     ALTER TABLE run DROP COLUMN definition; ALTER TABLE run DROP COLUMN events; ALTER TABLE run DROP COLUMN max_active;
+     ALTER TABLE run DROP COLUMN deadline; ALTER TABLE run DROP COLUMN parent; ALTER TABLE run DROP COLUMN parent_task;
+     ALTER TABLE run DROP COLUMN root; ALTER TABLE run DROP COLUMN error; ALTER TABLE run DROP COLUMN submit_key;
+     ALTER TABLE task DROP COLUMN awaits; ALTER TABLE task DROP COLUMN delay; ALTER TABLE task DROP COLUMN limit_key;
+     ALTER TABLE task DROP COLUMN limit_max;
+     DROP VIEW questions; DROP TABLE question; ALTER TABLE run DROP COLUMN waiting;
                                  ALTER TABLE task DROP COLUMN open_questions;";
 
 #[tokio::test]
@@ -83,14 +90,14 @@ async fn a_store_from_before_tasks_could_wait_for_people_lets_them() {
     let (_directory, path) = directory();
     let run = submit(&open(&path), vec![task("a", &[])]).await;
     let connection = Connection::open(&path).unwrap();
-    let old = "DROP VIEW runs; CREATE VIEW runs AS SELECT id, CASE state WHEN 0 THEN 'running' END AS state FROM run;
+    let old = "CREATE VIEW runs AS SELECT id, CASE state WHEN 0 THEN 'running' END AS state FROM run;
                PRAGMA user_version = 4";
     connection.execute_batch(&format!("{WITHOUT_QUESTIONS} {old}")).unwrap();
     drop(connection);
     let store = open(&path);
     let claim = claim_named(&store, "a").await;
     let question = Question::new("decision/0/0/approval", QuestionReason::Approval, "pay");
-    end(&store, &claim, Outcome::Waiting { questions: vec![question] }).await;
+    end(&store, &claim, Outcome::Waiting { questions: vec![question], at_most_ms: None }).await;
     let connection = Connection::open(&path).unwrap();
     let row = |sql: &str| connection.query_row(sql, (), |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(row("SELECT state FROM runs"), "waiting");
@@ -279,7 +286,7 @@ async fn the_file_is_set_up_for_durability_and_shrinking() {
     let _store = open(&path);
     let connection = Connection::open(&path).unwrap();
     let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap();
-    assert_eq!((number("auto_vacuum"), number("user_version")), (2, 6));
+    assert_eq!((number("auto_vacuum"), number("user_version")), (2, 7));
     assert_eq!(&u32::try_from(number("application_id")).unwrap().to_be_bytes(), b"Mote");
     let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
     assert_eq!(mode, "wal");
@@ -335,7 +342,7 @@ async fn a_file_of_a_newer_version_is_refused() {
     drop(open(&path));
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 9).unwrap();
     let error = refused(&path);
-    assert_eq!(error.message(), "the store has version 9; this Motet reads up to 6");
+    assert_eq!(error.message(), "the store has version 9; this Motet reads up to 7");
     assert_eq!(error.hint(), Some("use the newer Motet that wrote it, or another file"));
 }
 

@@ -7,8 +7,8 @@ use motet_core::id::{RunId, WorkerId};
 use motet_core::store::{
     Applied, Claim, ClaimRequest, Control, DEFAULT_QUEUE, NewRun, NewTask, Outcome, RunState, SharedStore,
 };
-use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
-use serde_json::{Map, Value, json};
+use motet_core::workflow::{OnFailure, RetryPolicy};
+use serde_json::json;
 
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
@@ -30,15 +30,7 @@ pub(crate) fn sqlite() -> Opened {
 
 /// A task that waits for the tasks of these numbers.
 pub(crate) fn task(name: &str, dependencies: &[u32]) -> NewTask {
-    NewTask {
-        name: name.to_owned(),
-        queue: DEFAULT_QUEUE.to_owned(),
-        priority: Priority::Normal,
-        dependencies: dependencies.to_vec(),
-        on_failure: OnFailure::Fail,
-        retry: RetryPolicy::default(),
-        payload: Value::Null,
-    }
+    NewTask { dependencies: dependencies.to_vec(), ..NewTask::named(name) }
 }
 
 pub(crate) fn with_policy(policy: OnFailure, task: NewTask) -> NewTask {
@@ -58,15 +50,7 @@ pub(crate) fn with_retries(max_attempts: u32, delay: Duration, task: NewTask) ->
 }
 
 pub(crate) fn run_of(tasks: Vec<NewTask>) -> NewRun {
-    NewRun {
-        id: RunId::new(),
-        name: "test".to_owned(),
-        kind: "workflow".to_owned(),
-        definition: json!({"of": "test"}),
-        inputs: Map::new(),
-        settings: Map::new(),
-        tasks,
-    }
+    NewRun { definition: json!({"of": "test"}), ..NewRun::new("workflow", "test", tasks) }
 }
 
 pub(crate) async fn submit(store: &SharedStore, tasks: Vec<NewTask>) -> RunId {
@@ -80,6 +64,7 @@ pub(crate) fn request(limit: u32) -> ClaimRequest {
         run: None,
         limit,
         ttl: HOUR,
+        max_active: None,
     }
 }
 

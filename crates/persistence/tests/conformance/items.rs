@@ -84,7 +84,7 @@ pub(crate) async fn by_default_the_first_failed_item_fails_the_task(store: Share
     assert_eq!(error_of(&store, &run, "a").await.as_deref(), Some("item `a[1]` failed: boom"));
     done(&store, &claims[0]).await;
     assert_eq!(fail(&store, &claims[2], ErrorKind::ToolFailed).await.run, RunState::Failed);
-    assert_eq!(states(&store, &run).await, "a:failed b:blocked a[0]:done a[1]:failed a[2]:failed");
+    assert_eq!(states(&store, &run).await, "a:failed b:cancelled a[0]:done a[1]:failed a[2]:failed");
     assert_eq!(counts(&store, &run).await, "failed: 5 tasks, 1 done, 3 failed, 0 skipped");
 }
 

@@ -70,7 +70,7 @@ pub(crate) async fn the_third_crash_fails_the_task(store: SharedStore) {
     store.claim(ClaimRequest { ttl: Duration::ZERO, ..request(1) }).await.unwrap();
     let progress = store.advance().await.unwrap();
     assert_eq!((progress.reclaimed, progress.dead), (1, 1));
-    assert_eq!(states(&store, &run).await, "a:failed b:blocked");
+    assert_eq!(states(&store, &run).await, "a:dead b:cancelled");
     assert_eq!(counts(&store, &run).await, "failed: 2 tasks, 0 done, 1 failed, 0 skipped");
     assert_eq!(error_of(&store, &run, "a").await.unwrap(), "its worker died 3 times while running it");
 }

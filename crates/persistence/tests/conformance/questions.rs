@@ -22,7 +22,7 @@ fn question(step: &str) -> Question {
 }
 
 fn asking(steps: &[&str]) -> Outcome {
-    Outcome::Waiting { questions: steps.iter().map(|step| question(step)).collect() }
+    Outcome::Waiting { questions: steps.iter().map(|step| question(step)).collect(), at_most_ms: None }
 }
 
 const YES: Decision = Decision::Approve { arguments: None };
@@ -130,14 +130,18 @@ pub(crate) async fn an_answer_counts_for_the_question_it_was_given_to(store: Sha
     // The same question has its answer already; one about another amount needs its own.
     let mut other = question("x");
     other.arguments = json!({"amount": 7_000});
-    let applied =
-        end(&store, &again, Outcome::Waiting { questions: vec![other.clone(), question("y")] }).await;
+    let applied = end(
+        &store,
+        &again,
+        Outcome::Waiting { questions: vec![other.clone(), question("y")], at_most_ms: None },
+    )
+    .await;
     assert_eq!(applied.state, TaskState::Waiting);
     assert_eq!(asked(&store, &run).await, "x? y?");
     store.decide(&run, "y", YES).await.unwrap();
     store.decide(&run, "x", NO).await.unwrap();
     let third = claim_named(&store, "a").await;
-    let applied = end(&store, &third, Outcome::Waiting { questions: vec![other] }).await;
+    let applied = end(&store, &third, Outcome::Waiting { questions: vec![other], at_most_ms: None }).await;
     assert_eq!((applied.state, applied.ready, applied.run), (TaskState::Ready, 1, RunState::Running));
 }
 
@@ -198,7 +202,7 @@ pub(crate) async fn questions_go_with_a_task_that_is_defined_anew(store: SharedS
 pub(crate) async fn what_asks_nothing_is_refused(store: SharedStore) {
     let run = submit(&store, vec![task("a", &[])]).await;
     let claim = claim_named(&store, "a").await;
-    let nothing = Outcome::Waiting { questions: vec![] };
+    let nothing = Outcome::Waiting { questions: vec![], at_most_ms: None };
     let error = store.complete(&claim.token, nothing).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidRequest);
     assert_eq!(states(&store, &run).await, "a:running");

@@ -56,7 +56,7 @@ impl Bench {
         let method = self.method();
         let result = tokio::time::timeout(BOUND, method.call(context, call(self.path(), params))).await;
         assert_eq!(left(self.path()), Vec::<String>::new(), "processes are left");
-        result.expect("the call takes too long")
+        result.expect("the call takes too long").map(|outcome| outcome.result().unwrap())
     }
 
     async fn result(&self, params: Value) -> Value {
@@ -75,6 +75,7 @@ fn call(base: &Path, params: Value) -> MethodCall {
         files: FileScope { base: base.to_owned(), allowed: Vec::new() },
         default_model: None,
         idempotency_key: "key".to_owned(),
+        task: None,
     }
 }
 

@@ -4,7 +4,7 @@
 
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::method::{Parameter, ParameterKind};
-use motet_core::store::{NewTask, Outcome, Task};
+use motet_core::store::{NewTask, Outcome, Task, TaskLimit};
 use motet_core::workflow::{ForEach, TaskSpec};
 use serde_json::{Map, Value, json};
 
@@ -19,6 +19,8 @@ pub const MAX_ITEMS: usize = 100_000;
 pub enum Action {
     /// Find the files that match these patterns, and go on with [`spread`].
     ListFiles(Vec<String>),
+    /// Spread the task over these items by [`spread`].
+    Spread(Vec<Value>),
     /// Call the task's method with these parameters.
     Call(Map<String, Value>),
     /// Collect the results of the task's items; their list is its result.
@@ -32,7 +34,7 @@ pub enum Action {
 /// # Errors
 /// `InvalidRequest` when a reference leads nowhere or `for_each` gives no list; the task has failed then.
 pub fn begin(spec: &TaskSpec, task: &Task, scope: &dyn Scope, parameters: &[Parameter]) -> Result<Action> {
-    if task.joining {
+    if task.joining && task.awaits.is_none() {
         return Ok(Action::Join);
     }
     let is_item = task.parent.is_some();
@@ -49,7 +51,7 @@ pub fn begin(spec: &TaskSpec, task: &Task, scope: &dyn Scope, parameters: &[Para
         Some(_) if is_item => call(spec, scope, parameters),
         None => call(spec, scope, parameters),
         Some(ForEach::Items(items)) => match substitute(items, scope)? {
-            Value::Array(items) => spread(spec, task, items).map(Action::Complete),
+            Value::Array(items) => Ok(Action::Spread(items)),
             other => Err(Error::new(
                 ErrorKind::InvalidRequest,
                 format!("`for_each` needs a list, but got {}", kind(&other)),
@@ -84,7 +86,7 @@ fn pattern_text(value: Value) -> Result<String> {
 ///
 /// # Errors
 /// `LimitReached` when there are more than [`MAX_ITEMS`].
-pub fn spread(spec: &TaskSpec, task: &Task, items: Vec<Value>) -> Result<Outcome> {
+pub fn spread(spec: &TaskSpec, task: &Task, limit: Option<&TaskLimit>, items: Vec<Value>) -> Result<Outcome> {
     if items.len() > MAX_ITEMS {
         let message = format!("`for_each` has {} items; at most {MAX_ITEMS} are allowed", items.len());
         return Err(
@@ -92,13 +94,13 @@ pub fn spread(spec: &TaskSpec, task: &Task, items: Vec<Value>) -> Result<Outcome
         );
     }
     let children = items.into_iter().enumerate().map(|(index, item)| NewTask {
-        name: format!("{}[{index}]", spec.id),
         queue: task.queue.clone(),
         priority: spec.priority,
-        dependencies: Vec::new(),
         on_failure: spec.on_failure,
         retry: spec.retry.clone(),
         payload: json!({"item": item, "index": index}),
+        limit: limit.cloned(),
+        ..NewTask::named(format!("{}[{index}]", spec.id))
     });
     Ok(Outcome::Expand { children: children.collect() })
 }

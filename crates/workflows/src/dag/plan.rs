@@ -5,10 +5,10 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use motet_core::RunId;
+use motet_core::Millis;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::model_id::ModelId;
-use motet_core::store::{DEFAULT_QUEUE, NewRun, NewTask};
+use motet_core::store::{DEFAULT_QUEUE, NewRun, NewTask, TaskLimit};
 use motet_core::workflow::{TaskSpec, WorkflowSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -49,13 +49,12 @@ impl RunSettings {
 /// `InvalidRequest` when an input is not declared, a declared one without default is not given, or a dependency is unknown.
 pub fn plan(spec: &WorkflowSpec, inputs: Map<String, Value>, settings: &RunSettings) -> Result<NewRun> {
     Ok(NewRun {
-        id: RunId::new(),
-        name: spec.name.clone(),
-        kind: KIND.to_owned(),
         definition: to_json(spec)?,
         inputs: complete_inputs(spec, inputs)?,
         settings: to_json(settings)?.as_object().cloned().unwrap_or_default(),
-        tasks: tasks(spec)?,
+        max_active: spec.max_parallel_tasks,
+        deadline: spec.timeout.map(|timeout| Millis::now().after(timeout)),
+        ..NewRun::new(KIND, spec.name.clone(), tasks(spec)?)
     })
 }
 
@@ -77,9 +76,9 @@ pub fn tasks(spec: &WorkflowSpec) -> Result<Vec<NewTask>> {
     spec.tasks
         .iter()
         .map(|task| {
+            let queue = task.queue.as_ref().or(spec.queue.as_ref());
             Ok(NewTask {
-                name: task.id.clone(),
-                queue: DEFAULT_QUEUE.to_owned(),
+                queue: queue.cloned().unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
                 priority: task.priority,
                 dependencies: task
                     .dependencies
@@ -88,10 +87,19 @@ pub fn tasks(spec: &WorkflowSpec) -> Result<Vec<NewTask>> {
                     .collect::<Result<_>>()?,
                 on_failure: task.on_failure,
                 retry: task.retry.clone(),
-                payload: Value::Null,
+                delay: task.delay.unwrap_or_default(),
+                not_before: task.not_before,
+                limit: limit(spec, task),
+                ..NewTask::named(task.id.clone())
             })
         })
         .collect()
+}
+
+/// Gives the limit that a task names; one that its workflow does not set is no limit.
+pub(crate) fn limit(spec: &WorkflowSpec, task: &TaskSpec) -> Option<TaskLimit> {
+    let key = task.limit.as_ref()?;
+    spec.limits.get(key).map(|max| TaskLimit { key: key.clone(), max: *max })
 }
 
 /// Names the tasks that are the same in both specifications, and so is everything they depend on.

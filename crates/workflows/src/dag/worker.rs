@@ -5,15 +5,17 @@
 mod attempt;
 mod leases;
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use motet_core::decision::Decisions;
 use motet_core::error::Result;
 use motet_core::event::{EventSink, StreamEvent};
 use motet_core::id::{Millis, WorkerId};
 use motet_core::run_log::RunLog;
-use motet_core::store::{Claim, ClaimRequest, DEFAULT_QUEUE, RunState, SharedStore, TaskState};
+use motet_core::store::{Claim, ClaimRequest, RunState, SharedStore, TaskState};
 use motet_core::{Error, ErrorKind, RunId};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -37,7 +39,7 @@ pub struct WorkerConfig {
     pub max_parallel_tasks: u32,
     /// How long a lease holds without renewal; it is renewed three times in that time.
     pub lease: Duration,
-    /// Queues to take tasks from.
+    /// Queues to take tasks from; all of them where it is empty.
     pub queues: Vec<String>,
     /// Directories beside the workflow's own that tasks may read and write.
     pub allowed_directories: Vec<PathBuf>,
@@ -58,7 +60,7 @@ impl Default for WorkerConfig {
         Self {
             max_parallel_tasks: 8,
             lease: Duration::from_secs(30),
-            queues: vec![DEFAULT_QUEUE.to_owned()],
+            queues: Vec::new(),
             allowed_directories: Vec::new(),
             default_model: None,
             environment: Arc::new(|_| None),
@@ -83,14 +85,15 @@ struct Shared {
     config: WorkerConfig,
     events: Option<Arc<dyn EventSink>>,
     log: Option<Arc<dyn RunLog>>,
+    decisions: Option<Arc<dyn Decisions>>,
 }
 
 impl Worker {
     /// Makes a worker with a name of its own.
     #[must_use]
     pub fn new(store: SharedStore, methods: Methods, config: WorkerConfig) -> Self {
-        let (id, events, log) = (WorkerId::new(), None, None);
-        Self { shared: Arc::new(Shared { id, store, methods, config, events, log }) }
+        let (id, events, log, decisions) = (WorkerId::new(), None, None, None);
+        Self { shared: Arc::new(Shared { id, store, methods, config, events, log, decisions }) }
     }
 
     /// Sends the events of everything it runs to a listener.
@@ -105,12 +108,19 @@ impl Worker {
         self.with(|shared| shared.log = Some(log))
     }
 
+    /// Asks somebody about what tasks may not decide and nobody has decided yet.
+    #[must_use]
+    pub fn with_decisions(self, decisions: Arc<dyn Decisions>) -> Self {
+        self.with(|shared| shared.decisions = Some(decisions))
+    }
+
     fn with(mut self, change: impl FnOnce(&mut Shared)) -> Self {
         change(Arc::make_mut(&mut self.shared));
         self
     }
 
-    /// Works on one run until it has ended or waits for people, and gives the state it is in then.
+    /// Works on one run, and on those that its tasks start, until it has ended, waits for people, or is paused, and gives
+    /// the state it is in then.
     ///
     /// Other workers may work on it too. When `cancellation` fires, the tasks in hand are stopped and given back, and
     /// the run can go on later.
@@ -118,10 +128,10 @@ impl Worker {
     /// # Errors
     /// `NotFound` when there is no such run; `Cancelled`; `Store` when the store fails.
     pub async fn run_to_end(&self, run: &RunId, cancellation: &CancellationToken) -> Result<RunState> {
-        let definition = Definition::load(&self.shared, run).await?;
-        let limit =
-            definition.spec.max_parallel_tasks.unwrap_or(u32::MAX).min(self.shared.config.max_parallel_tasks);
-        Loop::new(&self.shared, run, definition, limit.max(1)).work(cancellation).await
+        if self.shared.store.run(run).await?.is_none() {
+            return Err(attempt::no_such_run(run));
+        }
+        Loop::new(&self.shared, run).work(cancellation).await
     }
 }
 
@@ -129,7 +139,8 @@ impl Worker {
 struct Loop<'a> {
     shared: &'a Arc<Shared>,
     run: &'a RunId,
-    definition: Arc<Definition>,
+    /// Definitions by run.
+    definitions: HashMap<RunId, Arc<Definition>>,
     limit: u32,
     tasks: JoinSet<Result<TaskState>>,
     leases: Leases,
@@ -138,13 +149,13 @@ struct Loop<'a> {
 }
 
 impl<'a> Loop<'a> {
-    fn new(shared: &'a Arc<Shared>, run: &'a RunId, definition: Definition, limit: u32) -> Self {
+    fn new(shared: &'a Arc<Shared>, run: &'a RunId) -> Self {
         let leases = Leases::new(Arc::clone(&shared.store), shared.config.lease);
         Self {
             shared,
             run,
-            definition: Arc::new(definition),
-            limit,
+            definitions: HashMap::new(),
+            limit: shared.config.max_parallel_tasks.max(1),
             tasks: JoinSet::new(),
             leases,
             sweep: Instant::now(),
@@ -164,7 +175,7 @@ impl<'a> Loop<'a> {
             let claimed = if free > 0 { self.claim(free).await? } else { 0 };
             if claimed == 0 && self.tasks.is_empty() {
                 let state = self.state().await?;
-                if state.is_ended() || state == RunState::Waiting {
+                if state.is_ended() || state.is_halted() {
                     return Ok(state);
                 }
             }
@@ -193,18 +204,31 @@ impl<'a> Loop<'a> {
             run: Some(self.run.clone()),
             limit: free,
             ttl: self.shared.config.lease,
+            max_active: None,
         };
         let claims = self.shared.store.claim(request).await?;
         let count = claims.len();
         for claim in claims {
-            self.start(claim);
+            let definition = self.definition(&claim).await?;
+            self.start(claim, definition);
         }
         Ok(count)
     }
 
-    fn start(&mut self, claim: Claim) {
+    /// Gives the definition of a claimed task's run, read anew where a person changed it.
+    async fn definition(&mut self, claim: &Claim) -> Result<Arc<Definition>> {
+        let (run, number) = (&claim.token.run, claim.definition);
+        if let Some(known) = self.definitions.get(run).filter(|known| known.number == number) {
+            return Ok(Arc::clone(known));
+        }
+        let definition = Arc::new(Definition::load(self.shared, run, number).await?);
+        self.definitions.insert(run.clone(), Arc::clone(&definition));
+        Ok(definition)
+    }
+
+    fn start(&mut self, claim: Claim, definition: Arc<Definition>) {
         let guard = self.leases.hold(claim.token.clone());
-        let (shared, definition) = (Arc::clone(self.shared), Arc::clone(&self.definition));
+        let shared = Arc::clone(self.shared);
         self.tasks.spawn(async move {
             let ended = attempt::run(&shared, &definition, claim, guard.cancellation()).await;
             drop(guard);

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use motet_core::RunContext;
 use motet_core::error::{Error, ErrorKind, Result};
-use motet_core::method::{Method, MethodCall, Parameter, ParameterKind};
+use motet_core::method::{Method, MethodCall, MethodOutcome, Parameter, ParameterKind};
 use motet_core::tool::Effect;
 use motet_providers::files;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ impl Method for FileWrite {
         Effect::Idempotent
     }
 
-    async fn call(&self, _context: &RunContext, mut call: MethodCall) -> Result<Value> {
+    async fn call(&self, _context: &RunContext, mut call: MethodCall) -> Result<MethodOutcome> {
         let Some(path) = call.params.get("path").and_then(Value::as_str).map(str::to_owned) else {
             return Err(Error::new(ErrorKind::InvalidRequest, "`path` must be a text"));
         };
@@ -66,6 +66,6 @@ impl Method for FileWrite {
             .map_err(|error| {
                 Error::new(ErrorKind::Internal, "writing a file broke off").with_source(error)
             })??;
-        Ok(json!({"path": path, "bytes": bytes}))
+        Ok(json!({"path": path, "bytes": bytes}).into())
     }
 }

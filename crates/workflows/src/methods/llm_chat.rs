@@ -10,7 +10,7 @@ use motet_agents::structured::structured_within;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::id::content_hash;
 use motet_core::message::{Message, Role};
-use motet_core::method::{FileScope, Method, MethodCall, Parameter, ParameterKind};
+use motet_core::method::{FileScope, Method, MethodCall, MethodOutcome, Parameter, ParameterKind};
 use motet_core::model::Models;
 use motet_core::request::{ChatRequest, JsonSchemaOutput, Output, ReasoningEffort, Sampling};
 use motet_core::response::ChatResponse;
@@ -125,7 +125,7 @@ impl Method for LlmChat {
         true
     }
 
-    async fn call(&self, context: &RunContext, call: MethodCall) -> Result<Value> {
+    async fn call(&self, context: &RunContext, call: MethodCall) -> Result<MethodOutcome> {
         let given: Map<String, Value> =
             call.params.into_iter().filter(|(_, value)| !value.is_null()).collect();
         let params: Params = serde_json::from_value(Value::Object(given)).map_err(|error| {
@@ -137,11 +137,11 @@ impl Method for LlmChat {
         let model = self.models.model(&request.model).await?;
         if matches!(request.output, Output::Text) {
             let response = call::chat(context, model.as_ref(), &request, STEP).await?;
-            return Ok(result(&response, &files, None));
+            return Ok(result(&response, &files, None).into());
         }
         let (value, response) =
             structured_within(context, model.as_ref(), request, STEP, self.max_repairs).await?;
-        Ok(result(&response, &files, Some(value)))
+        Ok(result(&response, &files, Some(value)).into())
     }
 }
 

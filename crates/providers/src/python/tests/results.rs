@@ -176,7 +176,7 @@ async fn calls_run_side_by_side() {
         let call = super::call(bench.path(), json!({"code": "result = n", "context": {"n": n}}));
         async move {
             let context = motet_core::RunContext::new();
-            motet_core::method::Method::call(&method, &context, call).await.unwrap()["result"].take()
+            motet_core::method::Method::call(&method, &context, call).await.unwrap().result().unwrap()["result"].take()
         }
     };
     let (a, b, c) = tokio::join!(call(1), call(2), call(3));

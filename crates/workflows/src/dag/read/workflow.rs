@@ -1,5 +1,7 @@
 //! Reads the top of a workflow: its keys, and everything below them.
 
+use std::collections::BTreeMap;
+
 use motet_core::ModelId;
 use motet_core::workflow::WorkflowSpec;
 use serde_json::{Map, Value};
@@ -62,6 +64,10 @@ pub(super) fn read(root: &Node, rules: &Rules<'_>, report: &mut Report<'_>) -> O
         tasks,
         outputs,
         max_parallel_tasks: parallel.and_then(|field| count(field, 1..=100_000, report)),
+        timeout: None,
+        queue: None,
+        limits: BTreeMap::new(),
+        providers: Map::new(),
         metadata: metadata(fields, &["id", "version", "tags"], report),
     })
 }

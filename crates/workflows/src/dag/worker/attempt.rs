@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use motet_core::attempts::Attempts;
@@ -11,9 +12,9 @@ use motet_core::budget::{Amount, Ledger};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::StreamEvent;
 use motet_core::id::content_hash;
-use motet_core::method::{FileScope, MethodCall};
+use motet_core::method::{CallingTask, FileScope, MethodCall, MethodOutcome};
 use motet_core::run_log::{Costs, RunLog, Step, StepKind, StoredLog};
-use motet_core::store::{Claim, Outcome, Task, TaskState};
+use motet_core::store::{Claim, Outcome, ParentTask, StoredDecisions, Task, TaskState};
 use motet_core::tool::Effect;
 use motet_core::workflow::{TaskSpec, WorkflowSpec};
 use motet_core::{RunContext, RunId};
@@ -23,13 +24,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shared;
 use crate::dag::machine::{self, Action};
-use crate::dag::plan::RunSettings;
+use crate::dag::plan::{self, RunSettings};
 use crate::dag::scope::{RunScope, TaskResult};
 
 /// What all tasks of a run share; read once.
 pub(super) struct Definition {
     pub(super) spec: WorkflowSpec,
     run: RunId,
+    /// The run at the top of those that wait for this one.
+    root: RunId,
+    /// Number of the definition that was read.
+    pub(super) number: u32,
     settings: RunSettings,
     inputs: Map<String, Value>,
     environment: BTreeMap<String, String>,
@@ -40,7 +45,7 @@ pub(super) struct Definition {
 }
 
 impl Definition {
-    pub(super) async fn load(shared: &Shared, run: &RunId) -> Result<Self> {
+    pub(super) async fn load(shared: &Shared, run: &RunId, number: u32) -> Result<Self> {
         let stored = shared.store.run(run).await?.ok_or_else(|| no_such_run(run))?;
         let spec: WorkflowSpec = from_json(stored.definition, "definition")?;
         let settings: RunSettings = from_json(Value::Object(stored.settings), "settings")?;
@@ -60,6 +65,8 @@ impl Definition {
         Ok(Self {
             ledger: Arc::new(Ledger::new(spent(shared, run).await?)),
             run: run.clone(),
+            root: stored.summary.root().clone(),
+            number,
             tasks: tasks.collect(),
             environment: environment.collect(),
             settings,
@@ -167,10 +174,13 @@ async fn attempt(
     match machine::begin(spec, task, &scope, method.parameters())? {
         Action::Complete(outcome) => Ok(outcome),
         Action::Join => join(shared, task).await,
+        Action::Spread(items) => {
+            machine::spread(spec, task, plan::limit(&definition.spec, spec).as_ref(), items)
+        }
         Action::ListFiles(patterns) => {
             let context = context(shared, definition, claim, cancellation).await?;
             let files = list_files(&context, files_of(shared, definition), patterns).await?;
-            machine::spread(spec, task, files)
+            machine::spread(spec, task, plan::limit(&definition.spec, spec).as_ref(), files)
         }
         Action::Call(params) => call(shared, definition, claim, (spec, params), cancellation).await,
     }
@@ -282,6 +292,11 @@ async fn context(
     let mut context = RunContext::with_log(definition.run.clone(), log)
         .with_cancellation(cancellation.clone())
         .with_ledger(Arc::clone(&definition.ledger))
+        .with_decisions(Arc::new(StoredDecisions::new(
+            Arc::clone(&shared.store),
+            definition.run.clone(),
+            shared.decisions.clone(),
+        )))
         .child(&claim.task.name);
     if let Some(tenant) = &shared.config.tenant {
         context = context.with_attribution(|attribution| attribution.tenant = Some(tenant.clone()));
@@ -329,6 +344,17 @@ async fn call(
         files: files_of(shared, definition),
         default_model: models.into_iter().flatten().next().cloned(),
         idempotency_key: content_hash(&(&definition.run, &task.name))?,
+        task: Some(CallingTask {
+            parent: ParentTask {
+                run: definition.run.clone(),
+                task: task.number,
+                root: definition.root.clone(),
+            },
+            name: task.name.clone(),
+            awaits: task.awaits.clone(),
+            joining: task.joining,
+            timeout: spec.timeout,
+        }),
     };
     let running = method.call(&context, call);
     let output = match spec.timeout {
@@ -337,5 +363,17 @@ async fn call(
             Err(Error::new(ErrorKind::Timeout, format!("it took longer than its timeout of {timeout:?}")))
         }),
     };
-    Ok(Outcome::Done { output: output? })
+    Ok(match output? {
+        MethodOutcome::Done(output) => Outcome::Done { output },
+        MethodOutcome::Waiting { questions, at_most } => {
+            let millis = |most: Duration| u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
+            Outcome::Waiting { questions, at_most_ms: at_most.map(millis) }
+        }
+        MethodOutcome::Awaiting { run } => Outcome::Awaiting { run },
+        MethodOutcome::GivenUp(error) => Outcome::GivenUp { error: error.report() },
+        other => {
+            let message = format!("a method ended in a way that workers do not know: {other:?}");
+            return Err(Error::new(ErrorKind::Internal, message));
+        }
+    })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use motet_core::method::{Method, MethodCall};
+use motet_core::method::{Method, MethodCall, MethodOutcome};
 use motet_core::settings::CacheMode;
 use motet_core::tool::Effect;
 use motet_core::workflow::{Backoff, ForEach, OnFailure, Priority, RetryPolicy, TaskSpec};
@@ -278,8 +278,8 @@ impl Method for Write {
         Effect::Idempotent
     }
 
-    async fn call(&self, _context: &RunContext, call: MethodCall) -> Result<Value> {
-        Ok(Value::Object(call.params))
+    async fn call(&self, _context: &RunContext, call: MethodCall) -> Result<MethodOutcome> {
+        Ok(Value::Object(call.params).into())
     }
 }
 
