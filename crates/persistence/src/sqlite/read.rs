@@ -234,8 +234,8 @@ pub(super) fn ready_queues(connection: &Connection) -> Result<Vec<String>> {
     const SQL: &str = "WITH RECURSIVE queues (name) AS (
             SELECT min(queue) FROM task INDEXED BY ready WHERE state = 1 AND parked = 0
             UNION ALL
-            SELECT (SELECT min(queue) FROM task INDEXED BY ready WHERE state = 1 AND parked = 0 AND queue > name)
-            FROM queues WHERE name IS NOT NULL
+            SELECT (SELECT min(queue) FROM task INDEXED BY ready WHERE state = 1 AND parked = 0 AND queue > queues.name)
+            FROM queues WHERE queues.name IS NOT NULL
         ) SELECT name FROM queues WHERE name IS NOT NULL";
     let mut statement = connection.prepare_cached(SQL).or_store()?;
     let rows = statement.query_map((), |row| row.get(0)).or_store()?;
