@@ -31,8 +31,8 @@ pub use build::Surroundings;
 pub use events::AgentEvents;
 pub use file::AgentFile;
 pub use motet_workflows::agent_file::{
-    AgentEntry, AgentSpec, Approvals, BudgetSpec, CodeLimits, CodeSpec, CondenseSpec, LimitsSpec, OfferedSpec,
-    RouterSpec, ToolEntry, ToolLine,
+    AgentEntry, AgentSpec, Approvals, BudgetSpec, CodeLimits, CodeSpec, CondenseSpec, LimitsSpec,
+    OfferedSpec, RouterSpec, ToolEntry, ToolLine,
 };
 
 use crate::report;

@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use motet_agents::{
-    Agent, AgentBuilder, AgentTool, ApprovalPolicy, Condense, PromptTemplate, ToolRouter,
-};
+use motet_agents::{Agent, AgentBuilder, AgentTool, ApprovalPolicy, Condense, PromptTemplate, ToolRouter};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::mcp::ServerConfig;
 use motet_core::{RunContext, Tool};

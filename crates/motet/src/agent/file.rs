@@ -58,8 +58,7 @@ impl Runtime {
         let commands = self.commands(&spec, &surroundings)?.into_iter();
         let listed: Vec<Vec<Arc<dyn Tool>>> = commands.map(|tool| tool.into_iter().collect()).collect();
         // Which tools servers offer is not known yet, nor what of it is selected.
-        let tools =
-            if all_known { select(&spec, listed)? } else { listed.into_iter().flatten().collect() };
+        let tools = if all_known { select(&spec, listed)? } else { listed.into_iter().flatten().collect() };
         self.builder(&spec)?.tools(tools).build().map(drop)
     }
 
@@ -136,7 +135,8 @@ impl Runtime {
             above.push(path.clone());
             let (inner, surroundings) = self.whole_below(inner, &path, above)?;
             above.pop();
-            tool.tool = ToolEntry::Agent(AgentEntry::Whole { spec: Box::new(inner), base: surroundings.base });
+            tool.tool =
+                ToolEntry::Agent(AgentEntry::Whole { spec: Box::new(inner), base: surroundings.base });
         }
         Ok(())
     }

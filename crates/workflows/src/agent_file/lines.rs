@@ -92,7 +92,8 @@ fn tool(mut node: Node, of_code: &mut Vec<Place>, report: &mut Report<'_>) -> Op
         let hint = near.map_or("begin it with `mcp`, `command`, `agent`, or `code`".to_owned(), |near| {
             format!("did you mean `{near}`?")
         });
-        let message = "a tool names no server at `mcp`, no program at `command`, no agent at `agent`, and no `code`";
+        let message =
+            "a tool names no server at `mcp`, no program at `command`, no agent at `agent`, and no `code`";
         report.hint(place, message, hint);
         return None;
     };
@@ -182,4 +183,3 @@ fn agent(mut node: Node, others: &[Field], report: &mut Report<'_>) -> Option<Ag
         }
     }
 }
-

@@ -266,7 +266,9 @@ pub(super) mod span {
         serializer.collect_str(&span.map(duration::format).unwrap_or_default())
     }
 
-    pub(in super::super) fn deserialize<'de, Z: D<'de>>(deserializer: Z) -> Result<Option<Duration>, Z::Error> {
+    pub(in super::super) fn deserialize<'de, Z: D<'de>>(
+        deserializer: Z,
+    ) -> Result<Option<Duration>, Z::Error> {
         let text = deserializer.deserialize_any(Scalar)?;
         let parsed = text.map(|text| duration::parse(&text)).transpose();
         parsed.map_err(|error| serde::de::Error::custom(error.message()))

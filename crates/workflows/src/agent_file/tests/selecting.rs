@@ -49,7 +49,10 @@ router: {{model: "scripted:small", threshold: 2, always: [count]}}
     let has = |name, category| offered.has(name, category);
     assert!(has("git_pull", "code") && !has("git_push", "code") && !has("git_pull", "other"));
     let written = serde_json::to_value(&spec).unwrap();
-    assert_eq!((&written["tools"][0]["category"], &written["tools"][3]), (&json!("code"), &json!({"code": {}})));
+    assert_eq!(
+        (&written["tools"][0]["category"], &written["tools"][3]),
+        (&json!("code"), &json!({"code": {}}))
+    );
     assert_eq!(serde_json::from_value::<AgentSpec>(written.clone()).unwrap(), spec);
     assert_eq!(read_value(&written).unwrap(), spec);
 }
