@@ -85,6 +85,6 @@ fn a_file_that_is_wrong_is_told_by_line_and_column() {
     assert!(checked.stderr.contains("did you mean `always`?"), "{checked:?}");
     place.write("a.yaml", text.replace("alwys", "always")).unwrap();
     let checked = run(&place, &["agent", "run", "a.yaml", "x"]);
-    assert!(checked.stderr.contains("4:19: no tool that code can call has the name `conut`"), "{checked:?}");
+    assert!(checked.stderr.contains("4:20: no tool that code can call has the name `conut`"), "{checked:?}");
     assert!(checked.stderr.contains("5:24: no tool has the category `smus`"), "{checked:?}");
 }
