@@ -3,6 +3,7 @@
 
 mod commands;
 mod crash;
+mod tools;
 
 use motet_tests::command::{Done, Place, workspace};
 use serde_json::{Value, json};

@@ -131,8 +131,9 @@ impl Filter {
         self
     }
 
-    /// Patterns of one kind are alternatives; both kinds must agree.
-    fn picks(&self, name: &str, category: &str) -> bool {
+    /// Tells whether it picks a tool. Patterns of one kind are alternatives; both kinds must agree.
+    #[must_use]
+    pub fn picks(&self, name: &str, category: &str) -> bool {
         let one = |matchers: &[GlobMatcher], text: &str| {
             matchers.is_empty() || matchers.iter().any(|matcher| matcher.is_match(text))
         };

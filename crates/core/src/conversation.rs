@@ -262,6 +262,9 @@ pub struct Turn {
     /// How long the conversation was by the provider's count, where that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
+    /// That its beginning should have been summarised and could not be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsummarised: Option<Unsummarised>,
 }
 
 impl Turn {
@@ -277,8 +280,18 @@ impl Turn {
             usage: Usage::default(),
             cost: Some(Cost::ZERO),
             measured: None,
+            unsummarised: None,
         }
     }
+}
+
+/// A summary that was asked for and never came, so that it is not asked for again at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unsummarised {
+    /// Tokens of the request whose beginning should have been summarised.
+    pub tokens: u64,
+    /// Number of messages that a summary stood for at that time.
+    pub summarised: u32,
 }
 
 /// What a provider counted in the last model call of a turn.

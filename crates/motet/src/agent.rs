@@ -8,6 +8,7 @@ mod events;
 mod file;
 mod kept;
 mod offered;
+mod select;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +31,8 @@ pub use build::Surroundings;
 pub use events::AgentEvents;
 pub use file::AgentFile;
 pub use motet_workflows::agent_file::{
-    AgentEntry, AgentSpec, Approvals, BudgetSpec, CondenseSpec, LimitsSpec, ToolEntry,
+    AgentEntry, AgentSpec, Approvals, BudgetSpec, CodeLimits, CodeSpec, CondenseSpec, LimitsSpec,
+    OfferedSpec, RouterSpec, ToolEntry, ToolLine,
 };
 
 use crate::report;

@@ -17,7 +17,7 @@ pub use motet_agents::batch::{
     BatchSummary, Order, Unreadable,
 };
 
-pub(crate) use item::kept;
+pub(crate) use item::{asked_of, kept};
 pub(crate) use kept::{KIND, last_summary};
 
 use crate::runtime::Runtime;

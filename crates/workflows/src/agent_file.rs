@@ -2,30 +2,31 @@
 //!
 //! Opens no file, connects to nothing, and starts nothing.
 
+mod lines;
 mod place;
+mod place_of;
+mod selection;
 mod spec;
 #[cfg(test)]
 mod tests;
+mod tool_line;
 
 use std::collections::HashSet;
 
 use motet_agents::PromptTemplate;
-use motet_core::mcp::ServerConfig;
-use motet_providers::command::CommandSpec;
 use serde::Deserialize as _;
 use serde_json::Value;
 
-pub use spec::{AgentEntry, AgentSpec, Approvals, BudgetSpec, CondenseSpec, LimitsSpec, ToolEntry};
+pub use selection::{Known, Offered, OfferedSpec, RouterSpec};
+pub use spec::{AgentSpec, Approvals, BudgetSpec, CondenseSpec, LimitsSpec};
+pub use tool_line::{AgentEntry, CodeLimits, CodeSpec, ToolEntry, ToolLine};
 
 use self::place::{At, Misfit};
+use self::place_of::Places;
 use crate::dag::read::Problems;
 use crate::dag::read::report::Report;
 use crate::dag::read::value;
-use crate::dag::reference::nearest;
-use crate::dag::yaml::{self, Content, Field, Node, Place};
-
-/// What a line of the list of tools begins with.
-const KINDS: [&str; 3] = ["mcp", "agent", "command"];
+use crate::dag::yaml::{self, Content, Node, Place};
 
 /// How many things that do not fit are looked for; a file with more is wrong as a whole.
 const MAX_MISFITS: usize = 100;
@@ -49,119 +50,21 @@ pub fn read_value(value: &Value) -> Result<AgentSpec, Problems> {
 }
 
 fn finish(mut root: Node, mut report: Report<'_>) -> Result<AgentSpec, Problems> {
-    let tools = take_tools(&mut root, &mut report);
+    let lines = lines::take(&mut root, &mut report);
     let spec = all_of(&mut root, &mut report, |node| AgentSpec::deserialize(At::root(node)));
     if let Some(mut spec) = spec {
-        spec.tools = tools;
-        check(&spec, &root, &mut report);
+        spec.tools = lines.tools;
+        let places = Places::new(&root, lines.of_code);
+        check(&spec, &places, &mut report);
+        // Lines that did not fit are missing among the tools, which would look like wrong names.
+        if report.is_empty() {
+            selection::check(&spec, &places, &mut report);
+        }
         if report.is_empty() {
             return Ok(spec);
         }
     }
     Err(report.problems())
-}
-
-/// Takes the list of tools out of the tree, as each of its lines is of a form of its own.
-fn take_tools(root: &mut Node, report: &mut Report<'_>) -> Vec<ToolEntry> {
-    let Content::Map(fields) = &mut root.content else { return Vec::new() };
-    let Some(place) = fields.iter().position(|field| field.key == "tools") else { return Vec::new() };
-    if !matches!(fields.get(place).map(|field| &field.node.content), Some(Content::List(_))) {
-        return Vec::new();
-    }
-    match fields.remove(place).node.content {
-        Content::List(items) => items.into_iter().filter_map(|item| tool(item, report)).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// Reads a line of the list of tools out of a value.
-fn tool_of_value(value: &Value) -> Result<ToolEntry, Problems> {
-    let (node, paths, faults) = value::tree(value);
-    let mut report = Report::of_value(paths, faults);
-    match tool(node, &mut report) {
-        Some(entry) if report.is_empty() => Ok(entry),
-        _ => Err(report.problems()),
-    }
-}
-
-fn tool(mut node: Node, report: &mut Report<'_>) -> Option<ToolEntry> {
-    let place = node.place;
-    let Content::Map(fields) = &mut node.content else {
-        report.hint(place, "a tool must be a mapping", "write `- command: {…}` or `- mcp: NAME`");
-        return None;
-    };
-    let Some(kind) = fields.iter().position(|field| KINDS.contains(&field.key.as_str())).and_then(|first| {
-        // A server's own program stands at `command` too.
-        fields.iter().position(|field| field.key == "mcp").or(Some(first))
-    }) else {
-        let near = fields.first().and_then(|field| nearest(&field.key, KINDS));
-        let hint = near.map_or("begin it with `mcp`, `command`, or `agent`".to_owned(), |near| {
-            format!("did you mean `{near}`?")
-        });
-        let message = "a tool names no server at `mcp`, no program at `command`, and no agent at `agent`";
-        report.hint(place, message, hint);
-        return None;
-    };
-    let mut field = fields.remove(kind);
-    if field.key == "mcp" {
-        let Content::String(name) = field.node.content else {
-            report.add(field.node.place, "`mcp` must be the name of a server");
-            return None;
-        };
-        let server = all_of(&mut node, report, |node| ServerConfig::deserialize(At::root(node)))?;
-        // With neither, it is the server of this name that the settings know.
-        if server.command.is_some() && server.url.is_some() {
-            let message =
-                format!("the server `{name}` needs either a program at `command` or an address at `url`");
-            report.add(place, message);
-        }
-        return Some(ToolEntry::Mcp { name, server: Box::new(server) });
-    }
-    if field.key == "agent" {
-        return agent(field.node, fields, report).map(ToolEntry::Agent);
-    }
-    for other in fields {
-        report.hint(
-            other.place,
-            format!("unknown key `{}`", other.key),
-            "everything about a program stands in `command`",
-        );
-    }
-    let place = field.node.place;
-    let command =
-        all_of(&mut field.node, report, |node| CommandSpec::deserialize(At { node, key: Some("command") }))?;
-    if let Err(error) = command.check() {
-        report.add_with(place, error.message(), error.hint().map(str::to_owned));
-    }
-    Some(ToolEntry::Command(Box::new(command)))
-}
-
-/// Reads the agent that a line of the list of tools names: its file, or all of it as it is stored.
-fn agent(mut node: Node, others: &[Field], report: &mut Report<'_>) -> Option<AgentEntry> {
-    let is_stored = matches!(node.content, Content::Map(_));
-    let known = |field: &&Field| !(is_stored && field.key == "base");
-    for other in others.iter().filter(known) {
-        report.hint(
-            other.place,
-            format!("unknown key `{}`", other.key),
-            "everything about an agent stands in its file",
-        );
-    }
-    match &node.content {
-        Content::String(path) => Some(AgentEntry::File(path.into())),
-        Content::Map(_) => {
-            let spec = all_of(&mut node, report, |node| AgentSpec::deserialize(At::root(node)))?;
-            let base = others.iter().find_map(|field| match (field.key.as_str(), &field.node.content) {
-                ("base", Content::String(base)) => Some(base.into()),
-                _ => None,
-            });
-            Some(AgentEntry::Whole { spec: Box::new(spec), base: base.unwrap_or_default() })
-        }
-        _ => {
-            report.add(node.place, "`agent` must be the name of an agent's file");
-            None
-        }
-    }
 }
 
 /// Reads a type out of a tree. What does not fit is reported and taken out, until nothing else is found; `None` when
@@ -224,13 +127,8 @@ fn take_out(node: &mut Node, place: Place, of_key: bool, maimed: &mut HashSet<Pl
 }
 
 /// Finds what is wrong beyond the form.
-fn check(spec: &AgentSpec, root: &Node, report: &mut Report<'_>) {
-    let place = |key: &str| match &root.content {
-        Content::Map(fields) => {
-            fields.iter().find(|field| field.key == key).map_or(root.place, |field| field.place)
-        }
-        _ => root.place,
-    };
+fn check(spec: &AgentSpec, places: &Places<'_>, report: &mut Report<'_>) {
+    let place = |key: &str| places.key(key);
     if spec.instructions.is_some() && spec.instructions_file.is_some() {
         let message = "`instructions` and `instructions_file` mean the same, so only one may be given";
         report.add(place("instructions_file"), message);
@@ -257,9 +155,10 @@ fn check(spec: &AgentSpec, root: &Node, report: &mut Report<'_>) {
     }
     let mut names = HashSet::new();
     for tool in &spec.tools {
-        let name = match tool {
-            ToolEntry::Mcp { name, .. } => name,
-            ToolEntry::Command(command) => &command.name,
+        let name = match &tool.tool {
+            ToolEntry::Mcp { name, .. } => name.as_str(),
+            ToolEntry::Command(command) => command.name.as_str(),
+            ToolEntry::Code(code) => code.name(),
             ToolEntry::Agent(_) => continue,
         };
         if !names.insert(name) {

@@ -203,6 +203,7 @@ fn the_log_of_a_batch_shows_its_requests() {
     let shown = run(&place, &["log", "show", "n", "--full"]);
     let row = shown.stdout.lines().find(|line| line.contains("a.txt ")).unwrap();
     assert!(row.contains(" finished ") && row.contains(" 10+2 ") && row.contains(" unknown "), "{row}");
+    assert!(shown.stdout.contains("> user: About"), "{}", shown.stdout);
     assert!(shown.stdout.contains("< assistant: re: About\n"), "{}", shown.stdout);
     assert!(shown.stderr.contains("completed, 2 answers of models, 24 tokens, cost unknown"), "{shown:?}");
     let entries = run(&place, &["log", "show", "n", "--output", "json"]).json().unwrap();

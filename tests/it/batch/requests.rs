@@ -1,5 +1,7 @@
 //! Files with one request a line: what each line says, and what is wrong with it.
 
+use std::sync::{Arc, Condvar, Mutex};
+
 use super::*;
 
 fn asked(place: &Place, url: &str, arguments: &[&str]) -> Done {
@@ -102,20 +104,49 @@ fn lines_that_never_began_are_counted() {
     assert_eq!((done.code, &summary["total"], &summary["not_started"]), (Some(1), &json!(4), &json!(3)));
 }
 
+/// A gate at which threads wait until it is opened.
+#[derive(Default)]
+struct Gate(Mutex<bool>, Condvar);
+
+impl Gate {
+    fn open(&self) {
+        *self.0.lock().unwrap() = true;
+        self.1.notify_all();
+    }
+
+    fn pass(&self) {
+        drop(self.1.wait_while(self.0.lock().unwrap(), |is_open| !*is_open).unwrap());
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_batch_whose_results_cannot_be_written_can_go_on_at_once() {
     let place = Place::new().unwrap();
-    let slow =
-        json!({"answers": [{"when": {"contains": "slow"}, "text": "s", "delay_ms": 600_000}, {"text": "f"}]});
-    place.write("script.json", slow.to_string()).unwrap();
+    let (begun, over) = (Arc::new(Gate::default()), Arc::new(Gate::default()));
+    let gates = (Arc::clone(&begun), Arc::clone(&over));
+    // The slow request is on its way before the fast one is answered, and stays so until the batch has given up.
+    let server = Server::start(move |request, _| {
+        if question(request) == "slow" {
+            gates.0.open();
+            gates.1.pass();
+        } else {
+            gates.0.pass();
+        }
+        says("done")
+    })
+    .unwrap();
+    let url = server.url();
     place.write("r.jsonl", "{\"prompt\": \"fast\"}\n{\"prompt\": \"slow\"}\n").unwrap();
     std::os::unix::fs::symlink("/dev/full", place.path().join("full.jsonl")).unwrap();
-    let base = ["batch", "r.jsonl", "--model", "scripted:script.json", "--name", "n"];
+    let base = [&["batch", "r.jsonl", "--name", "n", "--max-concurrent", "2"][..], &asking(&url)].concat();
     let done = run(&place, &[&base[..], &["--output-file", "full.jsonl"]].concat());
     assert!(done.code == Some(1) && done.stderr.contains("`full.jsonl` cannot be written"), "{done:?}");
-    place.write("script.json", r#"{"answers": [{"text": "now"}]}"#).unwrap();
+    over.open();
     let done = run(&place, &[&base[..], &["--output", "json"]].concat());
     assert_eq!(done.code, Some(0), "{done:?}");
     assert_eq!(done.json().unwrap()["summary"]["kept"], 1);
+    let mut asked: Vec<String> = server.requests().iter().map(question).collect();
+    asked.sort();
+    assert_eq!(asked, ["fast", "slow", "slow"]);
 }

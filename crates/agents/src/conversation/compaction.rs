@@ -21,6 +21,9 @@ pub const DEFAULT_PROMPT: &str = "You summarise the beginning of a conversation 
 /// Room that counting by estimate leaves: a provider's counter is asked from this share of the limit on, in percent.
 const NEAR_PERCENT: u64 = 75;
 
+/// By which part of the limit a request must have grown before a summary that failed is asked for again: an eighth.
+const GROWTH_PART: u64 = 8;
+
 /// How a conversation is kept below a number of tokens.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -93,6 +96,16 @@ impl Compaction {
     /// Tells whether an estimate is near enough to the limit to be worth an exact count.
     pub(super) fn is_near(&self, tokens: u64) -> bool {
         tokens.saturating_mul(100) > self.limit_tokens.saturating_mul(NEAR_PERCENT)
+    }
+
+    /// Tells whether the beginning of a request may be summarised: behind a failure not again, unless the request grew enough
+    /// since, or cannot be sent as it is.
+    pub(super) fn may_try(&self, tokens: u64, base: &Base) -> bool {
+        let Some(failed) = base.unsummarised.filter(|failed| failed.summarised == base.summarised()) else {
+            return true;
+        };
+        let grown = failed.tokens.saturating_add(self.limit_tokens / GROWTH_PART);
+        tokens >= grown || self.window_tokens.is_some_and(|window| tokens > window)
     }
 
     /// Chooses how many messages are summarised; 0 where there are none. The cut never stands within a tool round.

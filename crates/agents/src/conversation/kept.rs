@@ -2,7 +2,7 @@
 
 use motet_core::conversation::{
     Addition, Conversation, ConversationHead, ConversationId, ConversationStore, Measured, NewConversation,
-    Summary, no_such_conversation,
+    Summary, Unsummarised, no_such_conversation,
 };
 use motet_core::id::Millis;
 use motet_core::store::SharedStore;
@@ -22,6 +22,8 @@ pub(super) struct Kept {
     store: Option<SharedStore>,
     /// A summary that was paid for by a turn that did not complete.
     pub(super) pending: Option<Summary>,
+    /// A summary that failed in a turn that did not complete.
+    pub(super) unsummarised: Option<Unsummarised>,
     pub(super) parked: Option<ParkedTurn>,
 }
 
@@ -34,6 +36,8 @@ pub(super) struct Base {
     pub(super) turns: Vec<usize>,
     pub(super) summary: Option<Summary>,
     pub(super) measured: Option<(Option<motet_core::ModelId>, Measured)>,
+    /// When its beginning should have been summarised last and could not be.
+    pub(super) unsummarised: Option<Unsummarised>,
 }
 
 impl Kept {
@@ -43,7 +47,7 @@ impl Kept {
     }
 
     pub(super) fn of(conversation: Conversation) -> Self {
-        Self { conversation, let_go: 0, store: None, pending: None, parked: None }
+        Self { conversation, let_go: 0, store: None, pending: None, unsummarised: None, parked: None }
     }
 
     pub(super) async fn open(store: SharedStore, id: &ConversationId) -> Result<Self> {
@@ -77,7 +81,11 @@ impl Kept {
 
     /// Gives what a turn goes on from, which is less than all where it takes messages back.
     pub(super) async fn base(&self, keep: Option<u32>) -> Result<Base> {
-        let Some(keep) = keep else { return Ok(base(&self.conversation, self.let_go)) };
+        let Some(keep) = keep else {
+            let mut base = base(&self.conversation, self.let_go);
+            base.unsummarised = self.unsummarised.or(base.unsummarised);
+            return Ok(base);
+        };
         let mut whole = self.whole().await?;
         if whole.head.version != self.conversation.head.version {
             return Err(whole.head.conflict(self.conversation.head.version));
@@ -94,7 +102,7 @@ impl Kept {
     pub(super) async fn add(&mut self, addition: Addition) -> Result<()> {
         let Some(store) = &self.store else {
             self.conversation.apply(addition, Millis::now())?;
-            (self.pending, self.parked) = (None, None);
+            self.settle();
             return Ok(());
         };
         let head = &self.conversation.head;
@@ -106,9 +114,14 @@ impl Kept {
         self.conversation.turns.extend(addition.turns);
         self.conversation.summaries.extend(addition.summaries);
         self.conversation.head = new;
-        (self.pending, self.parked) = (None, None);
+        self.settle();
         self.let_go();
         Ok(())
+    }
+
+    /// Forgets what only turns that did not complete had left, as the conversation went on.
+    fn settle(&mut self) {
+        (self.pending, self.unsummarised, self.parked) = (None, None, None);
     }
 
     pub(super) async fn fork(&self, keep: Option<u32>, id: ConversationId) -> Result<Self> {
@@ -183,6 +196,7 @@ fn base(conversation: &Conversation, let_go: u32) -> Base {
         turns,
         summary,
         measured: measured.filter(holds),
+        unsummarised: conversation.turns.last().and_then(|turn| turn.unsummarised),
     }
 }
 

@@ -5,11 +5,12 @@ mod shorten;
 use std::pin::pin;
 use std::sync::Arc;
 
-use motet_core::conversation::{Addition, Measured, Summary, Turn};
+use motet_core::conversation::{Addition, Measured, Summary, Turn, Unsummarised};
 use motet_core::id::content_hash;
 use motet_core::{ChatRequest, Error, ErrorKind, Message, Result, Role, RunContext, StreamEvent, Usage};
 use serde_json::Value;
 
+use self::shorten::View;
 use super::kept::{Base, Kept, count};
 use super::{Inner, ParkedTurn, Setup, tokens};
 use crate::agent::{Agent, Prompt};
@@ -61,6 +62,8 @@ struct Prepared {
     summary: Option<Summary>,
     /// The summary, where it was written in this turn and so is part of what the turn used.
     written: Option<Summary>,
+    /// That none could be written.
+    unsummarised: Option<Unsummarised>,
 }
 
 /// Takes a turn when those before it have ended.
@@ -120,23 +123,33 @@ async fn begin<'a>(
 impl Taking<'_> {
     /// Gives what is sent, its beginning summarised where it would be too much.
     async fn prepare(&self, kept: &mut Kept, mut base: Base) -> Result<Prepared> {
-        let (mut summary, mut written) = (None, None);
+        let (mut summary, mut written, mut unsummarised) = (None, None, None);
         if let Some(rules) = &self.setup.compaction {
             let pending =
                 kept.pending.clone().filter(|pending| self.asked.keep.is_none() && base.fits(pending));
-            if let Some(chosen) = self.choose(rules, &base, pending.as_ref()).await? {
-                written = (pending.as_ref() != Some(&chosen)).then(|| chosen.clone());
-                if self.asked.keep.is_none() {
-                    // Paid for, so that the turn after this one uses it should this one not complete.
-                    kept.pending = Some(chosen.clone());
+            match self.choose(rules, &base, pending.as_ref()).await? {
+                None => {}
+                Some(View::Unsummarised(failed)) => {
+                    unsummarised = Some(failed);
+                    if self.asked.keep.is_none() {
+                        // Should this turn not complete, the one after it does not try at once either.
+                        kept.unsummarised = unsummarised;
+                    }
                 }
-                summary = Some(chosen.clone());
-                base.summarise(chosen);
+                Some(View::Summarised(chosen)) => {
+                    written = (pending.as_ref() != Some(&chosen)).then(|| chosen.clone());
+                    if self.asked.keep.is_none() {
+                        // Paid for, so that the turn after this one uses it should this one not complete.
+                        kept.pending = Some(chosen.clone());
+                    }
+                    summary = Some(chosen.clone());
+                    base.summarise(chosen);
+                }
             }
             self.check_size(rules, &base)?;
         }
         let view = base.view(&self.setup.agent);
-        Ok(Prepared { view, summarised: base.summarised(), summary, written })
+        Ok(Prepared { view, summarised: base.summarised(), summary, written, unsummarised })
     }
 
     /// Gives the request of the turn's first model call.
@@ -167,6 +180,7 @@ impl Taking<'_> {
             let before = asked.keep.unwrap_or(kept.head().messages);
             turn.measured = self.measured(prepared, result, &turn, before);
         }
+        turn.unsummarised = prepared.unsummarised;
         let mut addition = Addition::turns(vec![turn]);
         addition.keep = asked.keep;
         addition.summaries.extend(prepared.summary.clone());

@@ -289,7 +289,8 @@ impl Log {
                 Entry::Started { kind, label, request, .. } => {
                     open.insert(record.step(), (log.steps.len(), *kind, record.at()));
                     log.started(record, *kind, label);
-                    if let Some(kept) = request {
+                    // Only a step that calls a model has its name as the label.
+                    if let Some(kept) = request.as_ref().filter(|_| *kind == StepKind::Model) {
                         requests.add(label, kept);
                     }
                 }

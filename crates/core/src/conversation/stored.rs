@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Conversation, Measured, Summary, Turn};
+use super::{Conversation, Measured, Summary, Turn, Unsummarised};
 use crate::id::{Millis, RunId};
 use crate::message::Message;
 use crate::model_id::ModelId;
@@ -56,6 +56,9 @@ pub enum StoredTurn {
         /// How long the conversation was.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         measured: Option<Measured>,
+        /// That its beginning could not be summarised.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unsummarised: Option<Unsummarised>,
     },
 }
 
@@ -63,15 +66,15 @@ impl StoredTurn {
     /// Takes down a turn without its messages.
     #[must_use]
     pub fn of(turn: &Turn) -> Self {
-        let Turn { at, messages: _, agent, model, run, usage, cost, measured } = turn.clone();
-        StoredTurn::V1 { at, agent, model, run, usage, cost, measured }
+        let Turn { at, messages: _, agent, model, run, usage, cost, measured, unsummarised } = turn.clone();
+        StoredTurn::V1 { at, agent, model, run, usage, cost, measured, unsummarised }
     }
 
     /// Gives the turn with its messages.
     #[must_use]
     pub fn with_messages(self, messages: Vec<Message>) -> Turn {
-        let StoredTurn::V1 { at, agent, model, run, usage, cost, measured } = self;
-        Turn { at, messages, agent, model, run, usage, cost, measured }
+        let StoredTurn::V1 { at, agent, model, run, usage, cost, measured, unsummarised } = self;
+        Turn { at, messages, agent, model, run, usage, cost, measured, unsummarised }
     }
 }
 

@@ -72,6 +72,7 @@ fn what_was_written_by_every_version_can_be_read() {
 fn a_turn_is_put_together_again() {
     let mut turn = Turn::new(vec![Message::user("When?"), call(), result(), Message::assistant("At noon.")]);
     turn.measured = Some(Measured { messages: 4, summarised: 0, input: 9, output: 3, estimated: 8 });
+    turn.unsummarised = Some(Unsummarised { tokens: 5, summarised: 2 });
     let stored = serde_json::to_value(StoredTurn::of(&turn)).unwrap();
     assert_eq!(stored["version"], json!("1"));
     assert!(stored.get("messages").is_none());

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use motet_agents::{Agent, AgentBuilder, AgentTool, ApprovalPolicy, Condense, PromptTemplate};
+use motet_agents::{Agent, AgentBuilder, AgentTool, ApprovalPolicy, Condense, PromptTemplate, ToolRouter};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::mcp::ServerConfig;
 use motet_core::{RunContext, Tool};
@@ -11,7 +11,8 @@ use motet_providers::command::{CommandTool, Environment};
 use serde::{Deserialize, Serialize};
 
 use super::offered::Server;
-use super::{AgentEntry, AgentSpec, Approvals, ToolEntry};
+use super::select::select;
+use super::{AgentEntry, AgentSpec, Approvals, RouterSpec, ToolEntry, ToolLine};
 use crate::runtime::Runtime;
 use crate::written;
 
@@ -37,38 +38,69 @@ impl Runtime {
         surroundings: &Surroundings,
     ) -> Result<Agent> {
         let registry = self.guardrail_registry();
-        let mut builder =
-            self.builder(spec)?.guardrails(spec.guardrails.build(&*self.models(), &registry).await?);
-        let commands = self.commands(spec, surroundings)?;
-        for (entry, command) in spec.tools.iter().zip(commands) {
-            builder = match (entry, command) {
-                (_, Some(tool)) => builder.tools([tool]),
+        let guardrails = spec.guardrails.build(&*self.models(), &registry).await?;
+        let mut listed = Vec::with_capacity(spec.tools.len());
+        for (line, command) in spec.tools.iter().zip(self.commands(spec, surroundings)?) {
+            let tools = match (&line.tool, command) {
+                (_, Some(tool)) => vec![tool],
                 (ToolEntry::Mcp { name, server }, None) => {
-                    let mut config = self.reached(name, server)?;
-                    let directory = config.directory.map_or_else(
-                        || surroundings.directory.clone(),
-                        |directory| surroundings.base.join(directory),
-                    );
-                    config.directory = Some(directory.to_string_lossy().into_owned());
-                    let server_of = Server::new(self, name, config);
-                    builder.tools(server_of.tools(context, server).await?)
+                    self.offered_by(context, (name, server), surroundings).await?
                 }
                 (ToolEntry::Agent(AgentEntry::Whole { spec, base }), None) => {
                     let inner = Surroundings { base: base.clone(), ..surroundings.clone() };
-                    // What is looked up for it in the log stands below its own name.
-                    let context = context.child(spec.name.as_deref().unwrap_or_default());
-                    let agent = Box::pin(self.build_agent(&context, spec, &inner)).await?;
-                    let model = self.models().model(agent.model()).await?;
-                    let tool = AgentTool::new(agent, model);
-                    builder.tool(match spec.limits.timeout {
-                        Some(timeout) => tool.timeout(timeout),
-                        None => tool,
-                    })
+                    vec![self.agent_tool(context, spec, &inner).await?]
                 }
-                _ => builder,
+                _ => Vec::new(),
             };
+            listed.push(tools);
+        }
+        let mut builder = self.builder(spec)?.guardrails(guardrails).tools(select(spec, listed)?);
+        if let Some(router) = &spec.router {
+            builder = builder.router(self.router(spec, router).await?);
         }
         builder.build()
+    }
+
+    async fn offered_by(
+        &self,
+        context: &RunContext,
+        (name, server): (&str, &ServerConfig),
+        surroundings: &Surroundings,
+    ) -> Result<Vec<Arc<dyn Tool>>> {
+        let mut config = self.reached(name, server)?;
+        let directory = config
+            .directory
+            .map_or_else(|| surroundings.directory.clone(), |directory| surroundings.base.join(directory));
+        config.directory = Some(directory.to_string_lossy().into_owned());
+        Server::new(self, name, config).tools(context, server).await
+    }
+
+    async fn agent_tool(
+        &self,
+        context: &RunContext,
+        spec: &AgentSpec,
+        surroundings: &Surroundings,
+    ) -> Result<Arc<dyn Tool>> {
+        // What is looked up for it in the log stands below its own name.
+        let context = context.child(spec.name.as_deref().unwrap_or_default());
+        let agent = Box::pin(self.build_agent(&context, spec, surroundings)).await?;
+        let model = self.models().model(agent.model()).await?;
+        let tool = AgentTool::new(agent, model);
+        Ok(Arc::new(match spec.limits.timeout {
+            Some(timeout) => tool.timeout(timeout),
+            None => tool,
+        }))
+    }
+
+    async fn router(&self, spec: &AgentSpec, router: &RouterSpec) -> Result<ToolRouter> {
+        let model = router.model.clone().or_else(|| spec.model.clone());
+        let id = model.map_or_else(|| self.default_model(), Ok)?;
+        let model = self.models().model(&id).await?;
+        let made = ToolRouter::new(id, model).always(&router.always);
+        Ok(match router.threshold {
+            Some(tools) => made.threshold(tools),
+            None => made,
+        })
     }
 
     /// Gives how a server is reached. What settings know of one is looked up for every run and not stored with it, as it
@@ -98,7 +130,7 @@ impl Runtime {
         let runtime = self.clone();
         let environment: Environment =
             Arc::new(move |name| runtime.loaded().variable(name).map(|value| value.expose().to_owned()));
-        let command = |entry: &ToolEntry| match entry {
+        let command = |line: &ToolLine| match &line.tool {
             ToolEntry::Command(command) => {
                 let Surroundings { base, directory } = surroundings;
                 let tool = CommandTool::new((**command).clone(), base, directory, Arc::clone(&environment))?;
@@ -119,12 +151,7 @@ impl Runtime {
             .sampling(spec.sampling.clone())
             .tool_choice(spec.tool_choice.clone())
             .stop(spec.stop.iter().map(String::as_str))
-            .approvals(match &spec.approvals {
-                Approvals::Tools => ApprovalPolicy::AsTools,
-                Approvals::Always => ApprovalPolicy::Always,
-                Approvals::Never => ApprovalPolicy::Never,
-                Approvals::Named(names) => ApprovalPolicy::Named(names.clone()),
-            });
+            .approvals(approvals(spec));
         if let Some(template) = &spec.instructions_template {
             let template = PromptTemplate::new(template.as_str())?;
             builder = builder.instructions_template(&template, spec.variables.clone());
@@ -158,6 +185,16 @@ impl Runtime {
             builder = builder.extra(name, value.clone());
         }
         Ok(limited(builder, spec))
+    }
+}
+
+/// Gives which calls a person must agree to.
+pub(super) fn approvals(spec: &AgentSpec) -> ApprovalPolicy {
+    match &spec.approvals {
+        Approvals::Tools => ApprovalPolicy::AsTools,
+        Approvals::Always => ApprovalPolicy::Always,
+        Approvals::Never => ApprovalPolicy::Never,
+        Approvals::Named(names) => ApprovalPolicy::Named(names.clone()),
     }
 }
 

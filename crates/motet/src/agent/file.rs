@@ -1,11 +1,14 @@
 //! Files of agents on the disk, and what they leave to settings and other files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use motet_core::Tool;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_workflows::agent_file;
 use serde_json::Value;
 
+use super::select::select;
 use super::{AgentEntry, AgentSpec, Surroundings, ToolEntry};
 use crate::runtime::Runtime;
 use crate::workflow::{FileError, read_file, unreadable};
@@ -41,13 +44,21 @@ impl Runtime {
         // Whoever runs it gives the values of a template, which was read with the file.
         file.spec.instructions_template = None;
         let (spec, surroundings) = self.whole(&file)?;
-        for tool in &spec.tools {
-            if let ToolEntry::Mcp { name, server } = tool {
-                self.reached(name, server)?;
+        let mut all_known = true;
+        for line in &spec.tools {
+            match &line.tool {
+                ToolEntry::Mcp { name, server } => {
+                    self.reached(name, server)?;
+                    all_known = false;
+                }
+                ToolEntry::Agent(_) => all_known = false,
+                _ => {}
             }
         }
-        let tools = self.commands(&spec, &surroundings)?;
-        let tools = tools.into_iter().flatten();
+        let commands = self.commands(&spec, &surroundings)?.into_iter();
+        let listed: Vec<Vec<Arc<dyn Tool>>> = commands.map(|tool| tool.into_iter().collect()).collect();
+        // Which tools servers offer is not known yet, nor what of it is selected.
+        let tools = if all_known { select(&spec, listed)? } else { listed.into_iter().flatten().collect() };
         self.builder(&spec)?.tools(tools).build().map(drop)
     }
 
@@ -68,6 +79,9 @@ impl Runtime {
         }
         if spec.model.is_none() {
             spec.model = Some(self.default_model()?);
+        }
+        if let Some(router) = &mut spec.router {
+            router.model = router.model.take().or_else(|| spec.model.clone());
         }
         self.read_inner(&mut spec, &base, above)?;
         if let Some(path) = spec.instructions_file.take() {
@@ -99,7 +113,7 @@ impl Runtime {
     /// Reads the agents that an agent calls, and those that they call.
     fn read_inner(&self, spec: &mut AgentSpec, base: &Path, above: &mut Vec<PathBuf>) -> Result<()> {
         for tool in &mut spec.tools {
-            let ToolEntry::Agent(AgentEntry::File(named)) = tool else { continue };
+            let ToolEntry::Agent(AgentEntry::File(named)) = &tool.tool else { continue };
             let path = base.join(named.as_path());
             let path = path.canonicalize().map_err(|error| unreadable(&path, error))?;
             if above.contains(&path) {
@@ -121,7 +135,8 @@ impl Runtime {
             above.push(path.clone());
             let (inner, surroundings) = self.whole_below(inner, &path, above)?;
             above.pop();
-            *tool = ToolEntry::Agent(AgentEntry::Whole { spec: Box::new(inner), base: surroundings.base });
+            tool.tool =
+                ToolEntry::Agent(AgentEntry::Whole { spec: Box::new(inner), base: surroundings.base });
         }
         Ok(())
     }

@@ -17,6 +17,8 @@ use serde_json::json;
 
 use super::*;
 
+mod selecting;
+
 /// A runtime as a process of its own would have it, over a store that others share.
 struct Process {
     runtime: Runtime,

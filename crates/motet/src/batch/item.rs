@@ -6,12 +6,15 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use motet_agents::batch::BatchResult;
-use motet_core::Attribution;
+use motet_agents::batch::{BatchRequest, BatchResult};
 use motet_core::error::{Error, ErrorKind, Result};
-use motet_core::run_log::{BATCH_REQUEST, Entries, Entry, Record, RunLog, StepKind, StepState};
+use motet_core::message::MediaSource;
+use motet_core::run_log::{
+    BATCH_REQUEST, Entries, Entry, KeptRequest, Record, RunLog, Shelf, StepKind, StepState,
+};
 use motet_core::store::{ItemWrite, LeaseToken, SharedStore};
 use motet_core::tool::Effect;
+use motet_core::{Attribution, ChatRequest, ModelId, Part};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -30,6 +33,31 @@ pub(crate) fn kept(value: Value) -> Result<BatchResult> {
         Ok(StoredResult::V1(result)) => Ok(*result),
         Err(error) => Err(Error::new(ErrorKind::Store, "a kept result cannot be read").with_source(error)),
     }
+}
+
+/// Gives what is kept of what a request asks, for people and records: all but the bytes of images and documents, which
+/// would be most of a store, and which nothing reads there.
+pub(super) fn asked(request: &BatchRequest) -> Result<KeptRequest> {
+    let mut asked = request.request.clone();
+    asked.tools.extend(request.tools.iter().map(|tool| tool.spec().clone()));
+    let is_small = |part: &Part| match part {
+        // An address may hold the bytes itself.
+        Part::Image(media) | Part::Document(media) => {
+            matches!(&media.source, MediaSource::Url(address) if !address.starts_with("data:"))
+        }
+        _ => true,
+    };
+    asked.messages.iter_mut().for_each(|message| message.parts.retain(is_small));
+    Shelf::default().keep(&asked)
+}
+
+/// Reads what a request asked out of its log; `None` where that was written before it was kept.
+pub(crate) fn asked_of(records: &[Record], key: &str, model: &ModelId) -> Option<ChatRequest> {
+    let kept = records.iter().rev().find_map(|record| match record.entry() {
+        Entry::Started { request, .. } if record.step() == key => request.as_ref(),
+        _ => None,
+    });
+    kept?.whole(model, |_| None).ok()
 }
 
 /// What is kept of a request at its end.
@@ -68,14 +96,19 @@ impl ItemLog {
         Self { header: self.header.with_attribution(Some(&Arc::new(attribution.clone()))), ..self }
     }
 
-    /// Begins the log of a request by its key and hash.
-    pub(super) fn new(store: SharedStore, token: LeaseToken, (key, hash): (&str, &str)) -> Self {
+    /// Begins the log of a request by its key and hash, with what it asks.
+    pub(super) fn new(
+        store: SharedStore,
+        token: LeaseToken,
+        (key, hash): (&str, &str),
+        asked: KeptRequest,
+    ) -> Self {
         let begun = Entry::Started {
             kind: StepKind::Method,
             request_hash: hash.to_owned(),
             effect: Effect::Pure,
             label: BATCH_REQUEST.to_owned(),
-            request: None,
+            request: Some(Box::new(asked)),
         };
         Self {
             store,

@@ -157,7 +157,8 @@ impl Keep for Kept {
         if let Some(result) = known.filter(|_| !changed).and_then(|state| state.result) {
             return Ok(Opened::Kept(Box::new(item::kept(result)?)));
         }
-        let log = ItemLog::new(Arc::clone(&self.store), self.token.clone(), (key, &hash));
+        let asked = item::asked(request)?;
+        let log = ItemLog::new(Arc::clone(&self.store), self.token.clone(), (key, &hash), asked);
         let log = log.ascribed(&self.attribution);
         let log = if changed { log.replacing() } else { log.continuing(entries) };
         Ok(Opened::Begun(Box::new(KeptItem { log: Arc::new(log), _place: place })))

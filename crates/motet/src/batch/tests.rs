@@ -8,6 +8,7 @@ use futures::{StreamExt as _, stream};
 use motet_agents::dynamic;
 use motet_core::accumulate::unfold;
 use motet_core::event::ready_stream;
+use motet_core::message::{Media, MediaSource};
 use motet_core::request::ToolSpec;
 use motet_core::settings::{BatchStrategy, Settings, Sources};
 use motet_core::store::{RunState, SharedStore};
@@ -202,6 +203,25 @@ async fn a_plain_request_is_written_once() {
     run(&runtime, &keeping, vec![ask("a", "one"), ask("b", "fail")]).await;
     assert_eq!(store.item_records(&keeping.id, "a").await.unwrap().len(), 2);
     assert!(store.item_records(&keeping.id, "b").await.unwrap().is_empty(), "nothing was paid for");
+}
+
+#[tokio::test]
+async fn what_was_asked_is_kept_without_the_bytes_of_images() {
+    let store = memory();
+    let (runtime, _) = runtime(&store);
+    let keeping = Keeping::new();
+    let mut request = ask("a", "what is this?").with_tools([counting(&Arc::default())]);
+    let image = |source| Part::Image(Media { media_type: None, source, name: None });
+    request.request.messages[0].parts.push(image(MediaSource::Base64("c2VjcmV0".to_owned())));
+    request.request.messages[0].parts.push(image(MediaSource::Url("http://x/y.png".to_owned())));
+    let [text, _, address] = request.request.messages[0].parts.as_slice() else { panic!() };
+    let expected = vec![text.clone(), address.clone()];
+    run(&runtime, &keeping, vec![request.clone()]).await;
+    let records = store.item_records(&keeping.id, "a").await.unwrap();
+    let asked = item::asked_of(&records, "a", &request.request.model).unwrap();
+    assert_eq!((asked.messages[0].parts.clone(), asked.tools[0].name.as_str()), (expected, "count"));
+    assert!(!serde_json::to_string(&records).unwrap().contains("c2VjcmV0"));
+    assert!(item::asked_of(&records, "b", &request.request.model).is_none());
 }
 
 #[tokio::test]

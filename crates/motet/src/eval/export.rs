@@ -61,9 +61,19 @@ async fn of_batch(store: &SharedStore, run: &RunId) -> Result<Vec<EvalRecord>> {
                 Some(result) => Some(EvalRecord::of_batch(run, None, &batch::kept(result)?, &[])),
                 None => EvalRecord::of_run(run, &records),
             };
+            let record = record.map(|record| asking(record, &records, name));
             made.extend(record.map(|record| record.with_id(format!("{run}/{name}"))));
         }
         last = names.into_iter().next_back();
+    }
+}
+
+/// Says what the request asked, which its log holds.
+fn asking(record: EvalRecord, records: &[Record], name: &str) -> EvalRecord {
+    let asked = record.model.parse().ok().and_then(|model| batch::asked_of(records, name, &model));
+    match asked {
+        Some(request) => record.asking(&request),
+        None => record,
     }
 }
 

@@ -139,6 +139,11 @@ async fn stored_calls_and_batches_give_their_records() {
         (1, "many/a", "yes")
     );
     assert_eq!(records[0].metadata["expected"], "yes");
+    let live = taken(&runtime, &kept).await.remove(0);
+    assert_eq!(
+        (records[0].user_message.as_str(), &records[0].messages_snapshot),
+        ("two", &live.messages_snapshot)
+    );
     let unknown = runtime.eval_records(&"none".parse().unwrap()).await.unwrap_err();
     assert_eq!(unknown.kind(), ErrorKind::NotFound);
 }

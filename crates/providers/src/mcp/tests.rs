@@ -131,36 +131,54 @@ async fn the_list_is_read_again_when_the_server_says_so() {
     assert!(names(&server.tools().await.unwrap()).contains(&"s_grown0".to_owned()));
 }
 
+/// Asks the server again and again until it has heard something so often.
+async fn until_heard(server: &McpServer, what: &str, times: usize) {
+    let begun = std::time::Instant::now();
+    loop {
+        let heard = text(&call(server, "heard", json!({})).await.unwrap());
+        if heard.matches(what).count() == times {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "`{what}` was not heard {times} times: {heard}");
+    }
+}
+
 #[tokio::test]
 async fn a_slow_call_ends_in_time_and_the_server_is_told() {
-    let mut config = config("plain");
-    config.timeout = Duration::from_secs(2);
-    let server = McpServer::connect("s", config).await.unwrap();
-    let error = call(&server, "slow", json!({})).await.unwrap_err();
+    let server = connect("plain").await;
+    let slow = tokio::spawn({
+        let server = server.clone();
+        async move { call(&server, "slow", json!({})).await }
+    });
+    until_heard(&server, "tools/call slow", 1).await;
+    // From here on nothing happens but the passing of time.
+    tokio::time::pause();
+    let error = slow.await.unwrap().unwrap_err();
+    tokio::time::resume();
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(error.to_string().starts_with("the server `s` gave no answer to `slow` within 2s"), "{error}");
-    let heard = text(&call(&server, "heard", json!({})).await.unwrap());
-    assert!(heard.contains("notifications/cancelled"), "{heard}");
+    assert!(error.to_string().starts_with("the server `s` gave no answer to `slow` within 20s"), "{error}");
+    until_heard(&server, "notifications/cancelled", 1).await;
 }
 
 #[tokio::test]
 async fn a_cancelled_or_abandoned_call_is_told_to_the_server() {
     let server = connect("plain").await;
     let run = RunContext::new();
+    let slow = |run: RunContext| {
+        let server = server.clone();
+        tokio::spawn(async move { call_in(&run, &server, "slow", json!({})).await })
+    };
+    let cancelled = slow(run.clone());
+    until_heard(&server, "tools/call slow", 1).await;
     run.cancellation().cancel();
-    let error = call_in(&run, &server, "slow", json!({})).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Cancelled);
-    let abandoned = tokio::time::timeout(Duration::from_millis(50), call(&server, "slow", json!({}))).await;
-    assert!(abandoned.is_err());
-    let mut told = 0;
-    for _ in 0..200 {
-        let heard = text(&call(&server, "heard", json!({})).await.unwrap());
-        told = heard.matches("notifications/cancelled").count();
-        if told == 2 {
-            return;
-        }
-    }
-    panic!("the server was told {told} times");
+    assert_eq!(cancelled.await.unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
+    until_heard(&server, "notifications/cancelled", 1).await;
+    let abandoned = slow(RunContext::new());
+    until_heard(&server, "tools/call slow", 2).await;
+    abandoned.abort();
+    until_heard(&server, "notifications/cancelled", 2).await;
+    // A run that was cancelled before waits for nothing.
+    assert_eq!(slow(run).await.unwrap().unwrap_err().kind(), ErrorKind::Cancelled);
 }
 
 #[cfg(unix)]

@@ -1,16 +1,17 @@
 //! What a file of an agent says, as plain types that are stored with its runs.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use motet_agents::{GuardrailsSpec, HookSpec};
-use motet_core::mcp::ServerConfig;
 use motet_core::request::{ReasoningEffort, Sampling, ToolChoice};
 use motet_core::{Cost, ModelId};
-use motet_providers::command::CommandSpec;
-use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
+
+use super::selection::{OfferedSpec, RouterSpec};
+use super::tool_line::ToolLine;
 
 /// An agent as its file describes it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -40,7 +41,13 @@ pub struct AgentSpec {
     pub variables: Map<String, Value>,
     /// What it may call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub tools: Vec<ToolEntry>,
+    pub tools: Vec<ToolLine>,
+    /// Which of them it has.
+    #[serde(skip_serializing_if = "is_default")]
+    pub offered: OfferedSpec,
+    /// How those that a run is offered are selected by a model, where there are many.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router: Option<RouterSpec>,
     /// Its bounds.
     #[serde(skip_serializing_if = "LimitsSpec::is_default")]
     pub limits: LimitsSpec,
@@ -87,76 +94,6 @@ pub struct AgentSpec {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
-}
-
-/// One line of the list of tools.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub enum ToolEntry {
-    /// The tools of a server of the Model Context Protocol.
-    Mcp {
-        /// Name of the server.
-        name: String,
-        /// How it is reached; the server of its name that the settings know where it has neither program nor address.
-        server: Box<ServerConfig>,
-    },
-    /// A program on this machine.
-    Command(Box<CommandSpec>),
-    /// Another agent, which works on what it is asked and answers.
-    Agent(AgentEntry),
-}
-
-/// An agent that another one calls.
-#[derive(Debug, Clone, PartialEq)]
-pub enum AgentEntry {
-    /// It stands in a file; relative paths start in the directory of the file that names it.
-    File(PathBuf),
-    /// It was read, and is stored whole.
-    Whole {
-        /// What its file says.
-        spec: Box<AgentSpec>,
-        /// Directory of its file.
-        base: PathBuf,
-    },
-}
-
-impl Serialize for ToolEntry {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        #[serde(untagged)]
-        enum Written<'a> {
-            Mcp {
-                mcp: &'a str,
-                #[serde(flatten)]
-                server: &'a ServerConfig,
-            },
-            Command {
-                command: &'a CommandSpec,
-            },
-            File {
-                agent: &'a Path,
-            },
-            Agent {
-                agent: &'a AgentSpec,
-                base: &'a Path,
-            },
-        }
-        match self {
-            ToolEntry::Mcp { name, server } => Written::Mcp { mcp: name, server }.serialize(serializer),
-            ToolEntry::Command(command) => Written::Command { command }.serialize(serializer),
-            ToolEntry::Agent(AgentEntry::File(agent)) => Written::File { agent }.serialize(serializer),
-            ToolEntry::Agent(AgentEntry::Whole { spec: agent, base }) => {
-                Written::Agent { agent, base }.serialize(serializer)
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for ToolEntry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = Value::deserialize(deserializer)?;
-        super::tool_of_value(&value).map_err(D::Error::custom)
-    }
 }
 
 /// Bounds of a run; the settings' or the engine's defaults where they are not set.
@@ -316,20 +253,22 @@ impl Visitor<'_> for Scalar {
 }
 
 /// Lengths of time such as `30s`, or a plain number of seconds.
-mod span {
+pub(super) mod span {
     use motet_core::settings::duration;
 
     use super::{Deserializer as D, Duration, Scalar, Serializer};
 
     #[expect(clippy::ref_option, reason = "serde hands over a reference")]
-    pub(super) fn serialize<S: Serializer>(
+    pub(in super::super) fn serialize<S: Serializer>(
         span: &Option<Duration>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&span.map(duration::format).unwrap_or_default())
     }
 
-    pub(super) fn deserialize<'de, Z: D<'de>>(deserializer: Z) -> Result<Option<Duration>, Z::Error> {
+    pub(in super::super) fn deserialize<'de, Z: D<'de>>(
+        deserializer: Z,
+    ) -> Result<Option<Duration>, Z::Error> {
         let text = deserializer.deserialize_any(Scalar)?;
         let parsed = text.map(|text| duration::parse(&text)).transpose();
         parsed.map_err(|error| serde::de::Error::custom(error.message()))

@@ -7,6 +7,8 @@ use serde_json::json;
 
 use super::*;
 
+mod selecting;
+
 const WHOLE: &str = r#"
 name: clerk
 description: Pays invoices
@@ -45,7 +47,8 @@ fn a_whole_file_is_read_and_written_and_read_again() {
     assert_eq!(spec.limits.budget.usd.unwrap().nanos(), 500_000_000);
     assert_eq!(spec.tool_choice, ToolChoice::Tool("pay".to_owned()));
     assert_eq!(spec.approvals, Approvals::Named(vec!["pay".to_owned()]));
-    let [ToolEntry::Mcp { name, server }, ToolEntry::Command(command)] = spec.tools.as_slice() else {
+    let tools: Vec<&ToolEntry> = spec.tools.iter().map(|line| &line.tool).collect();
+    let [ToolEntry::Mcp { name, server }, ToolEntry::Command(command)] = tools.as_slice() else {
         panic!("{:?}", spec.tools)
     };
     assert_eq!((name.as_str(), server.command.as_deref()), ("git", Some("uvx")));
@@ -91,7 +94,7 @@ approvals: sometimes
             "4:15: `instructions` must be a string, but is the number `5` (put it in quotes: `\"5\"`)",
             "9:7: unknown key `timout` (did you mean `timeout`?)",
             "10:14: `xml` is not known here (known are `none`, `json`)",
-            "11:5: a tool names no server at `mcp`, no program at `command`, and no agent at `agent` (did you mean `command`?)",
+            "11:5: a tool names no server at `mcp`, no program at `command`, no agent at `agent`, and no `code` (did you mean `command`?)",
             "13:5: unknown key `commnad` (did you mean `command`?)",
             "14:26: `max_iterations` must be a whole number from 0 up, but is the string `many`",
             "14:46: `lots` is no amount of dollars, such as `0.50`",

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use motet_core::conversation::Summary;
+use motet_core::conversation::{Summary, Unsummarised};
 use motet_core::run_log::{Step, StepKind};
 use motet_core::tool::Effect;
 use motet_core::{Error, ErrorKind, Result};
+use serde::{Deserialize, Serialize};
 
 use super::Taking;
 use crate::call;
@@ -15,33 +16,65 @@ use crate::conversation::kept::Base;
 /// Name of the step at which a turn takes down which summary it goes on from.
 const VIEW: &str = "view";
 
+/// What came of having the beginning summarised.
+enum Tried {
+    /// There is nothing that may be summarised.
+    Nothing,
+    Written(Summary),
+    Failed,
+}
+
+/// What a turn goes on from, as its step takes it down.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum View {
+    /// What the conversation has, as no summary could be written.
+    Unsummarised(Unsummarised),
+    /// Another summary than the conversation has.
+    Summarised(Summary),
+}
+
 impl Taking<'_> {
-    /// Chooses the summary that the turn goes on from, where it is another than the conversation has; once in the life
-    /// of the turn, as a resumed one must send the same.
+    /// Chooses what the turn goes on from, where it is not just what the conversation has; once in the life of the turn,
+    /// as a resumed one must send the same.
     pub(super) async fn choose(
         &self,
         rules: &Compaction,
         base: &Base,
         pending: Option<&Summary>,
-    ) -> Result<Option<Summary>> {
+    ) -> Result<Option<View>> {
         let tokens = base.tokens(&self.setup.agent, &self.request(base));
         let is_recorded = || self.context.log().lookup(&self.context.key(VIEW)).is_some();
         if pending.is_none() && !rules.is_near(tokens) && !is_recorded() {
             return Ok(None);
         }
-        let look = || async {
-            let mut current = base.clone();
-            if let Some(pending) = pending {
-                current.summarise(pending.clone());
-            }
-            if self.size(&current).await <= rules.limit_tokens {
-                return Ok(pending.cloned());
-            }
-            Ok(self.summarised(rules, &current).await?.or_else(|| pending.cloned()))
-        };
+        let look = || self.look(rules, base, pending);
         let (kind, effect) = (StepKind::Value, Effect::Pure);
         let step = Step { name: VIEW, kind, request_hash: VIEW, effect, label: VIEW };
         self.context.observe(step, look).await
+    }
+
+    async fn look(&self, rules: &Compaction, base: &Base, pending: Option<&Summary>) -> Result<Option<View>> {
+        let mut current = base.clone();
+        if let Some(pending) = pending {
+            current.summarise(pending.clone());
+        }
+        let pending = pending.cloned().map(View::Summarised);
+        let tokens = self.size(&current).await;
+        if tokens <= rules.limit_tokens {
+            return Ok(pending);
+        }
+        let failed = if rules.may_try(tokens, &current) {
+            match self.summarised(rules, &current).await? {
+                Tried::Nothing => return Ok(pending),
+                Tried::Written(summary) => return Ok(Some(View::Summarised(summary))),
+                Tried::Failed => Some(Unsummarised { tokens, summarised: current.summarised() }),
+            }
+        } else {
+            current.unsummarised
+        };
+        // What was paid for is worth more than knowing when to try again.
+        Ok(pending.or(failed.map(View::Unsummarised)))
     }
 
     /// Counts what would be sent: by the counter where there is one that can, else by estimate.
@@ -55,22 +88,22 @@ impl Taking<'_> {
         base.tokens(&self.setup.agent, &request)
     }
 
-    /// Has the beginning summarised by one model call; `None` where there is nothing to summarise, or the call failed.
-    async fn summarised(&self, rules: &Compaction, base: &Base) -> Result<Option<Summary>> {
+    /// Has the beginning summarised by one model call.
+    async fn summarised(&self, rules: &Compaction, base: &Base) -> Result<Tried> {
         let cut = rules.cut(base);
         if cut == 0 {
-            return Ok(None);
+            return Ok(Tried::Nothing);
         }
         match self.write_summary(rules, base, cut).await {
             Ok(summary) => {
                 let count = summary.through;
                 self.warn(format!("the first {count} messages are sent as a summary from now on"));
-                Ok(Some(summary))
+                Ok(Tried::Written(summary))
             }
             Err(error) if error.kind() == ErrorKind::Cancelled || self.context.check().is_err() => Err(error),
             Err(error) => {
                 self.warn(format!("the conversation could not be summarised and is sent whole: {error}"));
-                Ok(None)
+                Ok(Tried::Failed)
             }
         }
     }

@@ -237,6 +237,7 @@ impl View {
         let cost = done.cost.map_or_else(|| "unknown".to_owned(), |cost| cost.to_string());
         let mut text = row(step, begun, Some(at), ["finished", &tokens, &cost], None);
         if self.full {
+            text.extend(begun.asked.clone());
             text.push_str(&message("<", &done.response.message));
         }
         text

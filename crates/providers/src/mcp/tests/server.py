@@ -133,7 +133,7 @@ def main():
             sys.stdout.write("x" * (1 << 20))
     for line in sys.stdin:
         message = json.loads(line)
-        heard.append(message.get("method"))
+        heard.append(" ".join(filter(None, [message.get("method"), (message.get("params") or {}).get("name")])))
         if MODE == "garbage":
             print("debug: got", message.get("method"), flush=True)
         if MODE == "tease" and message.get("method") == "initialize":
