@@ -151,7 +151,7 @@ mod tests {
     const STREAM: f64 = 270.0;
     const PIECE: f64 = 1.5;
     const VECTOR: f64 = 3.0;
-    const RUN: f64 = 1.5;
-    const ROUND: f64 = 1.5;
-    const ROUND_BYTES: f64 = 1.5;
+    const RUN: f64 = 520.0;
+    const ROUND: f64 = 165.0;
+    const ROUND_BYTES: f64 = 48_000.0;
 }
