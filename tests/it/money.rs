@@ -3,12 +3,11 @@
 mod budgets;
 mod ledger;
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use motet::providers::layers::Ask;
 use motet::providers::layers::budget::bound::{Candidate, bound};
+use motet::providers::layers::{Ask, Lent};
 use motet::{ChatRequest, Delivery, Message, RunContext, Runtime, Settings};
 use motet_core::price::{COST_SOURCE, LISTED_COST, Price};
 use motet_core::settings::{Loaded, Sources};
@@ -122,7 +121,7 @@ fn no_recorded_request_used_more_than_its_bound() {
         request.max_tokens = u32::try_from(limit).ok();
         let candidate = Candidate::new(request.model.clone(), Some(Price::new(1_000_000, 2_000_000)))
             .with_hidden_input(origin.profile.hidden_input);
-        let ask = Ask::Chat { request: Cow::Borrowed(&request), delivery: Delivery::Plain };
+        let ask = Ask::Chat { request: Lent::Borrowed(&request), delivery: Delivery::Plain };
         let bound = bound(&ask, &[candidate]);
         if incomplete || bound.unseen_input.is_some() {
             continue;

@@ -2,7 +2,7 @@
 //!
 //! Knows no wire and does no waiting; streaming and blocking calls both end here.
 
-use std::collections::{BTreeMap, btree_map};
+mod parts;
 
 use futures::StreamExt as _;
 use serde_json::{Map, Value};
@@ -13,12 +13,13 @@ use crate::message::{Message, Opaque, Part, Reasoning, Role, ToolCall};
 use crate::model_id::ModelId;
 use crate::response::{ChatResponse, FinishReason};
 use crate::usage::{Cost, Usage};
+use parts::Parts;
 
 /// Collects the events of one model call.
 #[derive(Debug, Clone)]
 pub struct Accumulator {
     model: ModelId,
-    parts: BTreeMap<u32, Part>,
+    parts: Parts,
     finish: Option<(FinishReason, Option<String>)>,
     usage: Option<Usage>,
     cost: Option<Cost>,
@@ -34,7 +35,7 @@ impl Accumulator {
     pub fn new(model: ModelId) -> Self {
         Self {
             model,
-            parts: BTreeMap::new(),
+            parts: Parts::default(),
             finish: None,
             usage: None,
             cost: None,
@@ -57,11 +58,9 @@ impl Accumulator {
                 self.served_model = served_model.or(self.served_model.take());
             }
             StreamEvent::AnsweredBy { model } => self.model = model,
-            StreamEvent::TextDelta { part, text } => match self.parts.entry(part) {
-                btree_map::Entry::Vacant(place) => {
-                    place.insert(Part::text(text));
-                }
-                btree_map::Entry::Occupied(place) => append(part, place.into_mut(), &text)?,
+            StreamEvent::TextDelta { part, text } => match self.parts.get_mut(part) {
+                Some(there) => append(part, there, &text)?,
+                None => self.whole(part, Part::text(text))?,
             },
             StreamEvent::ReasoningDelta { part, text } => {
                 match self.part(part, || Part::Reasoning(Reasoning::default())) {
@@ -82,7 +81,7 @@ impl Accumulator {
                 let call = ToolCall { id, name, arguments: String::new(), minted, opaque: None };
                 self.whole(part, Part::ToolCall(call))?;
             }
-            StreamEvent::ToolCallDelta { part, arguments } => match self.parts.get_mut(&part) {
+            StreamEvent::ToolCallDelta { part, arguments } => match self.parts.get_mut(part) {
                 Some(Part::ToolCall(call)) => call.arguments.push_str(&arguments),
                 Some(other) => return Err(misplaced("tool arguments", part, other)),
                 None => {
@@ -111,7 +110,7 @@ impl Accumulator {
     pub fn note(&mut self, event: &StreamEvent) -> Result<()> {
         match event {
             // Almost every event is one of these, and its text is copied to where it belongs in any case.
-            StreamEvent::TextDelta { part, text } => match self.parts.get_mut(part) {
+            StreamEvent::TextDelta { part, text } => match self.parts.get_mut(*part) {
                 Some(there) => append(*part, there, text),
                 None => self.push(event.clone()),
             },
@@ -129,7 +128,7 @@ impl Accumulator {
     /// Gives what has arrived, even when the answer is not complete.
     #[must_use]
     pub fn partial(&self) -> Message {
-        message_of(&self.model, self.parts.values().cloned())
+        message_of(&self.model, self.parts.iter().cloned())
     }
 
     /// Gives the whole answer.
@@ -141,7 +140,7 @@ impl Accumulator {
             return Err(Error::new(ErrorKind::Truncated, "the answer ended before it was complete")
                 .with_model(self.model));
         };
-        let message = message_of(&self.model, self.parts.into_values());
+        let message = message_of(&self.model, self.parts.into_iter());
         Ok(ChatResponse {
             raw_finish_reason: raw,
             usage: self.usage,
@@ -155,7 +154,7 @@ impl Accumulator {
     }
 
     fn part(&mut self, place: u32, make: impl FnOnce() -> Part) -> &mut Part {
-        self.parts.entry(place).or_insert_with(make)
+        self.parts.get_or_insert_with(place, make)
     }
 
     /// Sets a part that comes whole.

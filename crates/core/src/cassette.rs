@@ -254,7 +254,7 @@ impl Cassette {
                 self.steps.push(step);
             }
             Entry::Finished { result } => self.end(&place, StepOutcome::Finished(result)),
-            Entry::Failed { error } => self.end(&place, StepOutcome::Failed(Box::new(error))),
+            Entry::Failed { error } => self.end(&place, StepOutcome::Failed(error)),
         }
     }
 

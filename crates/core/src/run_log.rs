@@ -123,8 +123,8 @@ pub enum Entry {
     },
     /// The effect failed.
     Failed {
-        /// Why.
-        error: ErrorReport,
+        /// Why; in a box, as it is large and rare.
+        error: Box<ErrorReport>,
     },
 }
 
@@ -385,7 +385,7 @@ impl Pending {
     /// # Errors
     /// `Store` and `Conflict` as [`RunLog::append`].
     pub async fn fail(self, error: &Error) -> Result<()> {
-        self.log.append(vec![Record::new(self.step, Entry::Failed { error: error.report() })]).await
+        self.log.append(vec![Record::new(self.step, Entry::Failed { error: Box::new(error.report()) })]).await
     }
 }
 

@@ -11,6 +11,7 @@ pub mod ending;
 pub mod fallback;
 mod held_back;
 pub mod key_pool;
+mod lent;
 pub mod rate_limit;
 mod recovery;
 pub mod retry;
@@ -27,6 +28,7 @@ mod tests;
 
 pub use call::{Answer, Ask, Bottom, Call, Chain, Next};
 pub use ending::{Ending, Endings, Outcome, Tally};
+pub use lent::Lent;
 pub use stack::{Place, Stack};
 
 /// One behaviour around every call.
@@ -34,6 +36,12 @@ pub use stack::{Place, Stack};
 pub trait Layer: Send + Sync {
     /// Gives the name of its row, or one of the user's own.
     fn name(&self) -> &'static str;
+
+    /// Tells whether a call goes on as if the layer were not there; asked first, as that costs much less than to send
+    /// it on.
+    fn lets_pass(&self, _call: &Call<'_>) -> bool {
+        false
+    }
 
     /// Sends a call on, or answers it otherwise.
     ///

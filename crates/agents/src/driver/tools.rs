@@ -156,11 +156,10 @@ impl Driver<'_> {
         call: ToolRun,
         step: &str,
     ) -> Result<ToolOutput> {
-        let told = actor.agent.hooks().wants(Stage::AfterTool).then(|| call.clone());
-        let begun = Instant::now();
+        let told = actor.agent.hooks().wants(Stage::AfterTool).then(|| (call.clone(), Instant::now()));
         let output = self.answer(actor, tool, call, step).await?;
         let output = self.reviewed(actor, step, output).await?;
-        let Some(ToolRun { call_id, name, arguments, .. }) = told else { return Ok(output) };
+        let Some((ToolRun { call_id, name, arguments, .. }, begun)) = told else { return Ok(output) };
         let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let payload = Payload::AfterTool {
             step: actor.context.key(step),

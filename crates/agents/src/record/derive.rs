@@ -302,7 +302,7 @@ impl Log {
                 Entry::Failed { error } => {
                     let Some((place, _, began)) = open.remove(record.step()) else { continue };
                     log.ended(place, "failed", record.at().since(began));
-                    log.open_failure = Some(error.clone());
+                    log.open_failure = Some(ErrorReport::clone(error));
                 }
                 _ => {}
             }

@@ -108,7 +108,7 @@ fn recording(calls: &[(&str, &str, Option<Result<&str>>)], masked: bool) -> Arc<
         add(Record::new(*step, started));
         match outcome {
             Some(Ok(result)) => add(Record::new(*step, Entry::Finished { result: json!(result) })),
-            Some(Err(error)) => add(Record::new(*step, Entry::Failed { error: error.report() })),
+            Some(Err(error)) => add(Record::new(*step, Entry::Failed { error: Box::new(error.report()) })),
             None => {}
         }
     }

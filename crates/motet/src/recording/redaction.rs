@@ -261,7 +261,7 @@ impl Redaction {
                 Entry::Finished { result: masked }
             }
             Entry::Finished { result } => Entry::Finished { result: self.value(result) },
-            Entry::Failed { error } => Entry::Failed { error: self.error(error)? },
+            Entry::Failed { error } => Entry::Failed { error: Box::new(self.error(*error)?) },
             other => {
                 return Err(Error::new(
                     ErrorKind::Internal,

@@ -7,11 +7,16 @@ use serde::Serialize;
 use serde::ser::SerializeMap;
 use serde_json::{Map, Value};
 
+/// Room that is made for a body at once, in bytes; larger ones grow.
+const USUAL: usize = 1024;
+
 /// Writes a body as JSON.
 pub(crate) fn written<T: Serialize>(body: &T) -> motet_core::Result<Vec<u8>> {
-    serde_json::to_vec(body).map_err(|error| {
+    let mut written = Vec::with_capacity(USUAL);
+    serde_json::to_writer(&mut written, body).map_err(|error| {
         Error::new(ErrorKind::Internal, "the request cannot be written as JSON").with_source(error)
-    })
+    })?;
+    Ok(written)
 }
 
 /// The body's fields, without those that the caller sets.

@@ -88,16 +88,17 @@ pub fn read<'a>(
     headers: impl Iterator<Item = (&'a str, &'a [u8])>,
     now: impl FnOnce() -> SystemTime,
 ) -> RateLimits {
-    let told = headers.filter(|(name, _)| is_told_by(name));
-    let mut told = told.filter_map(|(name, value)| Some((name, std::str::from_utf8(value).ok()?.trim())));
+    let mut told = headers.filter_map(|(name, value)| {
+        let teller = teller(name)?;
+        Some((name, teller, std::str::from_utf8(value).ok()?.trim()))
+    });
     let Some(first) = told.next() else { return RateLimits::default() };
     let now = now();
     let mut gathered: Vec<Gathered<'_>> = Vec::with_capacity(4);
-    for (name, value) in std::iter::once(first).chain(told) {
-        if structured::is_list(name) {
-            structured::gather(&mut gathered, name, value);
-        } else {
-            gather(&mut gathered, name, value, now);
+    for (name, teller, value) in std::iter::once(first).chain(told) {
+        match teller {
+            Teller::List => structured::gather(&mut gathered, name, value),
+            Teller::Number(rest, subject) => gather(&mut gathered, (name, rest, subject), value, now),
         }
     }
     merged(gathered)
@@ -109,21 +110,40 @@ pub fn served_at(date: Option<&str>) -> SystemTime {
     date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()).unwrap_or_else(SystemTime::now)
 }
 
-fn is_told_by(name: &str) -> bool {
-    structured::is_list(name) || family(name).is_some()
+/// How a header tells of limits.
+enum Teller<'a> {
+    /// All of them in one value.
+    List,
+    /// One number, which the rest of the name and what is counted by default say more of.
+    Number(&'a str, Subject),
+}
+
+fn teller(name: &str) -> Option<Teller<'_>> {
+    if structured::is_list(name) {
+        return Some(Teller::List);
+    }
+    family(name).map(|(rest, subject)| Teller::Number(rest, subject))
 }
 
 fn family(name: &str) -> Option<(&str, Subject)> {
+    // Most headers are none of these, which their first letter tells.
+    if !matches!(name.as_bytes().first(), Some(b'x' | b'r' | b'a')) {
+        return None;
+    }
     FAMILIES.iter().find_map(|(prefix, subject)| Some((name.strip_prefix(prefix)?, *subject)))
 }
 
-fn gather<'a>(gathered: &mut Vec<Gathered<'a>>, name: &'a str, value: &str, now: SystemTime) {
-    let Some((rest, default)) = family(name) else { return };
-    let Some((subject, number, word)) = meaning(rest, default) else { return };
+fn gather<'a>(
+    gathered: &mut Vec<Gathered<'a>>,
+    (name, rest, default): (&'a str, &'a str, Subject),
+    value: &str,
+    now: SystemTime,
+) {
+    let Some(Meaning { subject, number, word, scoped }) = meaning(rest, default) else { return };
     // What stands before the word begins with the family, as the rest is the end of the name.
     let place = name.len() - rest.len() + word.start;
     let (before, after) = (name.get(..place).unwrap_or(name), rest.get(word.end..).unwrap_or_default());
-    let window = window(name);
+    let window = if scoped { window(name) } else { None };
     let allowance = entry(gathered, (before.trim_end_matches('-'), after), subject);
     allowance.window = allowance.window.or(window);
     match number {
@@ -151,11 +171,20 @@ fn window(name: &str) -> Option<Duration> {
     name.split('-').find_map(found).map(|(_, seconds)| Duration::from_secs(*seconds))
 }
 
-/// Reads what the rest of a name means, and where the word for the number stands in it; `None` where it counts something
-/// else, such as images, or is no number.
-fn meaning(rest: &str, default: Subject) -> Option<(Subject, Number, Range<usize>)> {
+/// What the rest of a name means.
+struct Meaning {
+    subject: Subject,
+    number: Number,
+    /// Where the word for the number stands.
+    word: Range<usize>,
+    /// A word narrows the allowance, as every word for a time does.
+    scoped: bool,
+}
+
+/// Reads what the rest of a name means; `None` where it counts something else, such as images, or is no number.
+fn meaning(rest: &str, default: Subject) -> Option<Meaning> {
     let (mut subject, mut number) = (None, None);
-    let (mut input, mut output) = (false, false);
+    let (mut input, mut output, mut scoped) = (false, false, false);
     let mut start = 0;
     for word in rest.split(['-', '_']) {
         let place = start..start + word.len();
@@ -171,7 +200,7 @@ fn meaning(rest: &str, default: Subject) -> Option<(Subject, Number, Range<usize
             "tokens" | "token" => subject = Some(Subject::Tokens),
             "input" | "prompt" => input = true,
             "output" | "generated" | "completion" => output = true,
-            scope if SCOPES.contains(&scope) => {}
+            scope if SCOPES.contains(&scope) => scoped = true,
             _ => return None,
         }
     }
@@ -181,9 +210,9 @@ fn meaning(rest: &str, default: Subject) -> Option<(Subject, Number, Range<usize
         (subject, false, false) => subject.unwrap_or(default),
         _ => return None,
     };
-    let (number, place) = number?;
+    let (number, word) = number?;
     let of_plan = matches!(number, Number::Used | Number::Status);
-    (!of_plan || subject == Subject::Plan).then_some((subject, number, place))
+    (!of_plan || subject == Subject::Plan).then_some(Meaning { subject, number, word, scoped })
 }
 
 fn entry<'a, 'b>(

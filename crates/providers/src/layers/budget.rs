@@ -134,10 +134,11 @@ impl Layer for BudgetLayer {
         ROW.name
     }
 
+    fn lets_pass(&self, call: &Call<'_>) -> bool {
+        self.budgets.is_none() && call.context.budgets().is_empty()
+    }
+
     async fn call(&self, mut call: Call<'_>, next: Next) -> Result<Answer> {
-        if self.budgets.is_none() && call.context.budgets().is_empty() {
-            return next.call(call).await;
-        }
         let mut budgets = call.context.budgets().to_vec();
         let mut money = false;
         if let Some(own) = &self.budgets {

@@ -131,6 +131,10 @@ impl CacheLayer {
     pub fn with_tenant(self, tenant: Option<String>) -> Self {
         Self { tenant, ..self }
     }
+
+    fn mode(&self, call: &Call<'_>) -> CacheMode {
+        call.context.cache().unwrap_or(self.mode)
+    }
 }
 
 #[async_trait]
@@ -139,12 +143,12 @@ impl Layer for CacheLayer {
         ROW.name
     }
 
+    fn lets_pass(&self, call: &Call<'_>) -> bool {
+        self.mode(call) == CacheMode::Off
+    }
+
     async fn call(&self, call: Call<'_>, next: Next) -> Result<Answer> {
-        let mode = call.context.cache().unwrap_or(self.mode);
-        if mode == CacheMode::Off {
-            return next.call(call).await;
-        }
-        let use_ = Use { cache: &self.cache, mode };
+        let use_ = Use { cache: &self.cache, mode: self.mode(&call) };
         let tenant = call.context.attribution().tenant.as_ref().or(self.tenant.as_ref()).cloned();
         let scope = Scope { server: self.server.clone(), tenant };
         match &call.ask {

@@ -2,7 +2,6 @@
 //!
 //! Knows no layer by name.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
@@ -14,26 +13,25 @@ use motet_core::{
     Result, RunContext,
 };
 
-use super::Layer;
 use super::ending::{Ending, Endings};
+use super::{Layer, Lent};
 use crate::driver::Operations;
 
 /// What is asked of a model.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-#[expect(clippy::large_enum_variant, reason = "what is asked is mostly borrowed, and never kept in numbers")]
 pub enum Ask<'a> {
     /// An answer to messages.
     Chat {
         /// The messages and all else.
-        request: Cow<'a, ChatRequest>,
+        request: Lent<'a, ChatRequest>,
         /// How the answer travels.
         delivery: Delivery,
     },
     /// Vectors of texts.
-    Embed(Cow<'a, EmbedRequest>),
+    Embed(Lent<'a, EmbedRequest>),
     /// Documents in the order of their fitness.
-    Rerank(Cow<'a, RerankRequest>),
+    Rerank(Lent<'a, RerankRequest>),
 }
 
 impl Ask<'_> {
@@ -64,10 +62,10 @@ impl Ask<'_> {
     pub fn again(&self) -> Ask<'_> {
         match self {
             Ask::Chat { request, delivery } => {
-                Ask::Chat { request: Cow::Borrowed(request), delivery: *delivery }
+                Ask::Chat { request: Lent::Borrowed(request), delivery: *delivery }
             }
-            Ask::Embed(request) => Ask::Embed(Cow::Borrowed(request)),
-            Ask::Rerank(request) => Ask::Rerank(Cow::Borrowed(request)),
+            Ask::Embed(request) => Ask::Embed(Lent::Borrowed(request)),
+            Ask::Rerank(request) => Ask::Rerank(Lent::Borrowed(request)),
         }
     }
 
@@ -75,11 +73,9 @@ impl Ask<'_> {
     #[must_use]
     pub fn into_owned(self) -> Ask<'static> {
         match self {
-            Ask::Chat { request, delivery } => {
-                Ask::Chat { request: Cow::Owned(request.into_owned()), delivery }
-            }
-            Ask::Embed(request) => Ask::Embed(Cow::Owned(request.into_owned())),
-            Ask::Rerank(request) => Ask::Rerank(Cow::Owned(request.into_owned())),
+            Ask::Chat { request, delivery } => Ask::Chat { request: request.into_owned(), delivery },
+            Ask::Embed(request) => Ask::Embed(request.into_owned()),
+            Ask::Rerank(request) => Ask::Rerank(request.into_owned()),
         }
     }
 }
@@ -146,7 +142,8 @@ impl Bottom {
                 embedder.embed(&call.context, request).await.map(Answer::Vectors)
             }
             (Bottom::Reranker(operations), Ask::Rerank(request)) => {
-                operations.rerank(&call.context, request).await.map(Answer::Ranking)
+                // In a box, as no other call is to make room for it.
+                Box::pin(operations.rerank(&call.context, request)).await.map(Answer::Ranking)
             }
             _ => Err(Error::new(ErrorKind::Internal, "a call reached a model that cannot answer it")),
         }
@@ -197,8 +194,9 @@ impl Next {
     #[must_use = "nothing is sent unless it is awaited"]
     pub fn call<'a>(&'a self, call: Call<'a>) -> BoxFuture<'a, Result<Answer>> {
         // Not async: each layer would hold the whole of what it awaits, which is copied with it.
-        match self.chain.0.layers.get(self.at) {
-            Some(layer) => layer.call(call, Next { chain: self.chain.clone(), at: self.at + 1 }),
+        let mut layers = self.chain.0.layers.iter().enumerate().skip(self.at);
+        match layers.find(|(_, layer)| !layer.lets_pass(&call)) {
+            Some((at, layer)) => layer.call(call, Next { chain: self.chain.clone(), at: at + 1 }),
             None => Box::pin(async move { self.chain.0.bottom.call(&call).await }),
         }
     }

@@ -2,7 +2,6 @@
 //!
 //! Builds nothing from settings: whoever composes the program does.
 
-use std::borrow::Cow;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -17,6 +16,7 @@ use motet_core::{
     RunContext, StreamEvent,
 };
 
+use super::Lent;
 use super::call::{Answer, Ask, Call, Chain};
 use super::ending::{Endings, Observed, Outcome, Tally};
 
@@ -65,7 +65,7 @@ impl Stack {
     /// # Errors
     /// Whatever kept the ranking from coming.
     pub async fn rerank(&self, context: &RunContext, request: &RerankRequest) -> Result<RerankResponse> {
-        match self.call(context, Ask::Rerank(Cow::Borrowed(request))).await? {
+        match self.call(context, Ask::Rerank(Lent::Borrowed(request))).await? {
             Answer::Ranking(response) => Ok(response),
             _ => Err(wrong_answer()),
         }
@@ -154,7 +154,7 @@ impl Model for Stack {
         request: &ChatRequest,
         delivery: Delivery,
     ) -> Result<EventStream> {
-        let ask = Ask::Chat { request: Cow::Borrowed(request), delivery };
+        let ask = Ask::Chat { request: Lent::Borrowed(request), delivery };
         events(self.call(context, ask).await?)
     }
 }
@@ -162,7 +162,7 @@ impl Model for Stack {
 #[async_trait]
 impl Embedder for Stack {
     async fn embed(&self, context: &RunContext, request: &EmbedRequest) -> Result<EmbedResponse> {
-        match self.call(context, Ask::Embed(Cow::Borrowed(request))).await? {
+        match self.call(context, Ask::Embed(Lent::Borrowed(request))).await? {
             Answer::Vectors(response) => Ok(response),
             _ => Err(wrong_answer()),
         }

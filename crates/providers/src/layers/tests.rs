@@ -85,6 +85,37 @@ async fn calls_go_down_in_order_and_ends_are_told_from_within() {
 }
 
 #[tokio::test]
+async fn a_call_goes_on_past_layers_that_let_it_pass() {
+    struct Absent(&'static str);
+    #[async_trait]
+    impl Layer for Absent {
+        fn name(&self) -> &'static str {
+            "absent"
+        }
+        fn lets_pass(&self, call: &Call<'_>) -> bool {
+            call.ask.model().model() == self.0
+        }
+        async fn call(&self, _: Call<'_>, _: Next) -> Result<Answer> {
+            Err(Error::new(ErrorKind::Internal, "asked"))
+        }
+    }
+    let notes = Arc::new(Mutex::new(Vec::new()));
+    let noting = |name| Arc::new(Noting { name, notes: Arc::clone(&notes) }) as Arc<dyn Layer>;
+    let absent = |model| Arc::new(Absent(model)) as Arc<dyn Layer>;
+    for (model, passes) in [("x", true), ("y", false)] {
+        let layers =
+            vec![absent("x"), noting("outer"), absent("x"), absent("x"), noting("inner"), absent(model)];
+        let bottom = Bottom::Model(Arc::new(ScriptedModel::answers(vec![Scripted::text("hi")])));
+        let answer =
+            chat(&Stack::new(Chain::new(layers, bottom), 3, None), &RunContext::new(), &request()).await;
+        assert_eq!(answer.map(|answer| answer.text()).ok().as_deref(), passes.then_some("hi"));
+        let end = if passes { "done" } else { "internal" };
+        let expected = ["outer down", "inner down", &format!("inner {end}"), &format!("outer {end}")];
+        assert_eq!(std::mem::take(&mut *notes.lock().unwrap()), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_failure_and_a_dropped_stream_are_ends_too() {
     let failure = Scripted::error(&Error::new(ErrorKind::Overloaded, "busy"));
     let (failing, notes) = stack(vec![failure], &["one"]);

@@ -5,6 +5,7 @@
 use async_trait::async_trait;
 use motet_core::Result;
 use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
 use tracing::{Instrument as _, Span, debug_span};
 
 use super::{Answer, Ask, Call, Ending, Layer, LayerRow, Next, Outcome, Where};
@@ -78,6 +79,10 @@ fn record(span: &Span, ending: &Ending<'_>) {
 impl Layer for TraceLayer {
     fn name(&self) -> &'static str {
         ROW.name
+    }
+
+    fn lets_pass(&self, _: &Call<'_>) -> bool {
+        LevelFilter::current() < LevelFilter::DEBUG
     }
 
     async fn call(&self, call: Call<'_>, next: Next) -> Result<Answer> {

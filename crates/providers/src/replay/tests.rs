@@ -65,7 +65,7 @@ fn recording(calls: Vec<Taken<'_>>, keeps_requests: bool) -> Arc<Steps> {
         };
         let ended = match outcome {
             Ok(text) => Entry::Finished { result: serde_json::to_value(said(text)).unwrap() },
-            Err(error) => Entry::Failed { error: error.report() },
+            Err(error) => Entry::Failed { error: Box::new(error.report()) },
         };
         for entry in [started, ended] {
             seq += 1;

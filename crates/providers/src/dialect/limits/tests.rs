@@ -184,3 +184,16 @@ fn a_point_in_time_is_measured_by_the_providers_own_clock() {
         "date: Fri, 15 Jan 2027 07:59:50 GMT\nx-ratelimit-remaining: 0\nx-ratelimit-reset: 1800000000";
     assert_eq!(told(headers), "requests 0/- 10s");
 }
+
+#[test]
+fn every_word_for_a_time_narrows_an_allowance() {
+    assert!(
+        WINDOWS.iter().all(|(word, _)| SCOPES.contains(word)),
+        "names without a scope are not searched for times"
+    );
+    assert!(FAMILIES.iter().all(|(prefix, _)| family(prefix).is_some()), "the first letter is let through");
+    assert!(
+        FAMILIES.iter().all(|(prefix, _)| window(prefix).is_none()),
+        "times stand in the rest of a name alone"
+    );
+}

@@ -185,21 +185,18 @@ impl<'a> Writing<'a> {
     }
 
     fn tool_result(&mut self, result: &'a ToolResult) -> Result<()> {
-        let (mut texts, mut media) = (Vec::new(), Vec::new());
+        let (mut text, mut media) = (Cow::Borrowed(""), Vec::new());
         for part in &result.content {
             match part {
-                Part::Text { text, .. } => texts.push(text.as_str()),
+                Part::Text { text: more, .. } => join(&mut text, more),
                 Part::Image(image) => media.push(self.image(image)?),
                 Part::Document(document) => media.push(self.document(document)?),
                 other => return Err(out_of_place(other, "tool")),
             }
         }
-        let text = match joined(&texts) {
-            text if text.is_empty() && !media.is_empty() => {
-                Cow::Borrowed("The result follows in the next message.")
-            }
-            text => text,
-        };
+        if text.is_empty() && !media.is_empty() {
+            text = Cow::Borrowed("The result follows in the next message.");
+        }
         if !media.is_empty() {
             let lead = format!("Result of the call of tool `{}` with id `{}`:", result.name, result.id);
             self.attached.push(ContentPart::Text(Cow::Owned(lead)));
@@ -254,14 +251,16 @@ fn unsupported(what: &str, hint: &str) -> Error {
 }
 
 fn visible_text(message: &Message) -> Cow<'_, str> {
-    let texts: Vec<&str> = message.parts.iter().filter_map(Part::as_text).collect();
-    joined(&texts)
+    let mut text = Cow::Borrowed("");
+    message.parts.iter().filter_map(Part::as_text).for_each(|more| join(&mut text, more));
+    text
 }
 
-fn joined<'a>(texts: &[&'a str]) -> Cow<'a, str> {
-    match texts {
-        [] => Cow::Borrowed(""),
-        [one] => Cow::Borrowed(one),
-        several => Cow::Owned(several.concat()),
+/// Adds what follows to a text, which stays borrowed as long as it is one piece.
+fn join<'a>(text: &mut Cow<'a, str>, more: &'a str) {
+    if text.is_empty() {
+        *text = Cow::Borrowed(more);
+    } else if !more.is_empty() {
+        text.to_mut().push_str(more);
     }
 }

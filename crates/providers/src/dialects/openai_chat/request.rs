@@ -143,13 +143,7 @@ impl Body<'_> {
         if self.offered == Offered::Nothing {
             return Ok(());
         }
-        let tools: Vec<Tool<'_>> = request
-            .tools
-            .iter()
-            .zip(&self.parameters)
-            .map(|(spec, schema)| Tool(Function { spec, schema }))
-            .collect();
-        fields.put("tools", &tools)?;
+        fields.put("tools", &Tools { specs: &request.tools, schemas: &self.parameters })?;
         let named = |name: &str| json!({"type": "function", "function": {"name": name}});
         let choice = match &request.tool_choice {
             ToolChoice::Auto => None,
@@ -184,6 +178,18 @@ impl Body<'_> {
 #[derive(Serialize)]
 struct StreamOptions {
     include_usage: bool,
+}
+
+struct Tools<'a> {
+    specs: &'a [ToolSpec],
+    schemas: &'a [Compiled<'a>],
+}
+
+impl Serialize for Tools<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let tools = self.specs.iter().zip(self.schemas);
+        serializer.collect_seq(tools.map(|(spec, schema)| Tool(Function { spec, schema })))
+    }
 }
 
 struct Tool<'a>(Function<'a>);

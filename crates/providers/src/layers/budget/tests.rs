@@ -91,8 +91,10 @@ async fn drain(stack: &Stack, context: &RunContext) -> Result<()> {
 /// What one call reserves.
 fn whole() -> Cost {
     let asked = request();
-    let ask =
-        crate::layers::Ask::Chat { request: std::borrow::Cow::Borrowed(&asked), delivery: Delivery::Plain };
+    let ask = crate::layers::Ask::Chat {
+        request: crate::layers::Lent::Borrowed(&asked),
+        delivery: Delivery::Plain,
+    };
     bound::bound(&ask, &[Candidate::new(id(), Some(PRICE))]).estimate.cost.unwrap()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Processes that share a store do not wait for each other here: a lease for every text would cost more than it saves.
 
-use std::borrow::Cow;
+use crate::layers::Lent;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -100,7 +100,7 @@ impl Use<'_> {
         let inputs = batch.texts(leads.iter().map(|(key, _)| *key));
         let asked = inputs.len();
         let request = EmbedRequest { inputs, ..batch.request.clone() };
-        let ask = Ask::Embed(Cow::Owned(request));
+        let ask = Ask::Embed(Lent::owned(request));
         let part = Call::new(call.context.clone(), ask, Arc::clone(&call.attempts));
         let observed = Observed::new(part.endings.clone());
         let Answer::Vectors(response) = observe(next.call(part).await, observed)? else {

@@ -145,16 +145,16 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
+    use crate::layers::Lent;
     use motet_core::message::{Opaque, Reasoning};
     use motet_core::{Delivery, Message};
     use serde_json::json;
-    use std::borrow::Cow;
 
     use super::*;
 
     fn past(messages: Vec<Message>) -> Past {
         let request = ChatRequest::new("openai:m".parse().unwrap(), messages);
-        Past::of(&Ask::Chat { request: Cow::Owned(request), delivery: Delivery::Plain })
+        Past::of(&Ask::Chat { request: Lent::owned(request), delivery: Delivery::Plain })
     }
 
     fn thought(provider: &str, payload: Value) -> Message {

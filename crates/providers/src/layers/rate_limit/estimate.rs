@@ -132,7 +132,7 @@ impl Outputs {
 
 #[cfg(test)]
 mod tests {
-    use std::borrow::Cow;
+    use crate::layers::Lent;
 
     use motet_core::Delivery;
     use motet_core::embedding::EmbedRequest;
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     fn of(request: ChatRequest) -> Ask<'static> {
-        Ask::Chat { request: Cow::Owned(request), delivery: Delivery::Plain }
+        Ask::Chat { request: Lent::owned(request), delivery: Delivery::Plain }
     }
 
     #[test]
@@ -160,7 +160,7 @@ mod tests {
         image.messages[0].parts = vec![Part::Document(media)];
         assert_eq!(input(&of(image)), PER_MESSAGE + 6_250);
         let texts = EmbedRequest::new("a:b".parse().unwrap(), vec!["1234".into(), "12345".into()]);
-        assert_eq!(input(&Ask::Embed(Cow::Owned(texts))), 3);
+        assert_eq!(input(&Ask::Embed(Lent::owned(texts))), 3);
     }
 
     #[test]

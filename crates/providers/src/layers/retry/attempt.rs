@@ -42,7 +42,8 @@ impl AttemptStream {
     /// # Errors
     /// Whatever failed.
     pub(super) async fn whole(mut self) -> Result<EventStream> {
-        let mut events = Vec::new();
+        // A plain answer is there already, and its stream knows how many events it has.
+        let mut events = Vec::with_capacity(self.stream.size_hint().0);
         while let Some(event) = self.next().await {
             events.push(event?);
         }

@@ -319,7 +319,7 @@ async fn what_a_judge_changes_lasts_for_all_later_attempts() {
     });
     let mut shorter = motet_core::ChatRequest { max_tokens: Some(7), ..request() };
     shorter.model = "other:model".parse().unwrap();
-    let shorter = Ask::Chat { request: std::borrow::Cow::Owned(shorter), delivery: Delivery::Plain };
+    let shorter = Ask::Chat { request: crate::layers::Lent::owned(shorter), delivery: Delivery::Plain };
     let judge = Words::new(vec![Judgement::AgainWith(Box::new(shorter)), Judgement::Again]);
     let layer = RetryLayer::new(rules(), Chance::seeded(1), Some(judge));
     let chain = Chain::new(vec![Arc::new(layer)], Bottom::Model(Arc::new(model)));

@@ -7,7 +7,7 @@ use motet_core::{Message, Part, Result};
 use serde_json::{Value, json};
 
 use super::super::{CAME_IN, OWN_FIELDS};
-use super::{Content, ContentPart, WireCall, WireMessage, Writing, joined, out_of_place};
+use super::{Content, ContentPart, WireCall, WireMessage, Writing, join, out_of_place};
 use crate::dialect::call_ids;
 use crate::dialect::history::own;
 use crate::dialect::{Profile, ReasoningEcho};
@@ -15,7 +15,7 @@ use crate::dialect::{Profile, ReasoningEcho};
 /// What is known of the message so far.
 #[derive(Default)]
 struct Said<'a> {
-    texts: Vec<&'a str>,
+    text: Cow<'a, str>,
     calls: Vec<WireCall<'a>>,
     thought: String,
     /// The field in which the reasoning's text came, where that is known.
@@ -30,9 +30,9 @@ impl<'a> Writing<'a> {
             match part {
                 Part::Text { text, opaque } => {
                     self.losses.note_foreign("the payload of a text", opaque.as_ref(), self.provider);
-                    said.texts.push(text);
+                    join(&mut said.text, text);
                 }
-                Part::Refusal { text } => said.texts.push(text),
+                Part::Refusal { text } => join(&mut said.text, text),
                 Part::ToolCall(call) => said.calls.push(self.call(call)),
                 Part::Reasoning(reasoning) => self.reasoning(reasoning, &mut said),
                 Part::Native { opaque } => self.native(opaque, &mut said),
@@ -86,7 +86,7 @@ impl<'a> Writing<'a> {
 
     /// Adds the message, unless nothing of it is left.
     fn say(&mut self, said: Said<'a>) {
-        let text = joined(&said.texts);
+        let text = said.text;
         let (called, answered) = (!said.calls.is_empty(), !text.is_empty());
         let field = echo_field(self.profile, called, said.came_in);
         let required = matches!(self.profile.reasoning_echo, ReasoningEcho::WithToolCalls(_)) && called;

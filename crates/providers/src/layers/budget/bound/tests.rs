@@ -1,6 +1,6 @@
 //! Bounds of hand-made requests; recorded ones are tested where the recordings are.
 
-use std::borrow::Cow;
+use crate::layers::Lent;
 
 use motet_core::{Delivery, Message};
 use serde_json::json;
@@ -19,7 +19,7 @@ fn request(more: Value) -> ChatRequest {
 }
 
 fn of(request: &ChatRequest, candidates: &[Candidate]) -> Bound {
-    bound(&Ask::Chat { request: Cow::Borrowed(request), delivery: Delivery::Plain }, candidates)
+    bound(&Ask::Chat { request: Lent::Borrowed(request), delivery: Delivery::Plain }, candidates)
 }
 
 fn priced(price: Price) -> Candidate {
@@ -121,12 +121,12 @@ fn tiers_and_cache_writes_cost_what_they_cost() {
 fn vectors_and_rankings_are_bounded_without_output() {
     let embed = EmbedRequest::new(id("a:b"), vec!["x".repeat(100), "y".repeat(50)]);
     let bound_of = |ask: &Ask<'_>, price| bound(ask, &[priced(price)]);
-    let vectors = bound_of(&Ask::Embed(Cow::Borrowed(&embed)), Price::new(1_000_000, 9_000_000));
+    let vectors = bound_of(&Ask::Embed(Lent::Borrowed(&embed)), Price::new(1_000_000, 9_000_000));
     assert_eq!(vectors.estimate.cost.unwrap().nanos(), (150 + 2 * MESSAGE_TOKENS) * 1_000);
     let documents: Vec<String> = (0..101).map(|_| "d".to_owned()).collect();
     let rerank: RerankRequest =
         serde_json::from_value(json!({"model": "a:b", "query": "q", "documents": documents})).unwrap();
     let price = Price { search: Some(2_000_000_000), ..Price::FREE };
-    let ranking = bound_of(&Ask::Rerank(Cow::Borrowed(&rerank)), price);
+    let ranking = bound_of(&Ask::Rerank(Lent::Borrowed(&rerank)), price);
     assert_eq!(ranking.estimate.cost.unwrap().to_string(), "$0.004", "two searches of a hundred documents");
 }

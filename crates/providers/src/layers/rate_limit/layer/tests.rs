@@ -1,6 +1,6 @@
 //! What the layer reserves, and what it settles by.
 
-use std::borrow::Cow;
+use crate::layers::Lent;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ async fn told(says: Result<Vec<StreamEvent>>, hear: usize) -> Vec<String> {
     let model: Arc<dyn Model> = Arc::new(Says(Mutex::new(Some(says))));
     let mut request = ChatRequest::new("a:b".parse().unwrap(), vec![Message::user("12345678")]);
     request.max_tokens = Some(100);
-    let ask = Ask::Chat { request: Cow::Owned(request), delivery: Delivery::Streamed };
+    let ask = Ask::Chat { request: Lent::owned(request), delivery: Delivery::Streamed };
     let call = Call::new(RunContext::new(), ask, Arc::new(Attempts::new(1, None)));
     let observed = Observed::new(call.endings.clone());
     let answer = Chain::new(vec![layer], Bottom::Model(model)).start().call(call).await;
