@@ -136,7 +136,7 @@ pub(crate) async fn every_kind_of_entry_is_given_back(store: SharedStore) {
     let records = vec![
         Record::new("a/1", started),
         Record::new("a/1", Entry::Finished { result: json!({"n": [1.5, null, "é"]}) }),
-        Record::new("a/2", Entry::Failed { error }),
+        Record::new("a/2", Entry::Failed { error: Box::new(error) }),
     ];
     store.journal(&a, 0, records.clone()).await.unwrap();
     assert_eq!(store.task_records(&run, 0).await.unwrap(), records);
