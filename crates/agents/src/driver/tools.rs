@@ -12,6 +12,7 @@ use motet_core::tool::{Effect, Spent};
 use motet_core::{Error, ErrorKind, Result, StreamEvent, Tool, ToolContext, ToolOutput};
 use tokio::time::Instant;
 
+use super::below::spent_below;
 use super::decide::{Ready, Settled, first_step};
 use super::{Actor, Driver};
 use crate::feed::Overheard;
@@ -34,7 +35,7 @@ enum Ended {
     /// The tool answered.
     Answered(usize, ToolOutput),
     /// The tool is an agent itself, and waits for people.
-    Waits(Vec<Question>, Spent),
+    Waits(usize, Vec<Question>, Spent),
 }
 
 /// A call as hooks are shown it once it is answered.
@@ -56,9 +57,9 @@ impl RoundEnd {
     fn take(&mut self, run: &mut AgentRun, ended: Ended) -> Result<()> {
         match ended {
             Ended::Answered(index, output) => run.tool_ended(index, output)?,
-            Ended::Waits(questions, spent) => {
+            Ended::Waits(index, questions, spent) => {
                 self.questions.extend(questions);
-                run.spent_below(spent);
+                run.spent_below(index, spent);
             }
         }
         Ok(())
@@ -155,7 +156,7 @@ impl Driver<'_> {
                             return Err(error);
                         }
                     },
-                    Err(error) => return self.unanswered(pending, effect, error).await,
+                    Err(error) => return self.unanswered(pending, (index, effect), error).await,
                 }
             }
         };
@@ -166,7 +167,12 @@ impl Driver<'_> {
     }
 
     /// Takes down a call that ended the run, or that waits for people, in the place of an answer.
-    async fn unanswered(&self, pending: Pending, effect: Effect, error: Error) -> Result<Ended> {
+    async fn unanswered(
+        &self,
+        pending: Pending,
+        (index, effect): (usize, Effect),
+        error: Error,
+    ) -> Result<Ended> {
         if self.context.check().is_err() && parked(&error).is_none() {
             // Whatever the tool says was cut short by the end of the run, and may have taken effect.
             leave(pending, effect, &error).await?;
@@ -174,7 +180,7 @@ impl Driver<'_> {
         }
         pending.fail(&error).await?;
         match parked(&error) {
-            Some(inner) => Ok(Ended::Waits(inner.questions.clone(), inner.spent)),
+            Some(inner) => Ok(Ended::Waits(index, inner.questions.clone(), inner.spent)),
             None => Err(error),
         }
     }
@@ -236,10 +242,12 @@ impl Driver<'_> {
                 return Ok(ToolOutput::error(message));
             }
             Err(_) => {
-                return Ok(ToolOutput::error(format!(
+                let message = format!(
                     "the tool `{}` gave no answer within {limit:?} and was stopped; it may have taken effect",
                     call.name
-                )));
+                );
+                let spent = spent_below(&actor.context, &[step.to_owned()]);
+                return Ok(ToolOutput { spent, ..ToolOutput::error(message) });
             }
         };
         // A failure of the tool because the run ends is not for the model to see, least of all when it is resumed.
