@@ -146,3 +146,17 @@ fn wrong_files_and_scorers_are_told() {
         assert!(done.stderr.contains(expected), "{done:?}");
     }
 }
+
+#[test]
+fn a_long_reason_for_a_score_is_shown_by_its_beginning_and_is_whole_as_json() {
+    let place = Place::new().unwrap();
+    let message = "out of order\n".repeat(1_000);
+    let record = serde_json::json!({"id": "1", "success": false, "error_message": message});
+    place.write("failed.jsonl", format!("{record}\n")).unwrap();
+    let score = ["eval", "score", "failed.jsonl", "--scorer", "regex=x"];
+    let shown = ok(&place, &score).stdout;
+    assert!(shown.contains("out of order out of order") && shown.contains('…'), "{shown}");
+    assert!(shown.len() < 2_000, "{}", shown.len());
+    let json = ok(&place, &[&score[..], &["--output", "json"]].concat()).json().unwrap();
+    assert_eq!(json["records"][0]["scores"]["regex"]["reason"], message);
+}

@@ -282,6 +282,15 @@ fn the_command_lists_and_calls_tools() {
 
     let echo = place.run(&["tool", "call", "s_echo", "text=5 apples", "--server", "s"]).unwrap();
     assert_eq!((echo.code, echo.stdout.as_str()), (Some(0), "5 apples\n"));
+    let number = place.run(&["tool", "call", "s_echo", "text=5", "--server", "s"]).unwrap();
+    assert_eq!((number.code, number.stdout.as_str()), (Some(0), "5\n"), "the schema wants text");
+    for (pairs, problem) in
+        [(vec!["text"], "`text` is no argument"), (vec!["text=a", "text=b"], "given twice")]
+    {
+        let done = place.run(&[&["tool", "call", "s_echo", "--server", "s"], &pairs[..]].concat()).unwrap();
+        assert_eq!(done.code, Some(3), "{done:?}");
+        assert!(done.stderr.contains(problem) && done.stderr.contains("hint"), "{done:?}");
+    }
     let json = place.run(&["tool", "call", "s_echo", "--arguments", r#"{"text": "hi"}"#, "--output", "json"]);
     let json = json.unwrap().json().unwrap();
     assert_eq!(

@@ -3,6 +3,7 @@
 //! Decides nothing that the machine can decide. Every model and tool call is a step of the run log, so a run that is
 //! started again with the same log goes on where it stopped.
 
+mod below;
 mod decide;
 mod tools;
 
@@ -28,6 +29,8 @@ use crate::hooks::{Payload, Stage};
 use crate::machine::{Action, AgentResult, AgentRun, AskedAgain, Stop};
 use crate::review::{reviewed, reviewed_input, reviews_input, withheld};
 use crate::routing::select_tools;
+use below::spent_below;
+use decide::first_step;
 use tools::RoundEnd;
 
 /// Runs an agent to its end and gives the result, whatever the outcome; see [`AgentResult::into_result`].
@@ -177,11 +180,19 @@ impl Driver<'_> {
         if let Some(arrived) = progress {
             run.broke_off(arrived.partial(), arrived.usage());
         }
-        match ended {
-            Ok(Ok(questions)) if questions.is_empty() => {}
-            Ok(Ok(questions)) => run.stop(Stop::Waiting(questions)),
-            Ok(Err(error)) => run.stop(self.cause(error)),
-            Err(stop) => run.stop(stop),
+        let stop = match ended {
+            Ok(Ok(questions)) if questions.is_empty() => None,
+            Ok(Ok(questions)) => Some(Stop::Waiting(questions)),
+            Ok(Err(error)) => Some(self.cause(error)),
+            Err(stop) => Some(stop),
+        };
+        if let Some(stop) = stop {
+            let given_up: Vec<String> =
+                run.unanswered().map(|(round, index)| first_step(round, index)).collect();
+            if let Some(spent) = spent_below(&actor.context, &given_up) {
+                run.spent_below_all(spent);
+            }
+            run.stop(stop);
         }
         let result = run.into_result();
         if actor.agent.hooks().wants(Stage::AfterRun) {

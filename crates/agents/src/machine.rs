@@ -220,8 +220,25 @@ impl AgentRun {
     }
 
     /// Counts what models used below a tool call that has no result.
-    pub fn spent_below(&mut self, spent: Spent) {
+    pub fn spent_below(&mut self, index: usize, spent: Spent) {
+        if let State::Tools(round) = &mut self.state {
+            round.count(index);
+        }
         self.spend(spent.usage, spent.cost);
+    }
+
+    /// Counts what models used below the calls that are [unanswered](Self::unanswered).
+    pub(crate) fn spent_below_all(&mut self, spent: Spent) {
+        self.spend(spent.usage, spent.cost);
+    }
+
+    /// Gives number of the round and place of each call that was handed out, has no result, and is not counted yet.
+    pub(crate) fn unanswered(&self) -> impl Iterator<Item = (u32, usize)> {
+        let round = match &self.state {
+            State::Tools(round) => Some(round),
+            _ => None,
+        };
+        round.into_iter().flat_map(Round::unanswered)
     }
 
     /// Says what to do next. Each thing is asked for once.

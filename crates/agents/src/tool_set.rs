@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use globset::{Glob, GlobMatcher};
+use motet_core::id::content_hash;
 use motet_core::request::ToolSpec;
 use motet_core::tool::{Effect, ToolSource};
 use motet_core::{Error, ErrorKind, Result, RunContext, Tool, ToolContext, ToolOutput};
@@ -242,7 +243,9 @@ impl Toolbox {
             found.push((source, tools));
         }
         let mut contents = self.contents();
-        let mut tools: Vec<Kept> = contents.tools.iter().filter(|kept| kept.source == OWN).cloned().collect();
+        // A source that was added meanwhile was not asked.
+        let is_asked = |kept: &&Kept| found.iter().any(|(source, _)| source.source.name() == kept.source);
+        let mut tools: Vec<Kept> = contents.tools.iter().filter(|kept| !is_asked(kept)).cloned().collect();
         for (source, listed) in found {
             tools.extend(contents.kept(&source, listed));
         }
@@ -308,6 +311,9 @@ impl Toolbox {
 
     /// Calls a tool outside of any agent, with arguments that satisfy its schema.
     ///
+    /// The idempotency key follows from the context's run and step, the name, and the arguments: a call that is meant
+    /// twice needs a child context of its own.
+    ///
     /// # Errors
     /// `NotFound` when there is none of this name; `InvalidRequest` when the arguments do not fit; the tool's own error.
     pub async fn call(&self, context: &RunContext, name: &str, arguments: Value) -> Result<ToolOutput> {
@@ -322,7 +328,8 @@ impl Toolbox {
             let message = format!("the arguments of `{name}` do not match its schema: {findings}");
             Error::new(ErrorKind::InvalidRequest, message)
         })?;
-        let idempotency_key = format!("{}/{name}", context.run_id());
+        let hash = content_hash(&arguments)?;
+        let idempotency_key = format!("{}/{}/{hash}", context.run_id(), context.key(name));
         let call = ToolContext { run: context, call_id: name, idempotency_key: &idempotency_key };
         kept.measured().call(arguments, &call).await
     }

@@ -169,8 +169,7 @@ impl Tool for CommandTool {
             tokio::select! {
                 () = &mut pumped => child.wait().await,
                 status = child.wait() => {
-                    // What it left running may hold the pipes open; its own output is in them by now. The group's number
-                    // is its own as long as one of them lives.
+                    // What it left running may hold the pipes open; its own output is in them by now.
                     if tokio::time::timeout(LEFT_RUNNING, &mut pumped).await.is_err() {
                         kill_group(group);
                         let _ = tokio::time::timeout(LEFT_RUNNING, pumped).await;
@@ -179,6 +178,8 @@ impl Tool for CommandTool {
                 }
             }
         };
+        // The group's number is its own as long as one of those lives that it left running; with none there is no group.
+        kill_group(group);
         let status = status.map_err(|error| {
             Error::new(ErrorKind::ToolFailed, format!("how the program ended is not known: {error}"))
         })?;

@@ -206,6 +206,9 @@ fn inputs_go_into_the_template_of_the_instructions() {
     };
     assert!(asked("one", &[]).contains("You work for books."));
     assert!(asked("two", &["--input", "team=ships"]).contains("You work for ships."));
+    let unused = run(&place, &["agent", "run", "t.yaml", "Who?", "--input", "teem=ships"]);
+    assert_eq!(unused.code, Some(3), "{unused:?}");
+    assert!(unused.stderr.contains("no variable `teem`\nhint: they use `team`"), "{unused:?}");
     place.write("plain.yaml", "model: offline:extract\n").unwrap();
     let nowhere = run(&place, &["agent", "run", "plain.yaml", "Who?", "--input", "team=ships"]);
     assert!(nowhere.stderr.contains("`--input` has nothing to go into"), "{nowhere:?}");

@@ -68,6 +68,9 @@ fn agent(request: &BatchRequest, options: &BatchOptions) -> Result<Agent> {
         .tool_timeout(limits.tool_timeout)
         .max_tool_result_chars(limits.max_tool_result_chars)
         .max_repairs(options.max_repairs)
+        .max_rewrites(limits.max_rewrites)
+        .max_repeated_rounds(limits.max_repeated_rounds)
+        .max_refused_rounds(limits.max_refused_rounds)
         .tool_choice(asked.tool_choice)
         .output(asked.output)
         .sampling(asked.sampling)
@@ -78,6 +81,9 @@ fn agent(request: &BatchRequest, options: &BatchOptions) -> Result<Agent> {
             "a request has both tools that are run and tools that are not",
         )
         .with_hint("give all of them as tools that are run, or none"));
+    }
+    if let Some(rules) = limits.condense {
+        builder = builder.condense(rules);
     }
     if let Some(parallel) = asked.parallel_tool_calls {
         builder = builder.parallel_tool_calls(parallel);

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::functions::Functions;
 use crate::approval::ApprovalPolicy;
+use crate::inner::ends_outer_run;
 
 /// Answers the calls of one run of code.
 pub(super) struct Calls<'a> {
@@ -103,7 +104,10 @@ impl<'a> Calls<'a> {
                 Ok(output)
             }
             Err(error) => {
-                pending.fail(&error).await?;
+                let is_cut_short = self.run.check().is_err() && !ends_outer_run(&error);
+                if !is_cut_short || !matches!(tool.effect(), Effect::AtMostOnce | Effect::Reconcile) {
+                    pending.fail(&error).await?;
+                }
                 Err(error)
             }
         }
@@ -125,10 +129,17 @@ impl<'a> Calls<'a> {
         let work = AssertUnwindSafe(made.tool.call(made.arguments.clone(), &context)).catch_unwind();
         let output = match tokio::time::timeout(limit, work).await {
             Ok(Ok(Ok(output))) => output,
-            Ok(Ok(Err(error))) if error.kind() == ErrorKind::Cancelled || self.run.check().is_err() => {
+            Ok(Ok(Err(error)))
+                if error.kind() == ErrorKind::Cancelled
+                    || self.run.check().is_err()
+                    || ends_outer_run(&error) =>
+            {
                 return Err(error);
             }
-            Ok(Ok(Err(error))) => ToolOutput::error(format!("the tool `{name}` failed: {error}")),
+            Ok(Ok(Err(error))) => {
+                let hint = error.hint().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+                ToolOutput::error(format!("the tool `{name}` failed: {error}{hint}"))
+            }
             Ok(Err(_)) => ToolOutput::error(format!("the tool `{name}` broke down")),
             Err(_) => ToolOutput::error(format!(
                 "the tool `{name}` gave no answer within {limit:?} and was stopped; it may have taken effect"

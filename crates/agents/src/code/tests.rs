@@ -175,6 +175,31 @@ async fn a_call_from_code_whose_outcome_is_unknown_waits_for_a_person() {
     assert_eq!((result.questions[0].tool.as_str(), count.load(Ordering::SeqCst)), ("run_python", 0));
 }
 
+#[tokio::test]
+async fn an_agent_called_from_code_that_waits_for_a_person_parks_the_run() {
+    let count = Arc::default();
+    let inner = || {
+        let tools = [counting("item", Effect::AtMostOnce, &count)];
+        let agent = Agent::builder("buyer", model_id()).tools(tools).approvals(ApprovalPolicy::Always);
+        let turns = [calls(&[("i", "item", r#"{"n": 1}"#)]), says("bought")];
+        crate::AgentTool::new(agent.build().unwrap(), TestModel::new(&turns))
+    };
+    let outer = || {
+        let code = CodeTool::new([Arc::new(inner()) as Arc<dyn Tool>]).unwrap();
+        Agent::builder("a", model_id()).tool(code).build().unwrap()
+    };
+    let code = r#"{"code": "try:\n    r = buyer('buy')\nexcept RuntimeError as e:\n    r = str(e)\nr"}"#;
+    let turns = [calls(&[("c", "run_python", code)]), says("done")];
+    let context = RunContext::new();
+    let parked = driver::run(&context, &outer(), TestModel::new(&turns), "go").await;
+    assert_eq!((parked.outcome, count.load(Ordering::SeqCst)), (Outcome::Waiting, 0));
+    assert_eq!(parked.questions[0].step, "tool/0/0/call/0/decision/0/0/approval");
+    let decided = context.with_decisions(Arc::new(Approves));
+    let result = driver::run(&decided, &outer(), TestModel::new(&turns), "go").await;
+    assert_eq!((&result.outcome, count.load(Ordering::SeqCst)), (&Outcome::Completed, 1));
+    assert_eq!(result.tool_history[0].result, r#"{"result":"bought"}"#);
+}
+
 struct Approves;
 
 #[async_trait]

@@ -205,6 +205,52 @@ async fn a_turn_that_does_not_complete_leaves_the_conversation_as_it_was() {
     assert_eq!(session.head().await.turns, 2);
 }
 
+/// A hook that puts a message behind what was said, and one that sends the newest message alone.
+struct Adds;
+struct Forgets;
+
+#[async_trait]
+impl crate::Hook for Adds {
+    async fn at(&self, _: &RunContext, payload: &crate::Payload) -> Result<crate::Reaction> {
+        let mut changed = payload.clone();
+        if let crate::Payload::BeforeRun { messages, .. } = &mut changed {
+            messages.push(Message::user("by the way"));
+        }
+        Ok(crate::Reaction::Change(Box::new(changed)))
+    }
+}
+
+#[async_trait]
+impl crate::Hook for Forgets {
+    async fn at(&self, _: &RunContext, payload: &crate::Payload) -> Result<crate::Reaction> {
+        let mut changed = payload.clone();
+        if let crate::Payload::BeforeRun { messages, .. } = &mut changed {
+            messages.drain(..messages.len() - 1);
+        }
+        Ok(crate::Reaction::Change(Box::new(changed)))
+    }
+}
+
+#[tokio::test]
+async fn a_hook_that_changes_how_many_messages_are_sent_takes_nothing_from_the_turn() {
+    use crate::hooks::{HookEntry, Stage};
+    for (hook, kept) in [
+        (HookEntry::new("adds", [Stage::BeforeRun], Adds), "user user assistant user user assistant"),
+        (HookEntry::new("forgets", [Stage::BeforeRun], Forgets), "user assistant user assistant"),
+    ] {
+        let session = Session::new(builder().hook(hook).build().unwrap(), Talker::echo());
+        for word in ["one", "two"] {
+            let _ = session.send(&RunContext::new(), word).await.into_result().unwrap();
+        }
+        let conversation = session.conversation().await.unwrap();
+        let messages: Vec<Message> = conversation.messages().cloned().collect();
+        assert_eq!(roles(&messages), kept);
+        let said: Vec<String> =
+            conversation.turns.iter().map(|turn| turn.messages[0].visible_text()).collect();
+        assert_eq!(said, ["one", "two"]);
+    }
+}
+
 fn agent_that_asks() -> Agent {
     builder()
         .tool(tool("read", "page".into(), Arc::default()))

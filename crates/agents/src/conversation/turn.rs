@@ -170,7 +170,7 @@ impl Taking<'_> {
         if result.error().is_some() {
             return Ok(());
         }
-        let said = result.first_new.saturating_sub(asked.prompt.0.len());
+        let said = said(prepared, &asked.prompt.0, result);
         let mut turn = Turn::new(result.messages.get(said..).unwrap_or_default().to_vec());
         turn.agent = Some(agent.name().to_owned());
         turn.model = Some(result.model.clone());
@@ -254,6 +254,17 @@ fn request(agent: &Agent, messages: Vec<Message>) -> ChatRequest {
     let mut request = agent.request(messages);
     agent.tool_set().specs().clone_into(&mut request.tools);
     request
+}
+
+/// Gives where in the transcript the turn begins. A hook may have put messages behind what was said, or taken some of what
+/// was said before out of what is sent.
+fn said(prepared: &Prepared, prompt: &[Message], result: &AgentResult) -> usize {
+    let instructions = |messages: &mut dyn Iterator<Item = &Message>| {
+        messages.take_while(|message| message.role == Role::System).count()
+    };
+    let before = instructions(&mut prepared.view.iter().chain(prompt));
+    let added = instructions(&mut result.messages.iter().take(result.first_new)).saturating_sub(before);
+    (prepared.view.len() + added).min(result.first_new.saturating_sub(prompt.len()))
 }
 
 /// Refuses to say nothing, and to go on without the results of tools that the caller was to run.

@@ -10,6 +10,7 @@ use motet_core::run_log::{Begun, Step, StepKind, StepState};
 use motet_core::tool::{Effect, Reconciled};
 use motet_core::{Error, ErrorKind, Result, StreamEvent, Tool, ToolContext, ToolOutput};
 
+use super::tools::Answered;
 use super::{Actor, Driver};
 use crate::machine::ToolRun;
 
@@ -120,6 +121,7 @@ impl Driver<'_> {
         let idempotency_key = format!("{}/{}", run.run_id(), run.step_name());
         let context = ToolContext { run: &run, call_id: &call.call_id, idempotency_key: &idempotency_key };
         let limit = tool.timeout().unwrap_or(actor.agent.limits().tool_timeout);
+        let hooked = Answered::for_hooks(actor, call);
         let work = AssertUnwindSafe(tool.reconcile(&call.arguments, &context)).catch_unwind();
         let output = match tokio::time::timeout(limit, work).await {
             Ok(Ok(Ok(Reconciled::Done(output)))) => output,
@@ -131,7 +133,7 @@ impl Driver<'_> {
                 return Ok(Reconciled::Unknown);
             }
         };
-        let output = self.reviewed(actor, name, output).await?;
+        let output = self.passed(actor, name, hooked, output).await?;
         let hash = content_hash(&(&call.name, &call.arguments))?;
         let effect = Effect::Reconcile;
         let step = Step { name, kind: StepKind::Tool, request_hash: &hash, effect, label: &call.name };

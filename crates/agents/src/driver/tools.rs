@@ -7,11 +7,12 @@ use std::sync::Arc;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use motet_core::decision::{Question, QuestionReason};
-use motet_core::run_log::{Asked, Begun, Step, StepKind};
-use motet_core::tool::Spent;
+use motet_core::run_log::{Asked, Begun, Pending, Step, StepKind};
+use motet_core::tool::{Effect, Spent};
 use motet_core::{Error, ErrorKind, Result, StreamEvent, Tool, ToolContext, ToolOutput};
 use tokio::time::Instant;
 
+use super::below::spent_below;
 use super::decide::{Ready, Settled, first_step};
 use super::{Actor, Driver};
 use crate::feed::Overheard;
@@ -34,7 +35,21 @@ enum Ended {
     /// The tool answered.
     Answered(usize, ToolOutput),
     /// The tool is an agent itself, and waits for people.
-    Waits(Vec<Question>, Spent),
+    Waits(usize, Vec<Question>, Spent),
+}
+
+/// A call as hooks are shown it once it is answered.
+pub(super) struct Answered {
+    call: ToolRun,
+    begun: Instant,
+}
+
+impl Answered {
+    /// Keeps what hooks are to be shown of a call, where there are any.
+    pub(super) fn for_hooks(actor: &Actor, call: &ToolRun) -> Option<Self> {
+        let is_wanted = actor.agent.hooks().wants(Stage::AfterTool);
+        is_wanted.then(|| Self { call: call.clone(), begun: Instant::now() })
+    }
 }
 
 impl RoundEnd {
@@ -42,9 +57,9 @@ impl RoundEnd {
     fn take(&mut self, run: &mut AgentRun, ended: Ended) -> Result<()> {
         match ended {
             Ended::Answered(index, output) => run.tool_ended(index, output)?,
-            Ended::Waits(questions, spent) => {
+            Ended::Waits(index, questions, spent) => {
                 self.questions.extend(questions);
-                run.spent_below(spent);
+                run.spent_below(index, spent);
             }
         }
         Ok(())
@@ -128,19 +143,22 @@ impl Driver<'_> {
             Begun::Recorded(value) => serde_json::from_value(value).map_err(|error| {
                 Error::new(ErrorKind::Store, "a tool's recorded result cannot be read").with_source(error)
             })?,
-            Begun::Fresh(pending) => match self.passed_answer(actor, tool, call, &name).await {
-                Ok(output) => {
-                    pending.tool_ended(&output).await?;
-                    output
+            Begun::Fresh(pending) => {
+                let hooked = Answered::for_hooks(actor, &call);
+                match self.answer(actor, tool, call, &name).await {
+                    Ok(output) => match self.passed(actor, &name, hooked, output).await {
+                        Ok(output) => {
+                            pending.tool_ended(&output).await?;
+                            output
+                        }
+                        Err(error) => {
+                            leave(pending, effect, &error).await?;
+                            return Err(error);
+                        }
+                    },
+                    Err(error) => return self.unanswered(pending, (index, effect), error).await,
                 }
-                Err(error) => {
-                    pending.fail(&error).await?;
-                    return match parked(&error) {
-                        Some(inner) => Ok(Ended::Waits(inner.questions.clone(), inner.spent)),
-                        None => Err(error),
-                    };
-                }
-            },
+            }
         };
         if let Some((step, id, name)) = told {
             self.tell(&StreamEvent::ToolEnded { step, id, name, is_error: output.is_error });
@@ -148,26 +166,43 @@ impl Driver<'_> {
         Ok(Ended::Answered(index, output))
     }
 
-    /// Calls the tool, and lets guardrails and hooks see what it answered.
-    async fn passed_answer(
+    /// Takes down a call that ended the run, or that waits for people, in the place of an answer.
+    async fn unanswered(
+        &self,
+        pending: Pending,
+        (index, effect): (usize, Effect),
+        error: Error,
+    ) -> Result<Ended> {
+        if self.context.check().is_err() && parked(&error).is_none() {
+            // Whatever the tool says was cut short by the end of the run, and may have taken effect.
+            leave(pending, effect, &error).await?;
+            return Err(error);
+        }
+        pending.fail(&error).await?;
+        match parked(&error) {
+            Some(inner) => Ok(Ended::Waits(index, inner.questions.clone(), inner.spent)),
+            None => Err(error),
+        }
+    }
+
+    /// Lets guardrails and hooks see what a call answered.
+    pub(super) async fn passed(
         &self,
         actor: &Actor,
-        tool: &dyn Tool,
-        call: ToolRun,
         step: &str,
+        hooked: Option<Answered>,
+        output: ToolOutput,
     ) -> Result<ToolOutput> {
-        let told = actor.agent.hooks().wants(Stage::AfterTool).then(|| (call.clone(), Instant::now()));
-        let output = self.answer(actor, tool, call, step).await?;
+        let took = hooked.as_ref().map(|answered| answered.begun.elapsed()).unwrap_or_default();
         let output = self.reviewed(actor, step, output).await?;
-        let Some((ToolRun { call_id, name, arguments, .. }, begun)) = told else { return Ok(output) };
-        let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let Some(Answered { call, .. }) = hooked else { return Ok(output) };
         let payload = Payload::AfterTool {
             step: actor.context.key(step),
-            tool: name,
-            call_id,
-            arguments,
+            tool: call.name,
+            call_id: call.call_id,
+            arguments: call.arguments,
             output: output.clone(),
-            duration_ms,
+            duration_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         };
         match actor.agent.hooks().call(&actor.context, payload).await? {
             // What hooks changed is looked at once more.
@@ -179,7 +214,7 @@ impl Driver<'_> {
     }
 
     /// Lets guardrails see what a tool answered.
-    pub(super) async fn reviewed(&self, actor: &Actor, step: &str, output: ToolOutput) -> Result<ToolOutput> {
+    async fn reviewed(&self, actor: &Actor, step: &str, output: ToolOutput) -> Result<ToolOutput> {
         if actor.agent.reviewer().is_none() {
             return Ok(output);
         }
@@ -207,10 +242,12 @@ impl Driver<'_> {
                 return Ok(ToolOutput::error(message));
             }
             Err(_) => {
-                return Ok(ToolOutput::error(format!(
+                let message = format!(
                     "the tool `{}` gave no answer within {limit:?} and was stopped; it may have taken effect",
                     call.name
-                )));
+                );
+                let spent = spent_below(&actor.context, &[step.to_owned()]);
+                return Ok(ToolOutput { spent, ..ToolOutput::error(message) });
             }
         };
         // A failure of the tool because the run ends is not for the model to see, least of all when it is resumed.
@@ -223,6 +260,15 @@ impl Driver<'_> {
 
     fn tool<'a>(&self, actor: &'a Actor, call: &ToolRun) -> Result<&'a dyn Tool> {
         actor.agent.tools().get(call.tool).map(Arc::as_ref).ok_or_else(|| misplaced(call))
+    }
+}
+
+/// Leaves a call without an answer that may have taken effect: one that must not be made twice stays open in the log, so
+/// that a resumed run finds out, or asks, before it makes it again.
+async fn leave(pending: Pending, effect: Effect, error: &Error) -> Result<()> {
+    match effect {
+        Effect::AtMostOnce | Effect::Reconcile => Ok(()),
+        _ => pending.fail(error).await,
     }
 }
 

@@ -24,6 +24,8 @@ struct Slot {
     arguments: String,
     executed: bool,
     output: Option<ToolOutput>,
+    /// What was used below it counts already, though it has no output.
+    is_counted: bool,
 }
 
 impl Round {
@@ -72,6 +74,21 @@ impl Round {
         true
     }
 
+    /// Takes down that what a call without a result used is counted.
+    pub(super) fn count(&mut self, index: usize) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.is_counted = true;
+        }
+    }
+
+    /// Gives the number of the round and the places of the calls that were handed out, have no result, and are not counted.
+    pub(super) fn unanswered(&self) -> impl Iterator<Item = (u32, usize)> {
+        let slots = self.slots.iter().enumerate().filter(|_| self.tools.is_none());
+        slots
+            .filter(|(_, slot)| slot.output.is_none() && !slot.is_counted)
+            .map(|(place, _)| (self.number, place))
+    }
+
     /// Tells whether the driver has the calls, and every call has its result.
     pub(super) fn is_answered(&self) -> bool {
         self.tools.is_none() && self.open == 0
@@ -102,11 +119,12 @@ impl Slot {
             arguments: call.arguments.clone(),
             executed: false,
             output: None,
+            is_counted: false,
         }
     }
 
     fn close(self, round: u32) -> (ToolResult, ToolUse) {
-        let Self { id, name, arguments, executed, output } = self;
+        let Self { id, name, arguments, executed, output, .. } = self;
         let output = output.unwrap_or_else(|| ToolOutput::error("this call has no result"));
         let is_error = output.is_error;
         let result = ToolResult { id: id.clone(), name: name.clone(), content: output.content, is_error };

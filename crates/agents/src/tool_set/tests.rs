@@ -115,6 +115,49 @@ async fn sources_are_asked_again_and_switches_and_counts_stay() {
     assert!(tools.refresh().await.unwrap_err().to_string().contains("`the program` and from `server`"));
 }
 
+/// A source that answers when it is told to.
+struct Slow(Arc<Changing>, tokio::sync::Notify);
+
+#[async_trait]
+impl ToolSource for Slow {
+    fn name(&self) -> &str {
+        "slow"
+    }
+
+    async fn tools(&self) -> Result<Vec<Arc<dyn Tool>>> {
+        self.1.notified().await;
+        self.0.tools().await
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_is_added_while_others_are_asked_keeps_its_tools() {
+    let slow = Arc::new(Slow(Changing::new("behind", &["a"]), tokio::sync::Notify::new()));
+    let tools = Toolbox::new();
+    slow.1.notify_one();
+    tools.add_source("one", Arc::clone(&slow) as Arc<dyn ToolSource>).await.unwrap();
+    let (changed, ()) = tokio::join!(tools.refresh(), async {
+        tools.add_source("two", Changing::new("second", &["b"])).await.unwrap();
+        slow.1.notify_one();
+    });
+    assert_eq!((changed.unwrap(), names(&tools.tools()).len()), (Refreshed::default(), 2));
+}
+
+#[tokio::test]
+async fn calls_by_hand_are_told_apart_by_step_and_arguments() {
+    let spec = ToolSpec::new("send", "", json!({"type": "object"}));
+    let send = dynamic(spec, |_, context| async move { Ok(ToolOutput::text(context.idempotency_key)) });
+    let tools = Toolbox::new();
+    tools.add(Entry::new(send)).unwrap();
+    let run = RunContext::new();
+    let mut keys = Vec::new();
+    for (context, to) in [(run.clone(), "Ada"), (run.clone(), "Ben"), (run.child("again"), "Ada")] {
+        keys.push(tools.call(&context, "send", json!({"to": to})).await.unwrap());
+    }
+    assert!(keys[0] != keys[1] && keys[0] != keys[2], "{keys:?}");
+    assert_eq!(tools.call(&run, "send", json!({"to": "Ada"})).await.unwrap(), keys[0]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn calls_failures_and_times_are_counted() {
     let spec = ToolSpec::new("work", "", json!({"type": "object"}));

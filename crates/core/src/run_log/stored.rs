@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::{Entries, KeptRequest, Record, RunLog, Shelf, StepState};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::request::ChatRequest;
 use crate::store::{LeaseToken, SharedStore};
 
@@ -15,8 +15,16 @@ pub struct StoredLog {
     token: LeaseToken,
     entries: Mutex<Entries>,
     shelf: Mutex<Shelf>,
-    /// Number of entries in the store; held while appending, so that appends of one task stand in line.
-    written: futures::lock::Mutex<u64>,
+    /// What the store holds; locked while appending, so that appends of one task stand in line.
+    written: futures::lock::Mutex<Written>,
+}
+
+/// How far the journal in the store goes.
+struct Written {
+    /// Number of entries.
+    count: u64,
+    /// Entries of an append that nobody waited for to its end: whether the store has them is not known.
+    in_doubt: Vec<Record>,
 }
 
 impl StoredLog {
@@ -33,7 +41,7 @@ impl StoredLog {
             store,
             token,
             shelf: Mutex::new(shelf),
-            written: futures::lock::Mutex::new(u64::try_from(records.len()).unwrap_or(u64::MAX)),
+            written: futures::lock::Mutex::new(Written { count: count(&records), in_doubt: Vec::new() }),
             entries: Mutex::new(records.into_iter().collect()),
         })
     }
@@ -45,6 +53,27 @@ impl StoredLog {
     pub fn hold(&self, request: &ChatRequest) -> Result<()> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner).hold(request).map(|_| ())
     }
+}
+
+impl StoredLog {
+    /// Tells whether the entries behind the first ones are these.
+    async fn has_appended(&self, first: u64, records: &[Record]) -> Result<bool> {
+        let stored = self.store.task_records(&self.token.run, self.token.task).await?;
+        let behind = stored.get(usize::try_from(first).unwrap_or(usize::MAX)..);
+        Ok(behind.is_some_and(|behind| behind == records))
+    }
+
+    /// Takes in what the store holds.
+    fn take(&self, records: Vec<Record>) {
+        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        records.iter().for_each(|record| shelf.note(record));
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        records.into_iter().for_each(|record| entries.push(record));
+    }
+}
+
+fn count(records: &[Record]) -> u64 {
+    u64::try_from(records.len()).unwrap_or(u64::MAX)
 }
 
 #[async_trait]
@@ -63,11 +92,20 @@ impl RunLog for StoredLog {
 
     async fn append(&self, records: Vec<Record>) -> Result<()> {
         let mut written = self.written.lock().await;
-        *written = self.store.journal(&self.token, *written, records.clone()).await?;
-        let mut shelf = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        records.iter().for_each(|record| shelf.note(record));
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        records.into_iter().for_each(|record| entries.push(record));
+        let left = std::mem::replace(&mut written.in_doubt, records.clone());
+        let mut appended = self.store.journal(&self.token, written.count, records.clone()).await;
+        if let (Err(error), false) = (&appended, left.is_empty())
+            && error.kind() == ErrorKind::Conflict
+            && self.has_appended(written.count, &left).await?
+        {
+            written.count += count(&left);
+            self.take(left);
+            appended = self.store.journal(&self.token, written.count, records.clone()).await;
+        }
+        // Reached only by those who wait to the end: what the store answered is known.
+        written.in_doubt.clear();
+        written.count = appended?;
+        self.take(records);
         Ok(())
     }
 

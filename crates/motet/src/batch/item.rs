@@ -165,6 +165,15 @@ impl ItemLog {
         Ok(Some(ItemWrite::Replace(vec![self.header.clone(), ended])))
     }
 
+    /// Writes to the end, even where nobody waits for it: what was taken from the unwritten entries stands nowhere else.
+    async fn write(&self, write: ItemWrite) -> Result<()> {
+        let (store, token, key) = (Arc::clone(&self.store), self.token.clone(), self.key.clone());
+        let writing = tokio::spawn(async move { store.write_item(&token, &key, write).await });
+        writing.await.map_err(|error| {
+            Error::new(ErrorKind::Internal, "writing the log of a request broke off").with_source(error)
+        })?
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -229,7 +238,7 @@ impl RunLog for ItemLog {
         match &write {
             // Another one who waited for the line has written it.
             ItemWrite::Append(records) if records.is_empty() => Ok(()),
-            _ => self.store.write_item(&self.token, &self.key, write).await,
+            _ => self.write(write).await,
         }
     }
 

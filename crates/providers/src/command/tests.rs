@@ -112,7 +112,22 @@ async fn a_call_that_is_given_up_leaves_nothing_running() {
         output = slow.call(json!({}), &context) => panic!("{output:?}"),
         () = started => {}
     }
-    for pid in std::fs::read_to_string(&pids).unwrap().lines() {
+    all_ended(&pids);
+}
+
+#[tokio::test]
+async fn a_program_that_ends_leaves_nothing_of_its_group_running() {
+    let directory = tempfile::tempdir().unwrap();
+    let pids = directory.path().join("pids");
+    let script = format!("sleep 600 >/dev/null 2>&1 & echo $! > {}; echo done", pids.display());
+    let detaching = tool(json!({"name": "detaching", "run": ["sh", "-c", script]}));
+    assert_eq!(called(&detaching, json!({})).await, ("done\n".to_owned(), false));
+    all_ended(&pids);
+}
+
+/// Waits until the processes whose numbers a file holds have ended.
+fn all_ended(pids: &Path) {
+    for pid in std::fs::read_to_string(pids).unwrap().lines() {
         let pid = rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
         // A killed process that nobody has waited for yet is a zombie, which does nothing any more.
         let is_alive = || {
@@ -123,7 +138,7 @@ async fn a_call_that_is_given_up_leaves_nothing_running() {
         let begun = std::time::Instant::now();
         while is_alive() {
             assert!(begun.elapsed() < Duration::from_secs(10), "process {pid:?} is left");
-            tokio::task::yield_now().await;
+            std::thread::yield_now();
         }
     }
 }

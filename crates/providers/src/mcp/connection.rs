@@ -94,7 +94,7 @@ impl Connection {
                 (shaken, Some(process))
             }
             (None, Some(url)) => {
-                let transport = http(name, url, &expanded.headers, config.timeout)?;
+                let transport = http(name, url, expanded, (config.timeout, &told))?;
                 (tokio::time::timeout(config.timeout, rmcp::serve_client(listener, transport)).await, None)
             }
             (None, None) | (Some(_), Some(_)) => return Err(neither_or_both(name)),
@@ -267,8 +267,8 @@ pub(super) struct Expanded {
 fn http(
     name: &str,
     url: &str,
-    headers: &BTreeMap<String, String>,
-    timeout: Duration,
+    Expanded { headers, .. }: &Expanded,
+    (timeout, told): (Duration, &Arc<Told>),
 ) -> Result<StreamableHttpClientTransport<Client>> {
     let malformed = |why: &str| {
         Error::new(ErrorKind::Configuration, format!("the address of the server `{name}` {why}"))
@@ -292,7 +292,7 @@ fn http(
         value.set_sensitive(true);
         sent.insert(header, value);
     }
-    let client = Client(BareClient::new(&address, timeout)?);
+    let client = Client { http: BareClient::new(&address, timeout)?, told: Arc::clone(told) };
     let mut config = StreamableHttpClientTransportConfig::with_uri(address.as_str());
     config.custom_headers = sent;
     Ok(StreamableHttpClientTransport::with_client(client, config))

@@ -20,6 +20,7 @@ use rmcp::transport::streamable_http_client::{
 };
 
 use super::message::{self, MESSAGE_LIMIT};
+use super::told::Told;
 use crate::driver::{BareClient, Bytewise};
 use crate::framing::FramingKind;
 
@@ -88,7 +89,11 @@ impl<T, E> Success for Result<T, E> {
 
 /// A client of one server; cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Client(pub(super) BareClient);
+pub(super) struct Client {
+    pub(super) http: BareClient,
+    /// Masks what the server repeats of the headers that it was sent.
+    pub(super) told: Arc<Told>,
+}
 
 /// What every request carries.
 struct Head {
@@ -119,7 +124,7 @@ impl Head {
 
 impl Client {
     async fn send(&self, request: Request<Bytes>) -> Outcome<Response<Bytewise>> {
-        self.0.send(request).await.map_err(|error| {
+        self.http.send(request).await.map_err(|error| {
             let why = causes(&error);
             let failure = if error.is_connect() { Failure::Unreachable(why) } else { Failure::Broken(why) };
             StreamableHttpError::Client(failure)
@@ -139,7 +144,7 @@ impl Client {
             return Err(StreamableHttpError::SessionExpired);
         }
         if !status.is_success() {
-            return refused(response).await;
+            return self.refused(response).await;
         }
         let session = response.headers().get(HEADER_SESSION_ID);
         let session = session.and_then(|value| value.to_str().ok()).map(str::to_owned);
@@ -149,7 +154,7 @@ impl Client {
             }
             Kind::Json if expects_answer => {
                 let body = whole(response.into_body(), MESSAGE_LIMIT).await?;
-                let message = message::read(&body).ok_or_else(|| unreadable(&body))?;
+                let message = message::read(&body).ok_or_else(|| self.unreadable(&body))?;
                 Ok(StreamableHttpPostResponse::Json(message, session))
             }
             _ if !expects_answer => Ok(StreamableHttpPostResponse::Accepted),
@@ -176,6 +181,32 @@ impl Client {
             }
             (status, _) => Err(HttpStatusError::new(status.as_u16(), None).into()),
         }
+    }
+
+    /// Reads what a server that refuses says: an error of the protocol is its answer.
+    async fn refused(&self, response: Response<Bytewise>) -> Outcome<StreamableHttpPostResponse> {
+        let status = response.status();
+        let is_json = matches!(kind(&response), Kind::Json);
+        let challenge =
+            response.headers().get(WWW_AUTHENTICATE).map(|value| value.to_str().map(str::to_owned));
+        let body = whole(response.into_body(), REFUSAL_LIMIT).await.unwrap_or_default();
+        let is_about_rights = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        if is_json
+            && !is_about_rights
+            && let Some(error @ ServerJsonRpcMessage::Error(_)) = message::read(&body)
+        {
+            return Ok(StreamableHttpPostResponse::Json(error, None));
+        }
+        let text = match &challenge {
+            Some(Ok(challenge)) => self.told.beginning(challenge.as_bytes(), SHOWN),
+            _ => self.told.beginning(&body, SHOWN),
+        };
+        Err(StreamableHttpError::Client(Failure::Refused { status: status.as_u16(), text }))
+    }
+
+    fn unreadable(&self, body: &[u8]) -> StreamableHttpError<Failure> {
+        let text = self.told.beginning(body, SHOWN);
+        StreamableHttpError::Client(Failure::Broken(format!("its answer is not the protocol: `{text}`")))
     }
 }
 
@@ -237,27 +268,6 @@ fn content_type(response: &Response<Bytewise>) -> Option<String> {
     Some(String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase())
 }
 
-/// Reads what a server that refuses says: an error of the protocol is its answer.
-async fn refused(response: Response<Bytewise>) -> Outcome<StreamableHttpPostResponse> {
-    let status = response.status();
-    let is_json = matches!(kind(&response), Kind::Json);
-    let challenge = response.headers().get(WWW_AUTHENTICATE).map(|value| value.to_str().map(str::to_owned));
-    let body = whole(response.into_body(), REFUSAL_LIMIT).await.unwrap_or_default();
-    let is_about_rights = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-    if is_json
-        && !is_about_rights
-        && let Some(error @ ServerJsonRpcMessage::Error(_)) = message::read(&body)
-    {
-        return Ok(StreamableHttpPostResponse::Json(error, None));
-    }
-    let text = match challenge {
-        Some(Ok(challenge)) => challenge,
-        _ => String::from_utf8_lossy(&body).into_owned(),
-    };
-    let text = text.trim().chars().take(SHOWN).collect();
-    Err(StreamableHttpError::Client(Failure::Refused { status: status.as_u16(), text }))
-}
-
 async fn whole(mut body: Bytewise, limit: usize) -> Outcome<Bytes> {
     let mut read = BytesMut::new();
     while let Some(piece) = body.next().await {
@@ -315,11 +325,6 @@ fn event(name: Option<&str>, data: &[u8]) -> Event {
 
 fn unsendable(what: &str) -> StreamableHttpError<Failure> {
     StreamableHttpError::Client(Failure::Unreachable(format!("{what} holds what HTTP cannot send")))
-}
-
-fn unreadable(body: &[u8]) -> StreamableHttpError<Failure> {
-    let text: String = String::from_utf8_lossy(body).trim().chars().take(SHOWN).collect();
-    StreamableHttpError::Client(Failure::Broken(format!("its answer is not the protocol: `{text}`")))
 }
 
 /// Gives an error with what lies below it.

@@ -343,3 +343,24 @@ async fn attempts_in_a_row_wait_longer_and_longer() {
         "the next one waits 800 ms"
     );
 }
+
+#[tokio::test]
+async fn a_refusal_that_repeats_a_long_header_is_shown_without_it() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let token = "s".repeat(900);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    let body = format!("no such token: {token}");
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = vec![0; 1 << 16];
+        let _ = stream.read(&mut request).await.unwrap();
+        let head = "HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n";
+        let answer = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(answer.as_bytes()).await.unwrap();
+    });
+    let config = json!({"url": url, "headers": {"x-token": token}});
+    let error = McpServer::connect("s", serde_json::from_value(config).unwrap()).await.unwrap_err();
+    serving.await.unwrap();
+    assert!(error.to_string().contains("no such token: ****"), "{error}");
+}

@@ -11,6 +11,8 @@ use motet_core::Secret;
 const KEPT: usize = 4096;
 /// Characters of it that an error shows.
 const SHOWN: usize = 600;
+/// Bytes looked at of what is shown by its beginning.
+const LOOKED_AT: usize = 64 << 10;
 /// Characters shown of a line that is not the protocol.
 const STRAY: usize = 120;
 /// Values shorter than this are words such as `true`, which masking would tear out of every text.
@@ -55,7 +57,7 @@ impl Told {
     pub(super) fn strayed(&self, line: &[u8]) {
         let mut heard = self.heard();
         if heard.stray_lines == 0 {
-            heard.first_stray = String::from_utf8_lossy(line).trim().chars().take(STRAY).collect();
+            heard.first_stray = self.beginning(line, STRAY);
         }
         heard.stray_lines += 1;
     }
@@ -63,6 +65,12 @@ impl Told {
     /// Says why the connection is given up.
     pub(super) fn give_up(&self, why: impl Into<String>) {
         self.heard().given_up = Some(why.into());
+    }
+
+    /// Gives the beginning of what a server says, masked before it is cut: half of a value would not be found any more.
+    pub(super) fn beginning(&self, said: &[u8], characters: usize) -> String {
+        let said = String::from_utf8_lossy(said.get(..LOOKED_AT).unwrap_or(said));
+        self.masked(said.trim()).chars().take(characters).collect()
     }
 
     /// Masks the values of the server's environment and headers in a text.
@@ -86,7 +94,7 @@ impl Told {
         }
         let complaints = String::from_utf8_lossy(&heard.complaints);
         let lines: Vec<&str> = complaints.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let joined = lines.join(" | ");
+        let joined = self.masked(&lines.join(" | "));
         if !joined.is_empty() {
             let skipped = joined.chars().count().saturating_sub(SHOWN);
             let end: String = joined.chars().skip(skipped).collect();
@@ -109,6 +117,11 @@ mod tests {
         told.complained(b"\nbad key hunter2-hunter2, verbose is true\n");
         told.strayed("hello hunter2-hunter2".as_bytes());
         told.strayed(b"more");
+        let long = "s".repeat(700);
+        let cut = Told::new([&long]);
+        cut.strayed(format!("the token is {long}").as_bytes());
+        cut.complained(format!("refused {long}").as_bytes());
+        assert!(!cut.explanation().contains("sss"), "{}", cut.explanation());
         let text = told.explanation();
         assert!(text.contains("bad key ****, verbose is true"), "{text}");
         assert!(text.contains("`hello ****`, and 1 more"), "{text}");

@@ -281,6 +281,53 @@ async fn tools_come_before_a_value_by_schema_and_a_wrong_one_is_repaired() {
     assert_eq!(report.results[0].error().unwrap().kind, ErrorKind::InvalidOutput);
 }
 
+/// A model that calls the tool `double` again and again, and keeps what it was last told by it.
+#[derive(Clone, Default)]
+struct Stubborn(Arc<std::sync::Mutex<String>>);
+
+#[async_trait]
+impl Model for Stubborn {
+    async fn open(&self, _: &RunContext, request: &ChatRequest, _: Delivery) -> Result<EventStream> {
+        if let Some(Part::ToolResult(told)) = request.messages.last().and_then(|last| last.parts.last()) {
+            *self.0.lock().unwrap() = told.text();
+        }
+        let asked = ChatRequest { messages: vec![Message::user("Double 21")], ..request.clone() };
+        Caller("").open(&RunContext::new(), &asked, Delivery::Plain).await
+    }
+}
+
+#[async_trait]
+impl Models for Stubborn {
+    async fn model(&self, _: &ModelId) -> Result<Arc<dyn Model>> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
+#[tokio::test]
+async fn every_bound_of_agents_holds_for_requests_with_tools() {
+    let bounded = |change: fn(&mut crate::Limits)| async move {
+        let model = Stubborn::default();
+        let report = Batch::of([doubling(ask("Double 21"))])
+            .options(options(|options| change(&mut options.agent)))
+            .collect(&RunContext::new(), Arc::new(model.clone()))
+            .await
+            .unwrap();
+        let told = model.0.lock().unwrap().clone();
+        (report.results[0].model_calls, report.results[0].error().unwrap().message.clone(), told)
+    };
+    let (calls, why, told) = bounded(|limits| limits.max_repeated_rounds = 2).await;
+    assert!(why.contains("the same results 2 times"), "{why}");
+    assert_eq!((calls, told.as_str()), (2, "42"));
+    let (calls, why, told) = bounded(|limits| {
+        limits.max_repeated_rounds = 0;
+        limits.condense = Some(crate::Condense { keep_rounds: 0, max_chars: 1 });
+        limits.max_iterations = 3;
+    })
+    .await;
+    assert!(why.contains("all 3 model calls"), "{why}");
+    assert_eq!((calls, told.as_str()), (3, "4\n[an older result: the first 1 of 2 characters are left]"));
+}
+
 #[tokio::test]
 async fn a_request_that_cannot_be_read_fails_alone() {
     let unreadable = Unreadable {

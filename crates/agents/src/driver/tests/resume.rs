@@ -112,19 +112,54 @@ async fn an_unknown_outcome_keeps_earlier_calls_of_its_round_from_starting() {
     assert_eq!(steps, ["decision/0/1/unknown_outcome"]);
 }
 
-#[tokio::test]
-async fn a_tool_that_fails_because_the_run_ends_has_no_result_on_record() {
+/// Runs an agent whose tool fails in the moment in which the run is cancelled, and tells what the log holds of the call.
+async fn cut_short(effect: Effect) -> (Option<serde_json::Value>, bool) {
     let context = RunContext::new();
     let token = context.cancellation().clone();
     let tool = function("double", "", move |_: Double, _| {
         token.cancel();
         async { Err::<(), _>(Error::new(ErrorKind::Timeout, "the inner run ended")) }
     });
-    let agent = agent([tool]).build().unwrap();
+    let agent = agent([tool.effect(effect)]).build().unwrap();
     let result = run(&context, &agent, TestModel::new(&turns()), "go").await;
     assert_eq!(result.outcome, Outcome::Cancelled);
     let state = context.log().lookup("tool/0/0").unwrap();
-    assert_eq!((state.result, state.failed), (None, true));
+    (state.result, state.failed)
+}
+
+#[tokio::test]
+async fn a_tool_that_fails_because_the_run_ends_has_no_result_on_record() {
+    assert_eq!(cut_short(Effect::Idempotent).await, (None, true));
+    assert_eq!(cut_short(Effect::AtMostOnce).await, (None, false), "it may have taken effect");
+}
+
+/// A hook that fails behind every tool.
+struct Fails;
+
+#[async_trait::async_trait]
+impl crate::hooks::Hook for Fails {
+    async fn at(&self, _: &RunContext, _: &crate::hooks::Payload) -> Result<crate::hooks::Reaction> {
+        Err(Error::new(ErrorKind::Internal, "the hook is broken"))
+    }
+}
+
+#[tokio::test]
+async fn a_call_whose_answer_did_not_pass_a_hook_is_not_made_again_unasked() {
+    use crate::hooks::{HookEntry, OnError, Stage};
+    for (effect, outcome, times) in
+        [(Effect::AtMostOnce, Outcome::Waiting, 1), (Effect::Idempotent, Outcome::Completed, 2)]
+    {
+        let count = Arc::new(AtomicU32::new(0));
+        let turns = [calls(&[("a", "double", "{\"n\":1}")]), says("done")];
+        let broken = HookEntry::new("broken", [Stage::AfterTool], Fails).on_error(OnError::Abort);
+        let context = RunContext::new();
+        let hooked = agent([counted(&count, effect)]).hook(broken).build().unwrap();
+        let failed = run(&context, &hooked, TestModel::new(&turns), "go").await;
+        assert_eq!(failure(&failed), ErrorKind::Internal);
+        let mended = agent([counted(&count, effect)]).build().unwrap();
+        let resumed = run(&context, &mended, TestModel::new(&turns), "go").await;
+        assert_eq!((resumed.outcome, count.load(Ordering::SeqCst)), (outcome, times), "{effect:?}");
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures::StreamExt as _;
 use motet::agent::{AgentEvents, AgentFile, Keeping};
-use motet::agents::{AgentResult, Outcome};
+use motet::agents::{AgentResult, Outcome, PromptTemplate};
 use motet::core::run_log::MemoryLog;
 use motet::core::store::Durability;
 use motet::workflow::FileError;
@@ -41,10 +41,7 @@ pub(super) fn begin(context: &Context, begin: Begin) -> Result<Exit> {
     if let Some(model) = &begin.model {
         file.spec.model = Some(model.clone());
     }
-    if !begin.inputs.is_empty() && file.spec.instructions_template.is_none() {
-        return Err(Error::new(ErrorKind::InvalidRequest, "`--input` has nothing to go into")
-            .with_hint("write the agent's instructions as `instructions_template`"));
-    }
+    check_inputs(&begin.inputs, file.spec.instructions_template.as_deref())?;
     for (name, value) in &begin.inputs {
         file.spec.variables.insert(name.clone(), Value::String(value.clone()));
     }
@@ -56,6 +53,30 @@ pub(super) fn begin(context: &Context, begin: Begin) -> Result<Exit> {
         let ended = started(&runtime, &run, (file, prompt, keeping), (&begin.flags, printer)).await;
         show.ended(ended).await
     })
+}
+
+/// Refuses values that no template asks for, as they would change nothing.
+fn check_inputs(inputs: &[(String, String)], template: Option<&str>) -> Result<()> {
+    let refused = |message: String| Error::new(ErrorKind::InvalidRequest, message);
+    if inputs.is_empty() {
+        return Ok(());
+    }
+    let Some(template) = template else {
+        return Err(refused("`--input` has nothing to go into".to_owned())
+            .with_hint("write the agent's instructions as `instructions_template`"));
+    };
+    let used = PromptTemplate::new(template)?.variables();
+    match inputs.iter().find(|(name, _)| !used.contains(name)) {
+        None => Ok(()),
+        Some((name, _)) => {
+            let names: Vec<String> = used.iter().map(|name| format!("`{name}`")).collect();
+            let error = refused(format!("the agent's instructions use no variable `{name}`"));
+            Err(match names.as_slice() {
+                [] => error.with_hint("they use none at all"),
+                names => error.with_hint(format!("they use {}", names.join(", "))),
+            })
+        }
+    }
 }
 
 async fn started(

@@ -13,6 +13,8 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::table::table;
 
+/// Characters shown of the reason for a score.
+const REASON: usize = 200;
 /// What rounding may do to a mean.
 const ROUNDING: f64 = 1e-9;
 
@@ -92,10 +94,20 @@ fn with_scores(records: Vec<EvalRecord>, scores: &Scores) -> Vec<EvalRecord> {
     scored.collect()
 }
 
+/// Gives the beginning of a reason on one line; JSON has it whole.
+fn shortened(reason: &str) -> String {
+    let mut words = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((end, _)) = words.char_indices().nth(REASON) {
+        words.truncate(end);
+        words.push('…');
+    }
+    words
+}
+
 fn text(scores: &Scores) -> String {
     let lines = scores.records.iter().flat_map(|record| {
         record.scores.iter().map(|(name, score)| {
-            let reason = score.reason.clone().unwrap_or_default().replace('\n', " ");
+            let reason = shortened(score.reason.as_deref().unwrap_or_default());
             [record.id.clone(), name.clone(), format!("{:.3}", score.score), reason]
         })
     });

@@ -149,7 +149,7 @@ fn lines(text: &str) -> Vec<(Line, Option<StepKind>)> {
         (record(started(StepKind::Model, Some(Box::new(kept)))), None),
         (record(Entry::Finished { result: response }), Some(StepKind::Model)),
         (record(started(StepKind::Tool, None)), None),
-        (record(Entry::Failed { error }), None),
+        (record(Entry::Failed { error: Box::new(error) }), None),
         (Line::End { records: 4 }, None),
     ]
 }

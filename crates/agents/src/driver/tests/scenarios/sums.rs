@@ -101,3 +101,40 @@ scenario!(
         assert_eq!(seen.result.model_calls, 2, "calls of its own");
     })
 );
+
+/// An agent whose tool is another one that answers once, calls a tool, and then hangs.
+fn around_a_hanging_one() -> AgentBuilder {
+    let inner = pure([double()]).build().unwrap();
+    let model = TestModel::new(&[round("i", 3, 1000), says("six").hanging()]);
+    Agent::builder("outer", model_id()).tool(crate::AgentTool::new(inner, model))
+}
+
+scenario!(
+    what_an_inner_agent_used_counts_when_the_run_ends_before_it,
+    Scenario::new(around_a_hanging_one)
+        .within(|context| context.with_timeout(Duration::from_secs(60)))
+        .turns([calls(&[("a", "test", "{\"input\":\"twice three\"}")]).spending(1, 1, 1)])
+        .expect(|seen| {
+            assert_eq!(seen.result.outcome, Outcome::DeadlinePassed);
+            // The call that hung may be billed.
+            assert_eq!((seen.result.usage, seen.result.cost), (Usage::new(11, 2), None));
+        })
+);
+
+scenario!(
+    what_an_agent_within_a_function_used_counts_when_the_function_takes_too_long,
+    Scenario::new(|| {
+        let tool = function("ask", "", |_: NoArguments, context| async move {
+            let inner = pure([double()]).build().unwrap();
+            let model = TestModel::new(&[round("i", 3, 1000), says("six")]);
+            let _ = run(&context.run, &inner, model, "twice three").await;
+            futures::future::pending::<Result<()>>().await
+        });
+        pure([tool]).tool_timeout(Duration::from_secs(5))
+    })
+    .turns([calls(&[("a", "ask", "")]).spending(1, 1, 1), says("no").spending(2, 2, 2)])
+    .expect(|seen| {
+        assert!(told(&seen.result)[0].contains("within 5s"));
+        assert_eq!((seen.result.usage.input, seen.result.outcome.clone()), (13, Outcome::Completed));
+    })
+);
