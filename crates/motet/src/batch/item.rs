@@ -166,7 +166,7 @@ impl ItemLog {
     }
 
     /// Writes to the end, even where nobody waits for it: what was taken from the unwritten entries stands nowhere else.
-    async fn write(&self, write: ItemWrite) -> Result<()> {
+    async fn put(&self, write: ItemWrite) -> Result<()> {
         let (store, token, key) = (Arc::clone(&self.store), self.token.clone(), self.key.clone());
         let writing = tokio::spawn(async move { store.write_item(&token, &key, write).await });
         writing.await.map_err(|error| {
@@ -238,7 +238,7 @@ impl RunLog for ItemLog {
         match &write {
             // Another one who waited for the line has written it.
             ItemWrite::Append(records) if records.is_empty() => Ok(()),
-            _ => self.write(write).await,
+            _ => self.put(write).await,
         }
     }
 
