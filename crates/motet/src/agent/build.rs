@@ -36,6 +36,16 @@ impl Runtime {
         spec: &AgentSpec,
         surroundings: &Surroundings,
     ) -> Result<Agent> {
+        self.written_agent(context, spec, surroundings).await?.build()
+    }
+
+    /// Begins an agent with everything that its file says.
+    pub(super) async fn written_agent(
+        &self,
+        context: &RunContext,
+        spec: &AgentSpec,
+        surroundings: &Surroundings,
+    ) -> Result<AgentBuilder> {
         let registry = self.guardrail_registry();
         let mut builder =
             self.builder(spec)?.guardrails(spec.guardrails.build(&*self.models(), &registry).await?);
@@ -68,7 +78,7 @@ impl Runtime {
                 _ => builder,
             };
         }
-        builder.build()
+        Ok(builder)
     }
 
     /// Gives how a server is reached. What settings know of one is looked up for every run and not stored with it, as it
