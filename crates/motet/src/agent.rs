@@ -421,7 +421,8 @@ enum Reopened {
 }
 
 /// Puts the bounds of a run around it; what its journal says was spent counts.
-fn bounded(context: RunContext, spec: Option<&AgentSpec>) -> RunContext {
+#[must_use]
+pub fn bounded(context: RunContext, spec: Option<&AgentSpec>) -> RunContext {
     let spent = spent(&**context.log());
     let context = context.with_ledger(Arc::new(Ledger::new(spent)));
     let Some(limits) = spec.map(|spec| &spec.limits) else { return context };
