@@ -16,16 +16,14 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, Callable, Generator, Iterable
     from types import GenericAlias
-    from typing import Any, Self, TypeAlias, Unpack
+    from typing import Any, Self, Unpack
 
     from motet._client import Client
-    from motet._decision import Decide, Decision
+    from motet._decision import _Decide, _Decision
     from motet._guardrail import Guardrail
     from motet._hook import Hook
     from motet._motet import AgentEvent, AgentResult, AgentStream, Engine, Question
     from motet._options import AgentOptions, Prompt
-
-    Offered: TypeAlias = "Callable[..., Any] | Agent[Any] | Toolbox | dict[str, Any]"
 
 T = TypeVar("T")
 
@@ -58,7 +56,7 @@ class Agent(Generic[T]):
         model: str | None = None,
         instructions: str | None = None,
         description: str = "",
-        tools: Iterable[Offered] = (),
+        tools: Iterable[Callable[..., Any] | Agent[Any] | Toolbox | dict[str, Any]] = (),
         mcp: Iterable[str] | dict[str, dict[str, Any]] = (),
         handoffs: Iterable[Agent[Any]] = (),
         hooks: Iterable[Hook | dict[str, Any]] = (),
@@ -76,7 +74,7 @@ class Agent(Generic[T]):
         model: str | None = None,
         instructions: str | None = None,
         description: str = "",
-        tools: Iterable[Offered] = (),
+        tools: Iterable[Callable[..., Any] | Agent[Any] | Toolbox | dict[str, Any]] = (),
         mcp: Iterable[str] | dict[str, dict[str, Any]] = (),
         handoffs: Iterable[Agent[Any]] = (),
         hooks: Iterable[Hook | dict[str, Any]] = (),
@@ -94,7 +92,7 @@ class Agent(Generic[T]):
         model: str | None = None,
         instructions: str | None = None,
         description: str = "",
-        tools: Iterable[Offered] = (),
+        tools: Iterable[Callable[..., Any] | Agent[Any] | Toolbox | dict[str, Any]] = (),
         mcp: Iterable[str] | dict[str, dict[str, Any]] = (),
         handoffs: Iterable[Agent[Any]] = (),
         hooks: Iterable[Hook | dict[str, Any]] = (),
@@ -110,7 +108,7 @@ class Agent(Generic[T]):
         model: str | None = None,
         instructions: str | None = None,
         description: str = "",
-        tools: Iterable[Offered] = (),
+        tools: Iterable[Callable[..., Any] | Agent[Any] | Toolbox | dict[str, Any]] = (),
         output: Any = None,
         mcp: Iterable[str] | dict[str, dict[str, Any]] = (),
         handoffs: Iterable[Agent[Any]] = (),
@@ -147,7 +145,7 @@ class Agent(Generic[T]):
         cls,
         path: str | os.PathLike[str],
         *,
-        tools: Iterable[Offered] = (),
+        tools: Iterable[Callable[..., Any] | Agent[Any] | Toolbox | dict[str, Any]] = (),
         handoffs: Iterable[Agent[Any]] = (),
         hooks: Iterable[Hook | dict[str, Any]] = (),
         guardrails: Iterable[Guardrail | dict[str, Any]] = (),
@@ -186,7 +184,7 @@ class Agent(Generic[T]):
         keep: bool = False,
         run_id: str | None = None,
         timeout: float | None = None,
-        decide: Decide | Decision | None = None,
+        decide: _Decide | _Decision | None = None,
         check: bool = True,
     ) -> AgentResult[T]:
         """Runs the agent to its end, or until a person must decide, and waits for the result; Ctrl-C ends the run.
@@ -208,7 +206,7 @@ class Agent(Generic[T]):
         keep: bool = False,
         run_id: str | None = None,
         timeout: float | None = None,
-        decide: Decide | Decision | None = None,
+        decide: _Decide | _Decision | None = None,
         check: bool = True,
     ) -> AgentResult[T]:
         """Runs the agent as `run` does; cancelling the task that awaits it ends the run.
@@ -225,7 +223,7 @@ class Agent(Generic[T]):
         keep: bool = False,
         run_id: str | None = None,
         timeout: float | None = None,
-        decide: Decide | Decision | None = None,
+        decide: _Decide | _Decision | None = None,
         check: bool = True,
     ) -> EventStream[T]:
         """Runs the agent and gives what happens as it happens, to `for` or `async for`; the last event has the `result`.
@@ -240,7 +238,7 @@ class Agent(Generic[T]):
         run_id: str,
         *,
         timeout: float | None = None,
-        decide: Decide | Decision | None = None,
+        decide: _Decide | _Decision | None = None,
         check: bool = True,
     ) -> AgentResult[T]:
         """Goes on with a kept run where it stopped: what is on record is not asked or done again.
@@ -255,7 +253,7 @@ class Agent(Generic[T]):
         run_id: str,
         *,
         timeout: float | None = None,
-        decide: Decide | Decision | None = None,
+        decide: _Decide | _Decision | None = None,
         check: bool = True,
     ) -> AgentResult[T]:
         """Goes on with a kept run as `resume` does."""
@@ -270,11 +268,11 @@ class Agent(Generic[T]):
         """Gives what kept runs ask people, as `questions` does."""
         return await self._engine.questions(run_id, blocking=False)
 
-    def decide(self, run_id: str, decision: Decision, *, step: str | None = None) -> Question:
+    def decide(self, run_id: str, decision: _Decision, *, step: str | None = None) -> Question:
         """Answers a question of a kept run; `step` may be left out where only one is open. `resume` goes on then."""
         return self._engine.decide(run_id, written(decision), step, blocking=True)
 
-    async def decide_async(self, run_id: str, decision: Decision, *, step: str | None = None) -> Question:
+    async def decide_async(self, run_id: str, decision: _Decision, *, step: str | None = None) -> Question:
         """Answers a question of a kept run, as `decide` does."""
         return await self._engine.decide(run_id, written(decision), step, blocking=False)
 
@@ -377,7 +375,7 @@ def _output(output: Any) -> tuple[dict[str, Any] | None, Any]:
 
 
 def _tools(
-    tools: Iterable[Offered], mcp: Iterable[str] | dict[str, dict[str, Any]]
+    tools: Iterable[Callable[..., Any] | Agent[Any] | Toolbox | dict[str, Any]], mcp: Iterable[str] | dict[str, dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[Any]]:
     """Sorts what an agent may call into what can be written down and what cannot."""
     servers = mcp if isinstance(mcp, dict) else {name: {} for name in ([mcp] if isinstance(mcp, str) else mcp)}

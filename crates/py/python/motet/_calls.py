@@ -22,14 +22,12 @@ if TYPE_CHECKING:
 
     from motet._motet import Reply, ToolContext
 
-    Work = tuple[Callable[..., Any], tuple[Any, ...], bool]
-
 IDLE = 10.0
 """Seconds after which a thread without work ends."""
 
 
 def submit(
-    work: Work,
+    work: tuple[Callable[..., Any], tuple[Any, ...], bool],
     reply: Reply,
     event_loop: asyncio.AbstractEventLoop | None,
     variables: contextvars.Context | None,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, Unpack
 
-    from motet._decision import Decision
+    from motet._decision import _Decision
     from motet._motet import Problem, Question, Response, RunSummary, StreamingChunk
     from motet._options import CompletionOptions, Prompt, Workflow
 
@@ -173,11 +173,11 @@ class Client:
         """Gives what kept runs of agents ask people, answered or not, of one run or of all."""
         return self._engine.questions(run_id, blocking=True)
 
-    async def decide(self, run_id: str, decision: Decision, *, step: str | None = None) -> Question:
+    async def decide(self, run_id: str, decision: _Decision, *, step: str | None = None) -> Question:
         """Answers a question of a kept run; `step` may be left out where only one is open."""
         return await self._engine.decide(run_id, written(decision), step, blocking=False)
 
-    def decide_sync(self, run_id: str, decision: Decision, *, step: str | None = None) -> Question:
+    def decide_sync(self, run_id: str, decision: _Decision, *, step: str | None = None) -> Question:
         """Answers a question of a kept run; `step` may be left out where only one is open."""
         return self._engine.decide(run_id, written(decision), step, blocking=True)
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from motet import _motet
     from motet._agent import Agent, EventStream
-    from motet._decision import Decide, Decision
+    from motet._decision import _Decide, _Decision
     from motet._motet import AgentResult
     from motet._options import ConversationHead, Prompt
 
@@ -32,7 +32,7 @@ class Conversation(Generic[T]):
         prompt: Prompt,
         *,
         timeout: float | None = None,
-        decide: Decide | Decision | None = None,
+        decide: _Decide | _Decision | None = None,
         check: bool = True,
     ) -> AgentResult[T]:
         """Says something and waits for the answer; options are those of `Agent.run`."""
@@ -43,7 +43,7 @@ class Conversation(Generic[T]):
         prompt: Prompt,
         *,
         timeout: float | None = None,
-        decide: Decide | Decision | None = None,
+        decide: _Decide | _Decision | None = None,
         check: bool = True,
     ) -> AgentResult[T]:
         """Says something and gives the answer."""
@@ -56,7 +56,7 @@ class Conversation(Generic[T]):
         prompt: Prompt,
         *,
         timeout: float | None = None,
-        decide: Decide | Decision | None = None,
+        decide: _Decide | _Decision | None = None,
         check: bool = True,
     ) -> EventStream[T]:
         """Says something and gives what happens as it happens, to `for` or `async for`."""
@@ -65,13 +65,13 @@ class Conversation(Generic[T]):
         return EventStream(self._native.stream(self._agent._engine, prompt, _options(timeout, decide, check)))
 
     def resume(
-        self, *, timeout: float | None = None, decide: Decide | Decision | None = None, check: bool = True
+        self, *, timeout: float | None = None, decide: _Decide | _Decision | None = None, check: bool = True
     ) -> AgentResult[T]:
         """Goes on with the turn that waits for a person; `decide` answers what it asks."""
         return self._native.resume(self._agent._engine, _options(timeout, decide, check), blocking=True)
 
     async def resume_async(
-        self, *, timeout: float | None = None, decide: Decide | Decision | None = None, check: bool = True
+        self, *, timeout: float | None = None, decide: _Decide | _Decision | None = None, check: bool = True
     ) -> AgentResult[T]:
         """Goes on with the turn that waits for a person, as `resume` does."""
         return await self._native.resume(self._agent._engine, _options(timeout, decide, check), blocking=False)

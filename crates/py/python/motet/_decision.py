@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
     from motet._motet import Question
 
-    Decision: TypeAlias = "bool | Approve | Deny | Answer"
-    Decide: TypeAlias = Callable[[Question], "Decision | None | Awaitable[Decision | None]"]
+    _Decision: TypeAlias = "bool | Approve | Deny | Answer"
+    _Decide: TypeAlias = Callable[[Question], "_Decision | None | Awaitable[_Decision | None]"]
 
 
 class Approve:

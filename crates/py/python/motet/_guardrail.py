@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from motet import _motet
-from motet._tool import is_coroutine_function
+from motet._tool import is_coroutine_function, name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from typing import Any, Literal, TypeAlias
 
-    GuardrailFunction: TypeAlias = Callable[..., Any]
-    OnFailure: TypeAlias = Literal["closed", "open"]
+    from motet._options import GuardrailFunction
+
+    _OnFailure: TypeAlias = Literal["closed", "open"]
 
 PLACES = ("input", "output", "tool_arguments", "tool_result")
 """Where texts stand that guardrails look at."""
@@ -71,7 +72,7 @@ class Guardrail:
     places: list[str]
     """Where the texts stand that it looks at."""
 
-    on_failure: OnFailure
+    on_failure: _OnFailure
     """What its failure means: the text is blocked (`closed`) or passes with a warning (`open`)."""
 
     timeout: float
@@ -86,11 +87,11 @@ class Guardrail:
         places: str | Iterable[str] = ("output",),
         *,
         name: str | None = None,
-        on_failure: OnFailure = "closed",
+        on_failure: _OnFailure = "closed",
         timeout: float = 30.0,
     ) -> None:
         """Makes a guardrail of a function; see `motet.guardrail`."""
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name = name or name_of(function)
         self.places = [places] if isinstance(places, str) else list(places)
         self.on_failure = on_failure
         self.timeout = timeout
@@ -123,7 +124,7 @@ async def _awaited(answer: Awaitable[Any]) -> Any:
 
 
 def guardrail(
-    *places: str, name: str | None = None, on_failure: OnFailure = "closed", timeout: float = 30.0
+    *places: str, name: str | None = None, on_failure: _OnFailure = "closed", timeout: float = 30.0
 ) -> Callable[[GuardrailFunction], Guardrail]:
     """Makes a guardrail of a function, plain or `async`: `@motet.guardrail("input", "output")`; `output` where none is named.
 
@@ -139,5 +140,7 @@ def guardrail(
 def register_guardrail(name: str, function: GuardrailFunction, places: str | Iterable[str] = ("output",)) -> None:
     """Makes a guardrail known by name to files of agents, in all clients, which name it as `custom: {name: …}`."""
     if isinstance(function, Guardrail):
-        function, places = function._function, function.places
-    _motet.register_guardrail(name, Guardrail(function, places, name=name))
+        made = Guardrail(function._function, function.places, name=name)
+    else:
+        made = Guardrail(function, places, name=name)
+    _motet.register_guardrail(name, made)

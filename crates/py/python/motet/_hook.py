@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from motet import _motet
 from motet._errors import ConfigurationError
-from motet._tool import is_coroutine_function
+from motet._tool import is_coroutine_function, name_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
     from typing import Any, Literal, TypeAlias
 
-    Payload: TypeAlias = dict[str, Any]
-    HookFunction: TypeAlias = Callable[..., Any]
-    OnError: TypeAlias = Literal["skip", "abort", "fallback"]
+    from motet._options import HookFunction, Payload
+
+    _OnError: TypeAlias = Literal["skip", "abort", "fallback"]
 
 
 class Stop(Exception):
@@ -33,7 +33,7 @@ class Hook:
     stages: list[str]
     """Where in a run it is called."""
 
-    on_error: OnError
+    on_error: _OnError
     """What its failure means: `skip`, `abort`, or `fallback`."""
 
     fallback: str | Callable[[Payload], Payload] | None
@@ -51,12 +51,12 @@ class Hook:
         stages: str | Iterable[str],
         *,
         name: str | None = None,
-        on_error: OnError = "skip",
+        on_error: _OnError = "skip",
         fallback: str | Callable[[Payload], Payload] | None = None,
         timeout: float = 30.0,
     ) -> None:
         """Makes a hook of a function; see `motet.hook`."""
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name = name or name_of(function)
         self.stages = [stages] if isinstance(stages, str) else list(stages)
         if not self.stages and name is None:
             raise ConfigurationError(f"the hook `{self.name}` has no stage", hint="name at least one, such as `before_run`")
@@ -114,7 +114,7 @@ async def _awaited_reason(reason: str) -> str:
 def hook(
     *stages: str,
     name: str | None = None,
-    on_error: OnError = "skip",
+    on_error: _OnError = "skip",
     fallback: str | Callable[[Payload], Payload] | None = None,
     timeout: float = 30.0,
 ) -> Callable[[HookFunction], Hook]:

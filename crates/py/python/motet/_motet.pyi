@@ -10,7 +10,7 @@ from motet._options import CompletionOptions, ConversationHead, Prompt, Workflow
 __version__: str
 ERROR_KINDS: tuple[str, ...]
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _list: TypeAlias = list
 
 def register_hook(name: str, hook: Any) -> None:
@@ -341,7 +341,7 @@ class Stream:
         """Ends the call if it goes on."""
 
 @final
-class AgentResult(Generic[T]):
+class AgentResult(Generic[_T]):
     """How a run of an agent ended, and all it had by then."""
 
     @property
@@ -354,7 +354,7 @@ class AgentResult(Generic[T]):
         """The final text; of a run that did not complete, the last text that the model wrote."""
 
     @property
-    def value(self) -> T:
+    def value(self) -> _T:
         """The value that the answer holds, of the type that the agent was given; `None` where it was given none."""
 
     @property
@@ -509,7 +509,7 @@ class ToolContext:
         """True when the run has ended or is about to, so that the call had better end too."""
 
 @final
-class AgentEvent(Generic[T]):
+class AgentEvent(Generic[_T]):
     """Something that happened in a run."""
 
     @property
@@ -530,7 +530,7 @@ class AgentEvent(Generic[T]):
         """All facts of the event."""
 
     @property
-    def result(self) -> AgentResult[T] | None:
+    def result(self) -> AgentResult[_T] | None:
         """The result of the run, in the last event."""
 
 @final

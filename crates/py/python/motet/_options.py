@@ -1,5 +1,6 @@
 """What calls and runs are given."""
 
+from collections.abc import Callable
 from os import PathLike
 from typing import Any, Literal, TypeAlias, TypedDict
 
@@ -8,6 +9,15 @@ Prompt: TypeAlias = str | list[dict[str, Any]]
 
 Workflow: TypeAlias = str | PathLike[str] | dict[str, Any]
 """The path of a workflow file, or what such a file says."""
+
+Payload: TypeAlias = dict[str, Any]
+"""What a hook is shown."""
+
+HookFunction: TypeAlias = Callable[..., Any]
+"""A function of a payload, and of the options that a file gives it."""
+
+GuardrailFunction: TypeAlias = Callable[[str, str], Any]
+"""A function of a text and its place."""
 
 
 class CompletionOptions(TypedDict, total=False):

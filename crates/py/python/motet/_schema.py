@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    Reader = Callable[[Any], Any]
-    """Makes a value of JSON that satisfies the schema."""
-
 PLAIN: dict[Any, dict[str, Any]] = {
     str: {"type": "string"},
     bool: {"type": "boolean"},
@@ -36,7 +33,7 @@ PLAIN: dict[Any, dict[str, Any]] = {
     object: {},
 }
 
-FORMATS: dict[Any, tuple[dict[str, Any], Reader]] = {
+FORMATS: dict[Any, tuple[dict[str, Any], Callable[[Any], Any]]] = {
     int: ({"type": "integer"}, int),
     float: ({"type": "number"}, float),
     datetime.datetime: ({"type": "string", "format": "date-time"}, datetime.datetime.fromisoformat),
@@ -47,7 +44,7 @@ FORMATS: dict[Any, tuple[dict[str, Any], Reader]] = {
     decimal.Decimal: ({"type": ["string", "number"]}, lambda value: decimal.Decimal(str(value))),
 }
 
-LISTS: dict[Any, Reader] = {
+LISTS: dict[Any, Callable[[Any], Any]] = {
     list: list,
     set: set,
     frozenset: frozenset,
@@ -76,7 +73,7 @@ def pydantic() -> Any:
     return pydantic
 
 
-def of_type(wanted: Any) -> tuple[dict[str, Any], Reader]:
+def of_type(wanted: Any) -> tuple[dict[str, Any], Callable[[Any], Any]]:
     """Gives the schema of a type and what reads its values."""
     builder = Builder()
     schema, reader = builder.shape(wanted)
@@ -90,7 +87,7 @@ class Builder:
         self.definitions: dict[str, Any] = {}
         self._open: dict[Any, str] = {}
         self._recursive: set[Any] = set()
-        self._readers: dict[Any, Reader] = {}
+        self._readers: dict[Any, Callable[[Any], Any]] = {}
 
     def whole(self, schema: dict[str, Any]) -> dict[str, Any]:
         """Gives a schema with all that it refers to; what it is stands at its top, as providers want it."""
@@ -99,7 +96,7 @@ class Builder:
             del schema["$ref"]
         return {**schema, "$defs": self.definitions} if self.definitions else schema
 
-    def shape(self, wanted: Any) -> tuple[dict[str, Any], Reader]:
+    def shape(self, wanted: Any) -> tuple[dict[str, Any], Callable[[Any], Any]]:
         """Gives the schema of a type and what reads its values."""
         if wanted is None:
             wanted = type(None)
@@ -135,7 +132,7 @@ class Builder:
             return self._mapping(arguments)
         return self._by_pydantic(wanted)
 
-    def _class(self, wanted: type) -> tuple[dict[str, Any], Reader] | None:
+    def _class(self, wanted: type) -> tuple[dict[str, Any], Callable[[Any], Any]] | None:
         if issubclass(wanted, enum.Enum):
             members: Any = wanted
             return self._choices([member.value for member in members]), wanted
@@ -148,7 +145,7 @@ class Builder:
             return self._record(wanted)
         return None
 
-    def _record(self, wanted: type) -> tuple[dict[str, Any], Reader]:
+    def _record(self, wanted: type) -> tuple[dict[str, Any], Callable[[Any], Any]]:
         """Reads a class of fields; one that holds itself is defined apart."""
         reference = {"$ref": f"#/$defs/{wanted.__name__}"}
         if wanted in self._open:
@@ -169,7 +166,7 @@ class Builder:
         if self.definitions.setdefault(name, schema) != schema:
             raise ConfigurationError(f"two types are named `{name}`", hint="give one of them another name")
 
-    def _dataclass(self, wanted: Any) -> tuple[dict[str, Any], Reader]:
+    def _dataclass(self, wanted: Any) -> tuple[dict[str, Any], Callable[[Any], Any]]:
         hints = typing.get_type_hints(wanted, include_extras=True)
         readers, properties, required = {}, {}, []
         for field in dataclasses.fields(wanted):
@@ -188,7 +185,7 @@ class Builder:
             lambda value: wanted(**{name: readers[name](item) for name, item in value.items()}),
         )
 
-    def _typed_dict(self, wanted: Any) -> tuple[dict[str, Any], Reader]:
+    def _typed_dict(self, wanted: Any) -> tuple[dict[str, Any], Callable[[Any], Any]]:
         hints = typing.get_type_hints(wanted, include_extras=True)
         readers, properties = {}, {}
         for name, hint in hints.items():
@@ -199,7 +196,7 @@ class Builder:
             lambda value: {name: readers[name](item) for name, item in value.items()},
         )
 
-    def _annotated(self, wanted: Any, arguments: tuple[Any, ...]) -> tuple[dict[str, Any], Reader]:
+    def _annotated(self, wanted: Any, arguments: tuple[Any, ...]) -> tuple[dict[str, Any], Callable[[Any], Any]]:
         """Reads a type with notes: a text is its description, everything else is for pydantic."""
         inner, notes = arguments[0], arguments[1:]
         if any(not isinstance(note, str) for note in notes):
@@ -207,7 +204,7 @@ class Builder:
         schema, reader = self.shape(inner)
         return {**schema, "description": " ".join(notes)}, reader
 
-    def _union(self, arguments: tuple[Any, ...]) -> tuple[dict[str, Any], Reader]:
+    def _union(self, arguments: tuple[Any, ...]) -> tuple[dict[str, Any], Callable[[Any], Any]]:
         shapes = [self.shape(argument) for argument in arguments]
         schemas = [schema for schema, _ in shapes]
         plain = [schema.get("type") for schema in schemas if set(schema) == {"type"}]
@@ -225,7 +222,7 @@ class Builder:
         single = names.pop() if len(names) == 1 else None
         return {"type": single, "enum": values} if single else {"enum": values}
 
-    def _tuple(self, arguments: tuple[Any, ...]) -> tuple[dict[str, Any], Reader]:
+    def _tuple(self, arguments: tuple[Any, ...]) -> tuple[dict[str, Any], Callable[[Any], Any]]:
         if not arguments or (len(arguments) == 2 and arguments[1] is Ellipsis):
             item, reader = self.shape(arguments[0] if arguments else typing.Any)
             return {"type": "array", "items": item}, lambda value: tuple(reader(item) for item in value)
@@ -237,7 +234,7 @@ class Builder:
             reader(item) for (_, reader), item in zip(shapes, value, strict=True)
         )
 
-    def _mapping(self, arguments: tuple[Any, ...]) -> tuple[dict[str, Any], Reader]:
+    def _mapping(self, arguments: tuple[Any, ...]) -> tuple[dict[str, Any], Callable[[Any], Any]]:
         if not arguments:
             return {"type": "object"}, same
         if arguments[0] not in (str, typing.Any):
@@ -246,7 +243,7 @@ class Builder:
         schema = {"type": "object", "additionalProperties": item or True}
         return schema, lambda value: {name: reader(item) for name, item in value.items()}
 
-    def _by_pydantic(self, wanted: Any) -> tuple[dict[str, Any], Reader]:
+    def _by_pydantic(self, wanted: Any) -> tuple[dict[str, Any], Callable[[Any], Any]]:
         library = pydantic()
         if library is None:
             raise ConfigurationError(
@@ -306,7 +303,7 @@ def _is_hashable(wanted: Any) -> bool:
     return True
 
 
-def _read_one(readers: list[tuple[Any, Reader]], value: Any) -> Any:
+def _read_one(readers: list[tuple[Any, Callable[[Any], Any]]], value: Any) -> Any:
     """Reads a value as the first type that takes it, those of its own kind first."""
     own = [(wanted, reader) for wanted, reader in readers if wanted is type(value)]
     if own:

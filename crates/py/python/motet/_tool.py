@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from inspect import Parameter
     from typing import Any, Literal, TypeAlias
 
-    Effect: TypeAlias = Literal["pure", "idempotent", "at_most_once"]
+    _Effect: TypeAlias = Literal["pure", "idempotent", "at_most_once"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -25,7 +25,7 @@ class Tool(Generic[P, R]):
     name: str
     """Name that the model calls it by."""
 
-    effect: Effect
+    effect: _Effect
     """What happens when a call runs twice: `pure`, `idempotent`, or `at_most_once`."""
 
     timeout: float | None
@@ -44,14 +44,14 @@ class Tool(Generic[P, R]):
         name: str | None = None,
         description: str | None = None,
         parameters: dict[str, Any] | None = None,
-        effect: Effect = "at_most_once",
+        effect: _Effect = "at_most_once",
         timeout: float | None = None,
         needs_approval: bool | Callable[[dict[str, Any]], bool] = False,
     ) -> None:
         """Makes a tool of a function; see `motet.tool`."""
         if not callable(function):
             raise ConfigurationError(f"a tool is a function, not {type(function).__name__}")
-        self.name = name or getattr(function, "__name__", type(function).__name__)
+        self.name = name or name_of(function)
         self.effect = effect
         self.timeout = timeout
         self.needs_approval = needs_approval
@@ -86,7 +86,7 @@ class Tool(Generic[P, R]):
         from motet._schema import to_json
 
         positional, named = self._read().read(arguments)
-        result = self._function(*positional, **named)  # type: ignore[call-arg]
+        result = self._function(*positional, **named)
         return _awaited(result) if hasattr(result, "__await__") else to_json(result)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -122,11 +122,13 @@ def tool(function: Callable[P, R], /) -> Tool[P, R]: ...
 
 @overload
 def tool(
+    function: None = None,
+    /,
     *,
     name: str | None = None,
     description: str | None = None,
     parameters: dict[str, Any] | None = None,
-    effect: Effect = "at_most_once",
+    effect: _Effect = "at_most_once",
     timeout: float | None = None,
     needs_approval: bool | Callable[[dict[str, Any]], bool] = False,
 ) -> Callable[[Callable[P, R]], Tool[P, R]]: ...
@@ -145,6 +147,11 @@ def tool(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     if function is not None:
         return Tool(function, **options)
     return lambda function: Tool(function, **options)
+
+
+def name_of(function: Any) -> str:
+    """Gives the name of a function, or that of its class where it has none."""
+    return str(getattr(function, "__name__", type(function).__name__))
 
 
 def is_coroutine_function(function: Any) -> bool:
