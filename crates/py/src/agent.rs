@@ -17,8 +17,8 @@ use crate::agent_result::Finish;
 use crate::agent_stream::{AgentStream, Source};
 use crate::awaiting::{Build, built};
 use crate::callback::Caller;
-use crate::convert::{from_python, type_name};
 use crate::conversation::Conversation;
+use crate::convert::{from_python, type_name};
 use crate::decision::PythonDecisions;
 use crate::engine::{Engine, Mode, run_id};
 use crate::error::{Failure, raise};
@@ -130,7 +130,8 @@ impl Definition {
             return Ok(context);
         }
         let message = format!("agents have run each other {MAX_DEPTH} deep, which is the limit");
-        let error = Error::new(ErrorKind::LimitReached, message).with_hint("do the work without another agent");
+        let error =
+            Error::new(ErrorKind::LimitReached, message).with_hint("do the work without another agent");
         Err(raise(parent.py(), &error))
     }
 }
@@ -163,7 +164,11 @@ fn parts<T>(list: &Bound<'_, PyList>, part: impl Fn(&Bound<'_, PyAny>) -> PyResu
 #[pymethods]
 impl AgentCore {
     #[new]
-    fn new(engine: &Bound<'_, Engine>, source: &Bound<'_, PyAny>, added: &Bound<'_, PyDict>) -> PyResult<Self> {
+    fn new(
+        engine: &Bound<'_, Engine>,
+        source: &Bound<'_, PyAny>,
+        added: &Bound<'_, PyDict>,
+    ) -> PyResult<Self> {
         let py = engine.py();
         let file = if source.is_instance_of::<PyDict>() {
             let value = from_python(source, "agent")?;
@@ -208,9 +213,7 @@ impl AgentCore {
         let begun = self.0.begin(engine, options, blocking)?;
         let (cancellation, agent) = (begun.cancellation(), self.0.extended());
         let Begun { runtime, context, keeping, caller, finish } = begun;
-        let work = async move {
-            finished(runtime.run_agent(&context, agent, prompt, keeping).await, finish)
-        };
+        let work = async move { finished(runtime.run_agent(&context, agent, prompt, keeping).await, finish) };
         Mode::of(blocking).finish(engine.py(), &cancellation, caller.during(work))
     }
 

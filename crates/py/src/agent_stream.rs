@@ -11,7 +11,7 @@ use motet::agent::{AgentEvents, Extended, Keeping};
 use motet::agents::{AgentResult as CoreResult, Prompt, Session};
 use motet::core::{Error, ErrorKind, RunContext, StreamEvent};
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyList, PyType};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -232,6 +232,11 @@ impl AgentEvent {
 
 #[pymethods]
 impl AgentEvent {
+    #[classmethod]
+    fn __class_getitem__<'py>(class: &Bound<'py, PyType>, _item: &Bound<'py, PyAny>) -> Bound<'py, PyType> {
+        class.clone()
+    }
+
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         show(slf.as_any(), &["kind", "data", "result"])
     }

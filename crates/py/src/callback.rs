@@ -70,9 +70,8 @@ impl Function {
         let (answer, answered) = oneshot::channel();
         let reply = Reply(Mutex::new(Some(answer)));
         let begun = Python::try_attach(|py| {
-            let begun = arguments(py).and_then(|arguments| {
-                self.begin(arguments.bind(py), caller.as_ref(), (context, reply))
-            });
+            let begun = arguments(py)
+                .and_then(|arguments| self.begin(arguments.bind(py), caller.as_ref(), (context, reply)));
             begun.map_err(|error| failure(py, &error))
         });
         let cancel = begun.ok_or_else(interpreter_ends)??;

@@ -197,7 +197,8 @@ impl Conversation {
             blocking,
             |session, _| async move {
                 let conversation = session.conversation().await?;
-                let messages = conversation.messages().map(serde_json::to_value).collect::<Result<Vec<_>, _>>();
+                let messages =
+                    conversation.messages().map(serde_json::to_value).collect::<Result<Vec<_>, _>>();
                 messages.map_err(|error| {
                     Error::new(ErrorKind::Internal, "a message cannot be written").with_source(error)
                 })

@@ -315,7 +315,10 @@ impl Engine {
         let run = run.map(run_id).transpose()?;
         let runtime = self.runtime(py, None)?;
         Mode::of(blocking).finish(py, &CancellationToken::new(), async move {
-            built(runtime.questions(run.as_ref()).await, |py, asked| Ok(Question::list(py, asked)?.into_any()))
+            built(
+                runtime.questions(run.as_ref()).await,
+                |py, asked| Ok(Question::list(py, asked)?.into_any()),
+            )
         })
     }
 

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use motet::Runtime;
 use motet::agent::{AddedGuardrail, AddedHook};
 use motet::agents::guardrails::{Custom, Finding, Guardrail, OnFailure, Place, Remedy};
 use motet::agents::{Hook, HookEntry, HookSpec, OnError, Payload, Reaction, Stage};
 use motet::core::{Error, ErrorKind, Result, RunContext};
-use motet::Runtime;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -57,7 +57,10 @@ fn changed(before: &Payload, shown: Value, changes: Map<String, Value>) -> Resul
         fields.extend(changes);
     }
     let payload: Payload = serde_json::from_value(whole).map_err(|error| {
-        Error::new(ErrorKind::ToolFailed, format!("what it returned is no payload of `{}`: {error}", before.stage()))
+        Error::new(
+            ErrorKind::ToolFailed,
+            format!("what it returned is no payload of `{}`: {error}", before.stage()),
+        )
     })?;
     Ok(if payload == *before { Reaction::Continue } else { Reaction::Change(Box::new(payload)) })
 }
@@ -157,7 +160,8 @@ fn findings(answer: &Value, text: &str) -> Result<Vec<Finding>> {
 
 fn read<T: DeserializeOwned>(object: &Bound<'_, PyAny>, name: &str) -> PyResult<T> {
     let value = from_python(object, name)?;
-    serde_json::from_value(value).map_err(|error| PyValueError::new_err(format!("`{name}` does not fit: {error}")))
+    serde_json::from_value(value)
+        .map_err(|error| PyValueError::new_err(format!("`{name}` does not fit: {error}")))
 }
 
 /// What is registered by name for files of agents, in every runtime of the process.

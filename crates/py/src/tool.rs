@@ -92,10 +92,10 @@ impl Tool for PythonTool {
     fn needs_approval(&self, arguments: &Value) -> bool {
         match &self.approval {
             Approval::Fixed(fixed) => *fixed,
-            Approval::Asked(function) => Python::try_attach(|py| {
-                function.call1(py, (to_python(py, arguments)?,))?.is_truthy(py)
-            })
-            .is_none_or(|asked| asked.unwrap_or(true)),
+            Approval::Asked(function) => {
+                Python::try_attach(|py| function.call1(py, (to_python(py, arguments)?,))?.is_truthy(py))
+                    .is_none_or(|asked| asked.unwrap_or(true))
+            }
         }
     }
 }

@@ -58,10 +58,10 @@ def stop_retries(payload: dict[str, Any]) -> motet.Stop:
 
 
 def test_a_hook_sees_retries_and_may_stop_them(script: Script) -> None:
-    model = script({"error": {"kind": "overloaded", "message": "busy", "retry": "backoff"}})
+    model = script({"error": {"kind": "rate_limit", "message": "busy", "retry_after": 1}})
     agent = motet.Agent("a", model=model, hooks=[stop_retries])
-    result = agent.run("go", check=False)
-    assert result.outcome in ("blocked", "failed") and result.error is not None
+    with pytest.raises(motet.BlockedError, match="stop_retries.*attempt 2"):
+        agent.run("go")
 
 
 def test_hooks_change_what_happens(script: Script) -> None:

@@ -104,9 +104,10 @@ async def test_a_failing_stream_tells_what_came_before_and_raises(script: Script
 
 
 def test_leaving_the_loop_ends_the_run_and_its_tool(script: Script) -> None:
-    ended = threading.Event()
+    begun, ended = threading.Event(), threading.Event()
 
     async def wait() -> None:
+        begun.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -115,6 +116,7 @@ def test_leaving_the_loop_ends_the_run_and_its_tool(script: Script) -> None:
     agent = motet.Agent("a", model=script(calls(("wait", {})), "done"), tools=[wait])
     for event in agent.stream("go"):
         if event.kind == "tool_started":
+            assert begun.wait(20)
             break
     assert ended.wait(20)
     stream = agent.stream("go")

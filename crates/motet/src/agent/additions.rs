@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use motet_agents::guardrails::{Guardrail, GuardrailSpec, OnFailure};
-use motet_agents::{
-    Agent, AgentBuilder, AgentTool, Guardrails, GuardrailsSpec, HookEntry, HookSpec,
-};
+use motet_agents::{Agent, AgentBuilder, AgentTool, Guardrails, GuardrailsSpec, HookEntry, HookSpec};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::{ModelId, RunContext, Tool};
 

@@ -298,42 +298,45 @@ class EventStream(Generic[T]):
 
     def __iter__(self) -> Generator[AgentEvent[T], None, None]:
         if self._blocking is None:
-            self._blocking = self._read()
+            self._blocking = _events(self._native)
         return self._blocking
 
     def __aiter__(self) -> AsyncGenerator[AgentEvent[T], None]:
         if self._awaiting is None:
-            self._awaiting = self._read_async()
+            self._awaiting = _events_async(self._native)
         return self._awaiting
-
-    def _read(self) -> Generator[AgentEvent[T], None, None]:
-        try:
-            while True:
-                events, error = self._native.next_sync()
-                yield from events
-                if error is not None:
-                    raise error
-                if not events:
-                    return
-        finally:
-            self._native.close()
-
-    async def _read_async(self) -> AsyncGenerator[AgentEvent[T], None]:
-        try:
-            while True:
-                events, error = await self._native.next()
-                for event in events:
-                    yield event
-                if error is not None:
-                    raise error
-                if not events:
-                    return
-        finally:
-            self._native.close()
 
     def close(self) -> None:
         """Ends the run if it goes on."""
         self._native.close()
+
+
+# Generators apart from the stream, so that nothing keeps them alive when the loop over it is left.
+def _events(native: AgentStream) -> Generator[AgentEvent[Any], None, None]:
+    try:
+        while True:
+            events, error = native.next_sync()
+            yield from events
+            if error is not None:
+                raise error
+            if not events:
+                return
+    finally:
+        native.close()
+
+
+async def _events_async(native: AgentStream) -> AsyncGenerator[AgentEvent[Any], None]:
+    try:
+        while True:
+            events, error = await native.next()
+            for event in events:
+                yield event
+            if error is not None:
+                raise error
+            if not events:
+                return
+    finally:
+        native.close()
 
 
 def run_options(*, decide: Any = None, **options: Any) -> dict[str, Any]:
