@@ -15,7 +15,7 @@ use pyo3::types::{PyDict, PyTuple};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::callback::{Function, failure};
+use crate::callback::Function;
 use crate::convert::{from_python, map_to_python, to_python};
 use crate::request::seconds;
 
@@ -167,7 +167,7 @@ fn read<T: DeserializeOwned>(object: &Bound<'_, PyAny>, name: &str) -> PyResult<
 /// What is registered by name for files of agents, in every runtime of the process.
 #[derive(Clone)]
 enum Registered {
-    Hook { function: Arc<Function>, check: Arc<Py<PyAny>> },
+    Hook(Arc<Function>, Arc<Takes>),
     Guardrail(Arc<dyn Guardrail>),
 }
 
@@ -185,23 +185,38 @@ pub(crate) fn tell(runtime: &Runtime) {
     for (name, entry) in registered {
         match entry {
             Registered::Guardrail(guardrail) => runtime.register_guardrail(name, guardrail),
-            Registered::Hook { function, check } => runtime.register_hook(name, move |options| {
-                fits(&check, options)?;
+            Registered::Hook(function, takes) => runtime.register_hook(name, move |options| {
+                takes.check(options)?;
                 Ok(Arc::new(PythonHook { function: Arc::clone(&function), options: options.clone() }))
             }),
         }
     }
 }
 
-/// Finds out whether a function takes the options of a file.
-fn fits(check: &Py<PyAny>, options: &Map<String, Value>) -> Result<()> {
-    let checked = Python::try_attach(|py| {
-        let checked = map_to_python(py, options).and_then(|options| check.call1(py, (options,)));
-        checked.map(drop).map_err(|error| {
-            Error::new(ErrorKind::Configuration, format!("the options do not fit: {}", failure(py, &error)))
-        })
-    });
-    checked.unwrap_or(Ok(()))
+/// Which options a function takes. It is read once, as whoever builds an agent may hold a lock that a thread with the
+/// interpreter waits for.
+struct Takes {
+    /// Their names; `None` where it takes any.
+    names: Option<Vec<String>>,
+    /// Those that it must be given.
+    required: Vec<String>,
+}
+
+impl Takes {
+    fn check(&self, options: &Map<String, Value>) -> Result<()> {
+        let wrong = |problem: String| {
+            Error::new(ErrorKind::Configuration, format!("the options do not fit: {problem}"))
+        };
+        if let Some(missing) = self.required.iter().find(|name| !options.contains_key(*name)) {
+            return Err(wrong(format!("`{missing}` is missing")));
+        }
+        let Some(names) = &self.names else { return Ok(()) };
+        match options.keys().find(|name| !names.contains(name)) {
+            Some(unknown) => Err(wrong(format!("there is no `{unknown}`"))
+                .with_hint(format!("the function takes {}", names.join(", ")))),
+            None => Ok(()),
+        }
+    }
 }
 
 fn register(name: String, entry: Registered) {
@@ -216,8 +231,9 @@ fn register(name: String, entry: Registered) {
 /// Registers a hook by name.
 #[pyfunction]
 pub(crate) fn register_hook(name: String, hook: &Bound<'_, PyAny>) -> PyResult<()> {
-    let check = Arc::new(hook.getattr("check")?.unbind());
-    register(name, Registered::Hook { function: Arc::new(Function::of(hook)?), check });
+    let (names, required) = hook.call_method0("takes")?.extract()?;
+    let takes = Takes { names, required };
+    register(name, Registered::Hook(Arc::new(Function::of(hook)?), Arc::new(takes)));
     Ok(())
 }
 

@@ -168,4 +168,3 @@ def script(place: Path) -> Any:
 def calls(*named: tuple[str, dict[str, Any]]) -> dict[str, Any]:
     """An answer that calls tools."""
     return {"tool_calls": [{"name": name, "arguments": arguments} for name, arguments in named]}
-

@@ -189,12 +189,15 @@ def test_files_name_registered_hooks_and_guardrails(script: Script, place: Path)
     (place / "wrong.yaml").write_text(write.replace("OPTIONS", "colour: red"))
     with pytest.raises(motet.ConfigurationError, match="no hook is registered as `mark`"):
         motet.Agent.from_file("agent.yaml")
+    motet.register_hook("mark", lambda payload, needed: None)
+    with pytest.raises(motet.ConfigurationError, match="the options do not fit: `needed` is missing"):
+        motet.Agent.from_file("agent.yaml")
     motet.register_hook("mark", mark)
     motet.register_guardrail("house", no_secrets)
     assert motet.Agent.from_file("agent.yaml").run("go").text == "a [REDACTED]?"
     with motet.Client(store="memory:") as client:
         assert motet.Agent.from_file("agent.yaml", client=client).run("go").text == "a [REDACTED]?"
-    with pytest.raises(motet.ConfigurationError, match="the options do not fit"):
+    with pytest.raises(motet.ConfigurationError, match="the options do not fit: there is no `colour`"):
         motet.Agent.from_file("wrong.yaml")
 
 

@@ -185,3 +185,74 @@ impl Runtime {
         Ok(builder)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use motet_agents::dynamic;
+    use motet_core::request::ToolSpec;
+    use motet_core::{ErrorKind, ToolOutput};
+    use motet_providers::scripted::{Answer, ScriptedModel};
+    use serde_json::{Value, json};
+
+    use super::super::Keeping;
+    use super::*;
+
+    fn written(value: &Value) -> AgentFile {
+        Runtime::read_agent_value(value).unwrap_or_else(|_| panic!("{value}"))
+    }
+
+    fn added(tool: &str) -> Additions {
+        let spec = ToolSpec::new(tool, "", json!({"type": "object"}));
+        let tool = dynamic(spec, |_, _| async { Ok(ToolOutput::text("done")) });
+        Additions { tools: vec![AddedTool::Tool(Arc::new(tool))], ..Additions::default() }
+    }
+
+    fn runtime() -> Runtime {
+        let store = motet_persistence::open("memory:").unwrap();
+        let runtime = Runtime::with_defaults().unwrap().with_store(store).unwrap();
+        let asks = Answer::tool_call("pay", &json!({})).when_turn(0);
+        let model = ScriptedModel::answers([asks, Answer::text("paid").when_turn(1)]);
+        runtime.add_model("scripted:lab".parse().unwrap(), Arc::new(model));
+        runtime
+    }
+
+    #[tokio::test]
+    async fn what_is_written_is_stored_and_what_is_added_is_given_again() {
+        let runtime = runtime();
+        let file = written(&json!({"name": "till", "model": "scripted:lab", "approvals": "always"}));
+        let context = RunContext::new();
+        let agent = Extended { file, additions: added("pay") };
+        let parked = runtime.run_agent(&context, agent, "pay", Keeping::InStore).await.unwrap();
+        assert_eq!(parked.outcome.as_str(), "waiting");
+        let run = context.run_id();
+        let approve = motet_core::decision::Decision::Approve { arguments: None };
+        runtime.decide(run, None, approve).await.unwrap();
+        let fresh = RunContext::new();
+        for error in [
+            runtime.resume_agent(&fresh, run).await.unwrap_err(),
+            runtime.resume_agent_with(&fresh, run, &added("other")).await.unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            assert!(error.message().contains("began with `tool pay` of a program"), "{error}");
+        }
+        let result = runtime.resume_agent_with(&fresh, run, &added("pay")).await.unwrap();
+        assert_eq!((result.text.as_str(), result.tool_history[0].result.as_str()), ("paid", "done"));
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_another_one_calls_has_no_budget_of_its_own_and_the_model_of_that_one() {
+        let runtime = runtime();
+        let outer = || written(&json!({"name": "outer", "model": "scripted:lab"}));
+        let with = |inner: Value| {
+            let inner = Extended { file: written(&inner), additions: Additions::default() };
+            let tools = vec![AddedTool::Agent(Box::new(inner))];
+            Extended { file: outer(), additions: Additions { tools, ..Additions::default() } }
+        };
+        let paid = with(json!({"name": "inner", "limits": {"budget": {"usd": 1}}}));
+        let error = runtime.build_extended(&RunContext::new(), &paid).await.unwrap_err();
+        assert!(error.message().contains("`inner` has a budget"), "{error}");
+        let plain = with(json!({"name": "inner"}));
+        let built = runtime.build_extended(&RunContext::new(), &plain).await.unwrap();
+        assert_eq!(built.tools()[0].spec().name, "inner");
+    }
+}

@@ -79,11 +79,16 @@ class Hook:
         except Stop as stop:
             return _awaited_reason(stop.reason) if self.is_async else stop.reason
 
-    def check(self, options: dict[str, Any]) -> None:
-        """Raises when the function does not take such options."""
+    def takes(self) -> tuple[list[str] | None, list[str]]:
+        """Gives the names of the options that the function takes, `None` for any, and of those that it must be given."""
         from inspect import signature
 
-        signature(self._function).bind({}, **options)
+        # The first parameter is the payload.
+        parameters = [*signature(self._function).parameters.values()][1:]
+        named = [one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+        takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
+        required = [one.name for one in named if one.default is one.empty]
+        return None if takes_any else [one.name for one in named], required
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._function(*args, **kwargs)
