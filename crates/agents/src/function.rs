@@ -28,6 +28,18 @@ pub struct CallContext {
     pub idempotency_key: String,
 }
 
+impl CallContext {
+    /// Keeps what a tool is told of its call, for work that outlives the borrow.
+    #[must_use]
+    pub fn of(context: &ToolContext<'_>) -> Self {
+        Self {
+            run: context.run.clone(),
+            call_id: context.call_id.to_owned(),
+            idempotency_key: context.idempotency_key.to_owned(),
+        }
+    }
+}
+
 /// The argument type of a function without arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -124,12 +136,7 @@ impl Tool for FunctionTool {
     }
 
     async fn call(&self, arguments: Value, context: &ToolContext<'_>) -> Result<ToolOutput> {
-        let context = CallContext {
-            run: context.run.clone(),
-            call_id: context.call_id.to_owned(),
-            idempotency_key: context.idempotency_key.to_owned(),
-        };
-        (self.body)(arguments, context).await
+        (self.body)(arguments, CallContext::of(context)).await
     }
 
     fn effect(&self) -> Effect {

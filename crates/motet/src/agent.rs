@@ -2,6 +2,7 @@
 //!
 //! The loop itself is that of `motet_agents`; here it gets its model, its tools, its journal, and its lease.
 
+mod additions;
 mod build;
 mod decisions;
 mod events;
@@ -27,6 +28,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use additions::{AddedGuardrail, AddedHook, AddedTool, Additions, Extended};
 pub use build::Surroundings;
 pub use events::AgentEvents;
 pub use file::AgentFile;
@@ -61,6 +63,14 @@ pub enum AgentSource {
     File(Box<AgentFile>),
     /// Its functions cannot be stored; see [`Runtime::resume_agent_as`].
     Built(Agent),
+    /// What is written of it is stored, its functions are not; see [`Runtime::resume_agent_with`].
+    Extended(Box<Extended>),
+}
+
+impl From<Extended> for AgentSource {
+    fn from(extended: Extended) -> Self {
+        AgentSource::Extended(Box::new(extended))
+    }
 }
 
 impl From<AgentFile> for AgentSource {
@@ -85,6 +95,29 @@ pub(crate) struct AgentDefinition {
     pub(crate) prompt: Vec<Message>,
     #[serde(default)]
     pub(crate) surroundings: Surroundings,
+    /// Names of what a program added, without which it cannot run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) additions: Vec<String>,
+}
+
+/// What a program brings to a run that cannot be stored.
+enum Code {
+    Nothing,
+    Agent(Agent),
+    Additions(Additions),
+}
+
+impl Code {
+    /// Tells whether all is there that a stored run needs.
+    fn suffices(&self, definition: &AgentDefinition) -> bool {
+        match self {
+            Code::Nothing => definition.agent.is_some() && definition.additions.is_empty(),
+            Code::Agent(_) => true,
+            Code::Additions(additions) => {
+                definition.agent.is_some() && definition.additions == additions.names()
+            }
+        }
+    }
 }
 
 impl AgentDefinition {
@@ -180,7 +213,7 @@ impl Runtime {
     /// `NotFound` when there is no such run; `Conflict` when it still waits for a person, or is in other hands;
     /// `Unsupported` when it is no run of an agent, or its agent was built in code.
     pub async fn resume_agent(&self, context: &RunContext, run: &RunId) -> Result<AgentResult> {
-        match self.reopen_agent(context, run, None).await? {
+        match self.reopen_agent(context, run, Code::Nothing).await? {
             Reopened::Ended(result) => Ok(*result),
             Reopened::Ready(ready) => ready.run().await,
         }
@@ -197,7 +230,24 @@ impl Runtime {
         run: &RunId,
         agent: &Agent,
     ) -> Result<AgentResult> {
-        match self.reopen_agent(context, run, Some(agent)).await? {
+        match self.reopen_agent(context, run, Code::Agent(agent.clone())).await? {
+            Reopened::Ended(result) => Ok(*result),
+            Reopened::Ready(ready) => ready.run().await,
+        }
+    }
+
+    /// Goes on with a kept run as [`resume_agent`](Self::resume_agent) does, of an agent that a program added functions to:
+    /// what is written of it is what was stored, and the functions are given again.
+    ///
+    /// # Errors
+    /// As [`resume_agent`](Self::resume_agent); `Unsupported` also when other functions are given than the run began with.
+    pub async fn resume_agent_with(
+        &self,
+        context: &RunContext,
+        run: &RunId,
+        additions: &Additions,
+    ) -> Result<AgentResult> {
+        match self.reopen_agent(context, run, Code::Additions(additions.clone())).await? {
             Reopened::Ended(result) => Ok(*result),
             Reopened::Ready(ready) => ready.run().await,
         }
@@ -213,7 +263,7 @@ impl Runtime {
         context: &RunContext,
         run: &RunId,
     ) -> Result<std::result::Result<AgentEvents, Box<AgentResult>>> {
-        Ok(match self.reopen_agent(context, run, None).await? {
+        Ok(match self.reopen_agent(context, run, Code::Nothing).await? {
             Reopened::Ended(result) => Err(result),
             Reopened::Ready(ready) => Ok(ready.stream()),
         })
@@ -256,22 +306,24 @@ impl Runtime {
         prompt: Prompt,
         keeping: Keeping,
     ) -> Result<Ready> {
-        let mut definition = match &source {
-            AgentSource::File(file) => {
-                let (spec, surroundings) = self.whole(file)?;
-                let name = spec.name.clone().unwrap_or_default();
-                AgentDefinition { agent: Some(Box::new(spec)), name, prompt: prompt.0, surroundings }
+        let (mut definition, code) = match source {
+            AgentSource::File(file) => (self.definition(&file, prompt)?, Code::Nothing),
+            AgentSource::Extended(extended) => {
+                let Extended { file, additions } = *extended;
+                let mut definition = self.definition(&file, prompt)?;
+                definition.additions = additions.names();
+                (definition, Code::Additions(additions))
             }
-            AgentSource::Built(agent) => AgentDefinition {
-                agent: None,
-                name: agent.name().to_owned(),
-                prompt: prompt.0,
-                surroundings: Surroundings::default(),
-            },
-        };
-        let built = match source {
-            AgentSource::File(_) => None,
-            AgentSource::Built(agent) => Some(agent),
+            AgentSource::Built(agent) => {
+                let definition = AgentDefinition {
+                    agent: None,
+                    name: agent.name().to_owned(),
+                    prompt: prompt.0,
+                    surroundings: Surroundings::default(),
+                    additions: Vec::new(),
+                };
+                (definition, Code::Agent(agent))
+            }
         };
         let kept = match keeping {
             Keeping::Nowhere => None,
@@ -282,23 +334,21 @@ impl Runtime {
             None => self.ascribed(context),
         };
         let prompt = Prompt(std::mem::take(&mut definition.prompt));
-        self.ready(context, &definition, prompt, (built, kept)).await
+        self.ready(context, &definition, prompt, (code, kept)).await
     }
 
-    async fn reopen_agent(
-        &self,
-        context: &RunContext,
-        run: &RunId,
-        agent: Option<&Agent>,
-    ) -> Result<Reopened> {
+    fn definition(&self, file: &AgentFile, prompt: Prompt) -> Result<AgentDefinition> {
+        let (spec, surroundings) = self.whole(file)?;
+        let name = spec.name.clone().unwrap_or_default();
+        let agent = Some(Box::new(spec));
+        Ok(AgentDefinition { agent, name, prompt: prompt.0, surroundings, additions: Vec::new() })
+    }
+
+    async fn reopen_agent(&self, context: &RunContext, run: &RunId, code: Code) -> Result<Reopened> {
         let stored = kept::find(self, run).await?;
         let mut definition = AgentDefinition::read(stored.definition)?;
-        if definition.agent.is_none() && agent.is_none() {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("the agent of run `{run}` was built in code, which is not stored"),
-            )
-            .with_hint("build it again and give it to `resume_agent_as`"));
+        if !code.suffices(&definition) {
+            return Err(missing_code(run, &definition));
         }
         if let Some(result) = kept::result(self, run).await? {
             return Ok(Reopened::Ended(Box::new(result)));
@@ -306,7 +356,7 @@ impl Runtime {
         let kept = Kept::reopen(self, context, run).await?;
         let prompt = Prompt(std::mem::take(&mut definition.prompt));
         let context = kept.context(self, context);
-        let ready = self.ready(context, &definition, prompt, (agent.cloned(), Some(kept))).await?;
+        let ready = self.ready(context, &definition, prompt, (code, Some(kept))).await?;
         Ok(Reopened::Ready(Box::new(ready)))
     }
 
@@ -316,13 +366,18 @@ impl Runtime {
         context: RunContext,
         definition: &AgentDefinition,
         prompt: Prompt,
-        (built, kept): (Option<Agent>, Option<Kept>),
+        (code, kept): (Code, Option<Kept>),
     ) -> Result<Ready> {
         let prepared = async {
-            let agent = match (&definition.agent, built) {
-                (_, Some(agent)) => agent,
-                (Some(spec), None) => self.build_agent(&context, spec, &definition.surroundings).await?,
-                (None, None) => return Err(Error::new(ErrorKind::Internal, "there is no agent to run")),
+            let agent = match (&definition.agent, code) {
+                (_, Code::Agent(agent)) => agent,
+                (Some(spec), Code::Nothing) => {
+                    self.build_agent(&context, spec, &definition.surroundings).await?
+                }
+                (Some(spec), Code::Additions(additions)) => {
+                    self.built_with(&context, spec, &definition.surroundings, &additions).await?
+                }
+                (None, _) => return Err(Error::new(ErrorKind::Internal, "there is no agent to run")),
             };
             let model = self.models().model(agent.model()).await?;
             Ok((agent, model))
@@ -344,6 +399,20 @@ impl Runtime {
     }
 }
 
+fn missing_code(run: &RunId, definition: &AgentDefinition) -> Error {
+    if definition.agent.is_none() {
+        return Error::new(
+            ErrorKind::Unsupported,
+            format!("the agent of run `{run}` was built in code, which is not stored"),
+        )
+        .with_hint("build it again and give it to `resume_agent_as`");
+    }
+    let names: Vec<_> = definition.additions.iter().map(|name| format!("`{name}`")).collect();
+    let what = if names.is_empty() { "no functions".to_owned() } else { names.join(", ") };
+    Error::new(ErrorKind::Unsupported, format!("the agent of run `{run}` began with {what} of a program"))
+        .with_hint("resume it in the program that began it, with the same tools, hooks, and guardrails")
+}
+
 fn interrupted() -> Error {
     Error::new(ErrorKind::Cancelled, "the run was interrupted")
 }
@@ -354,7 +423,8 @@ enum Reopened {
 }
 
 /// Puts the bounds of a run around it; what its journal says was spent counts.
-fn bounded(context: RunContext, spec: Option<&AgentSpec>) -> RunContext {
+#[must_use]
+pub fn bounded(context: RunContext, spec: Option<&AgentSpec>) -> RunContext {
     let spent = spent(&**context.log());
     let context = context.with_ledger(Arc::new(Ledger::new(spent)));
     let Some(limits) = spec.map(|spec| &spec.limits) else { return context };
@@ -387,7 +457,7 @@ pub(crate) async fn perform(
     model: Arc<dyn Model>,
 ) -> Result<AgentResult> {
     let definition = AgentDefinition::read(definition)?;
-    let Some(spec) = &definition.agent else {
+    let Some(spec) = definition.agent.as_ref().filter(|_| definition.additions.is_empty()) else {
         return Err(Error::new(
             ErrorKind::Unsupported,
             "the recorded agent was built in code, which is not stored",

@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use motet::Runtime;
 use motet::core::request::Output;
-use motet::core::{ChatRequest, Error, ErrorKind, ModelId, RunContext};
+use motet::core::{ChatRequest, Error, ErrorKind, ModelId, RunContext, RunId};
 use motet::discover::{Discovered, discover};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyString};
@@ -20,7 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::awaiting::{Build, awaitable, built, wait};
 use crate::convert::{from_python, map_from_python};
+use crate::decision::{self, Question};
 use crate::error::raise;
+use crate::hook;
 use crate::request::{Asked, model_id};
 use crate::response::Response;
 use crate::stream::Stream;
@@ -44,6 +46,8 @@ pub(crate) struct Engine {
 struct Made {
     key: Key,
     runtime: Runtime,
+    /// How much of what is registered by name the runtime knows.
+    told: u64,
 }
 
 /// What a runtime was made for; in another process, place, or environment it is another one.
@@ -55,7 +59,8 @@ struct Key {
 }
 
 impl Engine {
-    fn runtime(&self, py: Python<'_>, base_url: Option<(String, String)>) -> PyResult<Runtime> {
+    /// Gives the runtime for this process, place, and environment.
+    pub(crate) fn runtime(&self, py: Python<'_>, base_url: Option<(String, String)>) -> PyResult<Runtime> {
         self.find(py, base_url).map_err(|error| raise(py, &error))
     }
 
@@ -70,12 +75,17 @@ impl Engine {
         let key = Key { process: process::id(), place, base_url };
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         leave_inherited(&mut made);
-        if let Some(found) = made.iter().find(|made| made.key == key) {
+        let told = hook::changes();
+        if let Some(found) = made.iter_mut().find(|made| made.key == key) {
+            if std::mem::replace(&mut found.told, told) != told {
+                hook::tell(&found.runtime);
+            }
             return Ok(found.runtime.clone());
         }
         let runtime = self.make(&directory, key.base_url.as_ref())?;
+        hook::tell(&runtime);
         let oldest = if made.len() >= KEPT { Some(made.remove(0)) } else { None };
-        made.push(Made { key, runtime: runtime.clone() });
+        made.push(Made { key, runtime: runtime.clone(), told });
         drop(made);
         py.detach(|| drop(oldest));
         Ok(runtime)
@@ -243,7 +253,7 @@ impl Engine {
         blocking: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = run.py();
-        let run = run.to_str()?.parse().map_err(|error| raise(py, &error))?;
+        let run = run_id(run)?;
         let cancellation = CancellationToken::new();
         let work = workflow::resume(self.runtime(py, None)?, run, cancellation.clone());
         Mode::of(blocking).finish(py, &cancellation, async { report(work.await) })
@@ -256,7 +266,7 @@ impl Engine {
         blocking: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = run.py();
-        let run = run.to_str()?.parse().map_err(|error| raise(py, &error))?;
+        let run = run_id(run)?;
         let work = workflow::status(self.runtime(py, None)?, run);
         Mode::of(blocking).finish(py, &CancellationToken::new(), async {
             built(work.await, |py, ran| match ran {
@@ -295,6 +305,38 @@ impl Engine {
         })
     }
 
+    #[pyo3(signature = (run, *, blocking))]
+    fn questions<'py>(
+        &self,
+        py: Python<'py>,
+        run: Option<&Bound<'py, PyString>>,
+        blocking: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let run = run.map(run_id).transpose()?;
+        let runtime = self.runtime(py, None)?;
+        Mode::of(blocking).finish(py, &CancellationToken::new(), async move {
+            built(
+                runtime.questions(run.as_ref()).await,
+                |py, asked| Ok(Question::list(py, asked)?.into_any()),
+            )
+        })
+    }
+
+    #[pyo3(signature = (run, decided, step, *, blocking))]
+    fn decide<'py>(
+        &self,
+        run: &Bound<'py, PyString>,
+        decided: &Bound<'py, PyAny>,
+        step: Option<String>,
+        blocking: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = run.py();
+        let work = decision::decide(self.runtime(py, None)?, run_id(run)?, step, decision::given(decided)?);
+        Mode::of(blocking).finish(py, &CancellationToken::new(), async {
+            built(work.await, |py, asked| Ok(Bound::new(py, Question::stored(asked))?.into_any()))
+        })
+    }
+
     #[pyo3(signature = (*, blocking))]
     fn open_store<'py>(&self, py: Python<'py>, blocking: bool) -> PyResult<Bound<'py, PyAny>> {
         let runtime = self.runtime(py, None)?;
@@ -308,19 +350,25 @@ fn report(result: Result<workflow::Ran, crate::error::Failure>) -> Build {
     built(result, |py, ran| Ok(Bound::new(py, Report::new(py, ran)?)?.into_any()))
 }
 
+/// Reads the id of a run.
+pub(crate) fn run_id(text: &Bound<'_, PyString>) -> PyResult<RunId> {
+    text.to_str()?.parse().map_err(|error| raise(text.py(), &error))
+}
+
 /// Whether Python awaits or blocks.
 #[derive(Clone, Copy)]
-enum Mode {
+pub(crate) enum Mode {
     Awaiting,
     Blocking,
 }
 
 impl Mode {
-    fn of(blocking: bool) -> Self {
+    pub(crate) fn of(blocking: bool) -> Self {
         if blocking { Mode::Blocking } else { Mode::Awaiting }
     }
 
-    fn finish<'py>(
+    /// Awaits the work, or blocks until it is done.
+    pub(crate) fn finish<'py>(
         self,
         py: Python<'py>,
         cancellation: &CancellationToken,

@@ -3,15 +3,24 @@
 //! Importing it starts nothing: no thread, no file, no setting. Names, signatures, and documentation for people are in
 //! the Python half; nothing here is public except through it.
 
+mod agent;
+mod agent_result;
+mod agent_stream;
 mod awaiting;
+mod callback;
+mod conversation;
 mod convert;
+mod decision;
 mod engine;
 mod error;
+mod hook;
 mod process;
 mod request;
 mod response;
 mod show;
 mod stream;
+mod tool;
+mod toolbox;
 mod workflow;
 
 use motet::core::ErrorKind;
@@ -24,6 +33,18 @@ fn _motet(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let kinds = ErrorKind::ALL.iter().map(|kind| kind.as_str());
     module.add("ERROR_KINDS", PyTuple::new(module.py(), kinds)?)?;
+    module.add_function(wrap_pyfunction!(hook::register_hook, module)?)?;
+    module.add_function(wrap_pyfunction!(hook::register_guardrail, module)?)?;
+    module.add_class::<agent::AgentCore>()?;
+    module.add_class::<agent_result::AgentResult>()?;
+    module.add_class::<agent_result::ToolUse>()?;
+    module.add_class::<agent_stream::AgentEvent>()?;
+    module.add_class::<agent_stream::AgentStream>()?;
+    module.add_class::<callback::Reply>()?;
+    module.add_class::<conversation::Conversation>()?;
+    module.add_class::<decision::Question>()?;
+    module.add_class::<tool::ToolContext>()?;
+    module.add_class::<toolbox::Toolbox>()?;
     module.add_class::<engine::Engine>()?;
     module.add_class::<response::Response>()?;
     module.add_class::<response::ToolCall>()?;

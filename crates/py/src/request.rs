@@ -126,7 +126,8 @@ fn unknown(name: &str) -> PyErr {
     PyTypeError::new_err(format!("there is no option `{name}`; options are {}", OPTIONS.join(", ")))
 }
 
-fn messages(prompt: &Bound<'_, PyAny>) -> PyResult<Vec<Message>> {
+/// Reads a text, or a list of messages.
+pub(crate) fn messages(prompt: &Bound<'_, PyAny>) -> PyResult<Vec<Message>> {
     if let Ok(text) = prompt.cast::<PyString>() {
         let text = text.to_str()?;
         if text.trim().is_empty() {
@@ -148,6 +149,11 @@ fn messages(prompt: &Bound<'_, PyAny>) -> PyResult<Vec<Message>> {
 /// Reads the name of a model.
 pub(crate) fn model_id(text: &Bound<'_, PyAny>) -> PyResult<ModelId> {
     Given { name: "model", value: text }.model()
+}
+
+/// Reads a length of time in seconds.
+pub(crate) fn seconds(value: &Bound<'_, PyAny>, name: &str) -> PyResult<Duration> {
+    Given { name, value }.seconds()
 }
 
 /// An option and its value.

@@ -147,3 +147,24 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def script(place: Path) -> Any:
+    """Makes scripted models: each call gives the name of a model that answers so, over and over."""
+    made = 0
+
+    def make(*answers: dict[str, Any] | str) -> str:
+        nonlocal made
+        made += 1
+        file = place / f"script{made}.json"
+        written = [{"text": answer} if isinstance(answer, str) else answer for answer in answers]
+        file.write_text(json.dumps({"answers": written, "on_exhausted": "cycle"}))
+        return f"scripted:{file.name}"
+
+    return make
+
+
+def calls(*named: tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    """An answer that calls tools."""
+    return {"tool_calls": [{"name": name, "arguments": arguments} for name, arguments in named]}

@@ -1,4 +1,4 @@
-"""The Python examples of the README and of the guide run as they are written."""
+"""The Python examples of the README and of the guides run as they are written."""
 
 import re
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import WORKSPACE
 
-DOCUMENTS = ["README.md", "docs/guide/python.md"]
+DOCUMENTS = ["README.md", "docs/guide/python.md", "docs/guide/python-agents.md"]
 
 
 def blocks(document: str) -> list[str]:
@@ -25,7 +25,7 @@ EXAMPLES = [
 ]
 
 
-def test_both_documents_have_examples() -> None:
+def test_all_documents_have_examples() -> None:
     assert all(blocks(document) for document in DOCUMENTS)
 
 

@@ -35,11 +35,15 @@ def test_everything_public_is_documented() -> None:
                     assert value.__doc__, f"{name}.{member}"
 
 
+HIDDEN = ("AgentCore", "AgentStream", "Conversation", "Engine", "Reply", "Stream", "Toolbox")
+"""Classes that Python classes stand before."""
+
+
 def test_the_stub_repeats_the_documentation_of_the_native_half() -> None:
     stub = ast.parse((PACKAGE / "_motet.pyi").read_text())
     compared = 0
     for node in stub.body:
-        if isinstance(node, ast.ClassDef) and node.name not in ("Engine", "Stream"):
+        if isinstance(node, ast.ClassDef) and node.name not in HIDDEN:
             native = getattr(_motet, node.name)
             assert ast.get_docstring(node) == inspect.cleandoc(native.__doc__)
             for member in node.body:
@@ -81,9 +85,27 @@ def test_importing_starts_nothing_and_loads_little() -> None:
 
 SAMPLE = '''
 import asyncio
+import typing
 from typing import assert_type
 
 import motet
+
+
+class Answered(typing.TypedDict):
+    number: int
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+@motet.tool(effect="pure", timeout=3)
+def counted(number: int) -> int:
+    return number
+
+
+@motet.hook("before_tool", on_error="abort")
+def watch(payload: dict[str, typing.Any]) -> None: ...
 
 
 async def main() -> None:
@@ -104,6 +126,15 @@ async def main() -> None:
         motet.complete_sync("hi")
     except motet.RateLimitError as error:
         assert_type(error.retry_after, float | None)
+    agent = motet.Agent("a", tools=[double, motet.tool(double)], output=dict[str, int], hooks=[watch], temperature=1)
+    assert_type((await agent.run_async("hi")).value, dict[str, int])
+    answers = motet.Agent("a", output=Answered)
+    assert_type(answers.run("hi").value, Answered)
+    async for event in answers.stream("hi"):
+        assert_type(event.result, motet.AgentResult[Answered] | None)
+    assert_type(motet.Agent("a").conversation().send("hi").value, None)
+    assert_type(counted(2), int)
+    motet.Agent("a", temprature=1)  # type: ignore[call-overload]
     await motet.complete("hi", temprature=1)  # type: ignore[call-arg]
     await motet.complete(3)  # type: ignore[arg-type]
 

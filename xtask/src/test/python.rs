@@ -15,8 +15,13 @@ use crate::test::tally::{SKIPS_VARIABLE, Tally};
 const OLDEST_MINOR: u32 = 11;
 
 /// What is installed into the environment, as package and module.
-const NEEDED: &[(&str, &str)] =
-    &[("maturin", "maturin"), ("pytest", "pytest"), ("pytest-asyncio", "pytest_asyncio"), ("mypy", "mypy")];
+const NEEDED: &[(&str, &str)] = &[
+    ("maturin", "maturin"),
+    ("pytest", "pytest"),
+    ("pytest-asyncio", "pytest_asyncio"),
+    ("mypy", "mypy"),
+    ("pydantic", "pydantic"),
+];
 
 /// Runs the tests of the wheel, or says what is missing to run them.
 pub(crate) fn tests(workspace: &Workspace, tally: &mut Tally) -> Result<()> {

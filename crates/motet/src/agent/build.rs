@@ -37,6 +37,16 @@ impl Runtime {
         spec: &AgentSpec,
         surroundings: &Surroundings,
     ) -> Result<Agent> {
+        self.written_agent(context, spec, surroundings).await?.build()
+    }
+
+    /// Begins an agent with everything that its file says.
+    pub(super) async fn written_agent(
+        &self,
+        context: &RunContext,
+        spec: &AgentSpec,
+        surroundings: &Surroundings,
+    ) -> Result<AgentBuilder> {
         let registry = self.guardrail_registry();
         let guardrails = spec.guardrails.build(&*self.models(), &registry).await?;
         let mut listed = Vec::with_capacity(spec.tools.len());
@@ -58,7 +68,7 @@ impl Runtime {
         if let Some(router) = &spec.router {
             builder = builder.router(self.router(spec, router).await?);
         }
-        builder.build()
+        Ok(builder)
     }
 
     async fn offered_by(

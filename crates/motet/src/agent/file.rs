@@ -36,6 +36,17 @@ impl Runtime {
         Ok(file)
     }
 
+    /// Reads an agent that is a value already, such as a Python dictionary; its relative paths start in the current
+    /// directory. Whether it can be built shows when it is run.
+    ///
+    /// # Errors
+    /// All its problems at once, or why there is no current directory.
+    pub fn read_agent_value(value: &Value) -> Result<AgentFile, FileError> {
+        let spec = agent_file::read_value(value).map_err(FileError::Problems)?;
+        let directory = current_directory().map_err(FileError::Unreadable)?;
+        Ok(AgentFile { spec, path: directory.join("agent") })
+    }
+
     /// Finds out whether an agent can be built as far as that is known without its servers.
     fn check_agent(&self, file: &AgentFile) -> Result<()> {
         let mut file = file.clone();
@@ -102,10 +113,7 @@ impl Runtime {
         limits.max_parallel_tools.get_or_insert(settings.max_parallel_tools as usize);
         limits.tool_timeout.get_or_insert(settings.tool_timeout);
         limits.max_repairs.get_or_insert(self.settings().structured.max_repairs);
-        let directory = std::env::current_dir().map_err(|error| {
-            Error::new(ErrorKind::Configuration, "the current directory cannot be found").with_source(error)
-        })?;
-        Ok((spec, Surroundings { base, directory }))
+        Ok((spec, Surroundings { base, directory: current_directory()? }))
     }
 }
 
@@ -140,6 +148,12 @@ impl Runtime {
         }
         Ok(())
     }
+}
+
+fn current_directory() -> Result<PathBuf> {
+    std::env::current_dir().map_err(|error| {
+        Error::new(ErrorKind::Configuration, "the current directory cannot be found").with_source(error)
+    })
 }
 
 fn text(path: &Path) -> Result<String> {

@@ -4,8 +4,11 @@ Importing this package starts nothing. The first call starts a few threads, and 
 and the environment of the current directory.
 """
 
+from motet._agent import Agent, EventStream
 from motet._api import complete, complete_sync, reset, stream_complete, stream_complete_sync
 from motet._client import Client
+from motet._conversation import Conversation
+from motet._decision import Answer, Approve, Deny
 from motet._errors import (
     AuthenticationError,
     BlockedError,
@@ -34,21 +37,38 @@ from motet._errors import (
     UnsupportedError,
     WorkflowFailedError,
 )
+from motet._guardrail import AskAgain, Block, Finding, Guardrail, Redact, guardrail, register_guardrail
+from motet._hook import Hook, Stop, hook, register_hook
 from motet._motet import (
+    AgentEvent,
+    AgentResult,
     Problem,
+    Question,
     Response,
     RunSummary,
     StreamingChunk,
     TaskResult,
     ToolCall,
+    ToolContext,
+    ToolUse,
     Usage,
     __version__,
 )
-from motet._options import CompletionOptions
+from motet._options import AgentOptions, CompletionOptions
+from motet._tool import Tool, tool
+from motet._toolbox import Toolbox
 from motet._workflow import WorkflowRun
 
 __all__ = [
+    "Agent",
+    "AgentEvent",
+    "AgentOptions",
+    "AgentResult",
+    "Answer",
+    "Approve",
+    "AskAgain",
     "AuthenticationError",
+    "Block",
     "BlockedError",
     "BudgetExceededError",
     "CancelledError",
@@ -58,7 +78,13 @@ __all__ = [
     "ConflictError",
     "ConnectionError",
     "ContentFilterError",
+    "Conversation",
+    "Deny",
     "Error",
+    "EventStream",
+    "Finding",
+    "Guardrail",
+    "Hook",
     "InternalError",
     "InvalidOutputError",
     "InvalidRequestError",
@@ -68,17 +94,24 @@ __all__ = [
     "OverloadedError",
     "PermissionError",
     "Problem",
+    "Question",
     "QuotaExceededError",
     "RateLimitError",
+    "Redact",
     "Response",
     "RunSummary",
+    "Stop",
     "StoreError",
     "StreamingChunk",
     "TaskResult",
     "TimeoutError",
     "TokenLimitError",
+    "Tool",
     "ToolCall",
+    "ToolContext",
     "ToolFailedError",
+    "ToolUse",
+    "Toolbox",
     "TruncatedError",
     "UnsupportedError",
     "Usage",
@@ -87,7 +120,12 @@ __all__ = [
     "__version__",
     "complete",
     "complete_sync",
+    "guardrail",
+    "hook",
+    "register_guardrail",
+    "register_hook",
     "reset",
     "stream_complete",
     "stream_complete_sync",
+    "tool",
 ]

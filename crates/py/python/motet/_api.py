@@ -52,6 +52,11 @@ def stream_complete_sync(
     return chunks_sync(_engine.stream(prompt, options))
 
 
+def engine() -> Engine:
+    """Gives the engine of the functions, which agents without a client use too."""
+    return _engine
+
+
 def reset() -> None:
     """Forgets settings and connections, so that the next call of a function reads them anew. Clients keep theirs."""
     global _engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from motet._api import chunks, chunks_sync
+from motet._decision import written
 from motet._errors import ConfigurationError, ConflictError
 from motet._motet import Engine
 from motet._workflow import WorkflowRun, completed
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self, Unpack
 
-    from motet._motet import Problem, Response, RunSummary, StreamingChunk
+    from motet._decision import _Decision
+    from motet._motet import Problem, Question, Response, RunSummary, StreamingChunk
     from motet._options import CompletionOptions, Prompt, Workflow
 
 
@@ -162,6 +164,22 @@ class Client:
         """Tells how a run stands, with the results that are there; `None` when the store has no such run."""
         report = self._engine.workflow_status(run_id, blocking=True)
         return None if report is None else WorkflowRun(report)
+
+    async def questions(self, run_id: str | None = None) -> list[Question]:
+        """Gives what kept runs of agents ask people, answered or not, of one run or of all."""
+        return await self._engine.questions(run_id, blocking=False)
+
+    def questions_sync(self, run_id: str | None = None) -> list[Question]:
+        """Gives what kept runs of agents ask people, answered or not, of one run or of all."""
+        return self._engine.questions(run_id, blocking=True)
+
+    async def decide(self, run_id: str, decision: _Decision, *, step: str | None = None) -> Question:
+        """Answers a question of a kept run; `step` may be left out where only one is open."""
+        return await self._engine.decide(run_id, written(decision), step, blocking=False)
+
+    def decide_sync(self, run_id: str, decision: _Decision, *, step: str | None = None) -> Question:
+        """Answers a question of a kept run; `step` may be left out where only one is open."""
+        return self._engine.decide(run_id, written(decision), step, blocking=True)
 
     async def initialize(self) -> None:
         """Opens the store now rather than when it is first needed, so that a wrong one is found early."""

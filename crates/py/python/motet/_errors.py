@@ -11,7 +11,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, ClassVar
 
-    from motet._motet import Problem, TaskResult
+    from motet._motet import AgentResult, Problem, TaskResult
     from motet._workflow import WorkflowRun
 
 
@@ -32,6 +32,9 @@ class Error(Exception):
 
     status: int | None
     """HTTP status of the answer, if there was one."""
+
+    result: AgentResult[Any] | None = None
+    """What there is of a run of an agent that did not complete."""
 
     retry_after: float | None
     """Seconds to wait that the provider named."""

@@ -2,13 +2,22 @@
 
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import Any, Literal, final, overload
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, final, overload
 
 from motet._errors import Error
-from motet._options import CompletionOptions, Prompt, Workflow
+from motet._options import CompletionOptions, ConversationHead, Prompt, Workflow
 
 __version__: str
 ERROR_KINDS: tuple[str, ...]
+
+_T = TypeVar("_T")
+_list: TypeAlias = list
+
+def register_hook(name: str, hook: Any) -> None:
+    """Registers a hook by name."""
+
+def register_guardrail(name: str, object: Any) -> None:
+    """Registers a guardrail by name."""
 
 @final
 class Response:
@@ -332,6 +341,358 @@ class Stream:
         """Ends the call if it goes on."""
 
 @final
+class AgentResult(Generic[_T]):
+    """How a run of an agent ended, and all it had by then."""
+
+    @property
+    def outcome(self) -> str:
+        """How the run ended: `completed`, `tools_requested`, `limit_reached`, `deadline_passed`, `cancelled`, `waiting`,
+        `stuck`, `budget_exceeded`, `blocked`, or `failed`."""
+
+    @property
+    def text(self) -> str:
+        """The final text; of a run that did not complete, the last text that the model wrote."""
+
+    @property
+    def value(self) -> _T:
+        """The value that the answer holds, of the type that the agent was given; `None` where it was given none."""
+
+    @property
+    def json(self) -> Any:
+        """The value as JSON; `None` where no type or schema was given."""
+
+    @property
+    def error(self) -> Error | None:
+        """The error of a run that did not complete; `None` of one that did."""
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run, by which a kept one is resumed."""
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """The whole transcript, to go on with: instructions, input, and what the run added."""
+
+    @property
+    def new_messages(self) -> list[dict[str, Any]]:
+        """The messages that the run added."""
+
+    @property
+    def tool_history(self) -> list[ToolUse]:
+        """The tool calls that were answered, in the order asked."""
+
+    @property
+    def questions(self) -> list[Question]:
+        """What a person must decide before the run can go on."""
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens of all model calls."""
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars of all model calls; `None` when a price is not known."""
+
+    @property
+    def cost_nanos(self) -> int | None:
+        """The cost exactly, in nano-dollars."""
+
+    @property
+    def model_calls(self) -> int:
+        """How often the model was called."""
+
+    @property
+    def model(self) -> str:
+        """The model that was asked, as `provider:model`."""
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why the last answer stopped; `None` when there was none."""
+
+@final
+class ToolUse:
+    """One tool call of a run and its answer."""
+
+    @property
+    def round(self) -> int:
+        """Number of the model call that asked for it, from 0."""
+
+    @property
+    def id(self) -> str:
+        """Id of the call."""
+
+    @property
+    def name(self) -> str:
+        """Name of the tool, as the model wrote it."""
+
+    @property
+    def arguments(self) -> str:
+        """Arguments exactly as the model wrote them."""
+
+    @property
+    def result(self) -> str:
+        """Text of the answer."""
+
+    @property
+    def is_error(self) -> bool:
+        """True when the answer tells of a failure."""
+
+    @property
+    def executed(self) -> bool:
+        """False when the call was refused, and no tool was given it."""
+
+    def __eq__(self, value: object, /) -> bool: ...
+    def __ne__(self, value: object, /) -> bool: ...
+
+@final
+class Question:
+    """Something that a run cannot decide by itself."""
+
+    @property
+    def step(self) -> str:
+        """Step at which the answer is recorded, by which the question is answered."""
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run that waits."""
+
+    @property
+    def reason(self) -> str:
+        """Why it is asked: `approval`, or `unknown_outcome` of a call that began before a crash."""
+
+    @property
+    def agent(self) -> str | None:
+        """The agent that wants to go on."""
+
+    @property
+    def tool(self) -> str:
+        """The tool that is to be called."""
+
+    @property
+    def call_id(self) -> str:
+        """Id of the call."""
+
+    @property
+    def arguments(self) -> Any:
+        """Arguments of the call."""
+
+    @property
+    def schema(self) -> Any:
+        """JSON schema that other arguments must satisfy."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why the last answer could not be used, where there was one."""
+
+    @property
+    def is_open(self) -> bool:
+        """True while nobody has decided."""
+
+@final
+class ToolContext:
+    """What a tool may know of the call that it answers."""
+
+    @property
+    def call_id(self) -> str:
+        """Id of the call."""
+
+    @property
+    def idempotency_key(self) -> str:
+        """A key that is the same for every attempt at this call, for other services to recognise repeats by."""
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run that the call belongs to."""
+
+    @property
+    def cancelled(self) -> bool:
+        """True when the run has ended or is about to, so that the call had better end too."""
+
+@final
+class AgentEvent(Generic[_T]):
+    """Something that happened in a run."""
+
+    @property
+    def kind(self) -> str:
+        """What happened: `text_delta`, `tool_started`, `tool_ended`, `model_call_ended`, `retrying`, `warning`, and others; the
+        last one is `result`."""
+
+    @property
+    def text(self) -> str:
+        """More visible text, of a `text_delta`; empty in others."""
+
+    @property
+    def tool(self) -> str | None:
+        """Name of the tool, where the event is about one."""
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """All facts of the event."""
+
+    @property
+    def result(self) -> AgentResult[_T] | None:
+        """The result of the run, in the last event."""
+
+@final
+class Reply:
+    """Takes what a function came to."""
+
+    def answer(self, value: Any) -> None:
+        """Takes what it returned."""
+
+    def fail(self, error: BaseException) -> None:
+        """Takes what it raised."""
+
+    def is_awaited(self) -> bool:
+        """Tells whether the answer is still wanted."""
+
+@final
+class AgentStream:
+    """One run, read in batches."""
+
+    def next(self) -> Awaitable[tuple[list[AgentEvent[Any]], Error | None]]:
+        """Gives the events that are ready, waiting for the first, and what ended the run; an empty list is the end."""
+
+    def next_sync(self) -> tuple[list[AgentEvent[Any]], Error | None]:
+        """Gives the events that are ready and blocks until there is one."""
+
+    def close(self) -> None:
+        """Ends the run if it goes on."""
+
+@final
+class Toolbox:
+    """A set of tools."""
+
+    def __new__(cls) -> Toolbox: ...
+    def add(self, tool: Any, category: str, version: str) -> None:
+        """Adds a tool."""
+
+    def enable(self, name: str) -> None:
+        """Switches a tool on."""
+
+    def disable(self, name: str) -> None:
+        """Switches a tool off."""
+
+    def list(self) -> _list[dict[str, Any]]:
+        """Tells what is known of every tool."""
+
+    def names(self, names: _list[str], categories: _list[str]) -> _list[str]:
+        """Gives the names that fit patterns."""
+
+    def metrics(self, name: str) -> dict[str, Any]:
+        """Tells how the calls of a tool went."""
+
+    @overload
+    def call(self, name: str, arguments: dict[str, Any], *, blocking: Literal[True]) -> str:
+        """Calls a tool."""
+
+    @overload
+    def call(self, name: str, arguments: dict[str, Any], *, blocking: Literal[False]) -> Awaitable[str]:
+        """Calls a tool."""
+
+@final
+class Conversation:
+    """A conversation, opened when it is first used."""
+
+    @overload
+    def send(self, engine: Engine, prompt: Prompt, options: dict[str, Any], *, blocking: Literal[True]) -> AgentResult[Any]:
+        """Says something."""
+
+    @overload
+    def send(self, engine: Engine, prompt: Prompt, options: dict[str, Any], *, blocking: Literal[False]) -> Awaitable[AgentResult[Any]]:
+        """Says something."""
+
+    def stream(self, engine: Engine, prompt: Prompt, options: dict[str, Any]) -> AgentStream:
+        """Gives the stream of a turn; nothing is sent before it is read."""
+
+    @overload
+    def resume(self, engine: Engine, options: dict[str, Any], *, blocking: Literal[True]) -> AgentResult[Any]:
+        """Goes on with a turn that waits."""
+
+    @overload
+    def resume(self, engine: Engine, options: dict[str, Any], *, blocking: Literal[False]) -> Awaitable[AgentResult[Any]]:
+        """Goes on with a turn that waits."""
+
+    @overload
+    def head(self, engine: Engine, *, blocking: Literal[True]) -> ConversationHead:
+        """Tells what is known of the whole."""
+
+    @overload
+    def head(self, engine: Engine, *, blocking: Literal[False]) -> Awaitable[ConversationHead]:
+        """Tells what is known of the whole."""
+
+    @overload
+    def messages(self, engine: Engine, *, blocking: Literal[True]) -> list[dict[str, Any]]:
+        """Gives all messages."""
+
+    @overload
+    def messages(self, engine: Engine, *, blocking: Literal[False]) -> Awaitable[list[dict[str, Any]]]:
+        """Gives all messages."""
+
+    @overload
+    def export(self, engine: Engine, format: str, *, blocking: Literal[True]) -> str:
+        """Writes the conversation."""
+
+    @overload
+    def export(self, engine: Engine, format: str, *, blocking: Literal[False]) -> Awaitable[str]:
+        """Writes the conversation."""
+
+    @overload
+    def save(self, engine: Engine, id: str, *, blocking: Literal[True]) -> None:
+        """Keeps the conversation in the store."""
+
+    @overload
+    def save(self, engine: Engine, id: str, *, blocking: Literal[False]) -> Awaitable[None]:
+        """Keeps the conversation in the store."""
+
+    @overload
+    def take_back(self, engine: Engine, keep: int, *, blocking: Literal[True]) -> None:
+        """Takes back what follows the first messages."""
+
+    @overload
+    def take_back(self, engine: Engine, keep: int, *, blocking: Literal[False]) -> Awaitable[None]:
+        """Takes back what follows the first messages."""
+
+    @overload
+    def fork(self, engine: Engine, id: str | None, keep: int | None, *, blocking: Literal[True]) -> Conversation:
+        """Gives a copy."""
+
+    @overload
+    def fork(self, engine: Engine, id: str | None, keep: int | None, *, blocking: Literal[False]) -> Awaitable[Conversation]:
+        """Gives a copy."""
+
+@final
+class AgentCore:
+    """An agent: what is written of it, and what Python adds."""
+
+    def __new__(cls, engine: Engine, source: Any, added: dict[str, Any]) -> AgentCore: ...
+    @property
+    def name(self) -> str | None:
+        """Its name."""
+
+    def stream(self, engine: Engine, prompt: Prompt, options: dict[str, Any]) -> AgentStream:
+        """Gives the stream of a run; nothing is sent before it is read."""
+
+    def conversation(self, id: str | None) -> Conversation:
+        """Begins a conversation, or goes on with one of the store."""
+
+    @overload
+    def run(self, engine: Engine, prompt: Prompt, options: dict[str, Any], *, blocking: Literal[True]) -> AgentResult[Any]:
+        """Runs the agent."""
+
+    @overload
+    def run(self, engine: Engine, prompt: Prompt, options: dict[str, Any], *, blocking: Literal[False]) -> Awaitable[AgentResult[Any]]:
+        """Runs the agent."""
+
+    @overload
+    def resume(self, engine: Engine, run: str, options: dict[str, Any], *, blocking: Literal[True]) -> AgentResult[Any]:
+        """Goes on with a kept run."""
+
+    @overload
+    def resume(self, engine: Engine, run: str, options: dict[str, Any], *, blocking: Literal[False]) -> Awaitable[AgentResult[Any]]:
+        """Goes on with a kept run."""
+
+@final
 class Engine:
     """Settings and the runtimes made of them."""
 
@@ -392,3 +753,19 @@ class Engine:
     @overload
     def open_store(self, *, blocking: Literal[False]) -> Awaitable[None]:
         """Opens the store if it is not open."""
+
+    @overload
+    def questions(self, run: str | None, *, blocking: Literal[True]) -> list[Question]:
+        """Gives what runs ask people."""
+
+    @overload
+    def questions(self, run: str | None, *, blocking: Literal[False]) -> Awaitable[list[Question]]:
+        """Gives what runs ask people."""
+
+    @overload
+    def decide(self, run: str, decided: dict[str, Any] | None, step: str | None, *, blocking: Literal[True]) -> Question:
+        """Answers a question of a run."""
+
+    @overload
+    def decide(self, run: str, decided: dict[str, Any] | None, step: str | None, *, blocking: Literal[False]) -> Awaitable[Question]:
+        """Answers a question of a run."""
