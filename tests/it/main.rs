@@ -9,6 +9,7 @@ mod batch;
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod chaos;
 mod chat;
 #[cfg(test)]
 mod complete;

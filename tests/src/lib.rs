@@ -1,6 +1,7 @@
 //! What the integration tests share: the real command, a provider on loopback, recorded traffic.
 #![expect(clippy::indexing_slicing, reason = "a test that panics has found something")]
 
+pub mod chaos;
 pub mod command;
 pub mod conformance;
 pub mod corpus;

@@ -145,11 +145,9 @@ fn summary(report: &RunReport) -> String {
         report.model_calls,
         report.usage.total(),
     );
-    for (state, name) in
-        [(TaskState::Failed, "failed"), (TaskState::Skipped, "skipped"), (TaskState::Blocked, "blocked")]
-    {
+    for state in [TaskState::Failed, TaskState::Dead, TaskState::Skipped, TaskState::Cancelled] {
         if count(state) > 0 {
-            line.push_str(&format!(", {} {name}", count(state)));
+            line.push_str(&format!(", {} {state}", count(state)));
         }
     }
     line

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::decision::{Decision, Question, QuestionReason};
 use crate::error::Retry;
-use crate::store::AskedQuestion;
-use crate::workflow::Backoff;
+use crate::id::RunId;
+use crate::store::{AskedQuestion, ParentTask};
+use crate::workflow::{Backoff, RetryPolicy};
 
 /// Rows in a map: as little of a store as scheduling needs.
 #[derive(Debug, Clone, PartialEq)]
