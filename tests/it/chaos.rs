@@ -1,41 +1,25 @@
-//! Runs whose workers are killed and halted at any moment: nothing is lost, done twice, or done too early.
+//! Runs whose workers are killed and halted at any moment, and whose store is killed and set back: nothing is lost, done
+//! twice, or done too early.
 
 use std::path::Path;
 
-use motet_tests::chaos::{Chaos, Ground, Told, unleash};
+use motet_tests::chaos::{KINDS, Told};
 
 const WORKER: &str = env!("CARGO_BIN_EXE_chaos_worker");
 
-/// Lets the seeds from one on loose on a file; gives what came of all of them together.
-fn on_a_file(seeds: std::ops::Range<u64>, scheme: &str, workers: usize) -> Told {
+/// Lets seeds loose on a kind of store; gives what came of all of them together, `None` where its server is missing.
+fn unleash(scheme: &str, fsync: Option<&str>, seeds: std::ops::Range<u64>) -> Option<Told> {
+    let kind = KINDS.iter().find(|kind| kind.scheme == scheme && kind.fsync == fsync).unwrap();
     let mut all = Told::default();
     for seed in seeds {
-        let directory = tempfile::tempdir().unwrap();
-        let ground = Ground {
-            url: format!("{scheme}:{}", directory.path().join("store").display()),
-            directory: directory.path(),
-            program: Path::new(WORKER),
-            server: None,
-            is_exclusive: workers == 1,
-        };
-        let told = unleash(&Chaos::of_seed(seed, workers), ground).unwrap();
-        all.kills += told.kills;
-        all.halts += told.halts;
-        all.tasks += told.tasks;
-        all.attempts += told.attempts;
+        all += kind.unleash(seed, Path::new(WORKER)).unwrap()?;
     }
-    all
+    Some(all)
 }
 
 #[test]
 fn workers_on_one_file_may_die_and_halt_at_any_moment() {
-    let told = on_a_file(0..5, "sqlite", 3);
-    assert!(told.kills >= 10 && told.halts >= 3, "{told:?}");
+    let told = unleash("sqlite", None, 0..8).unwrap();
+    assert!(told.kills >= 15 && told.halts >= 5, "{told:?}");
     assert!(told.attempts > told.tasks, "nobody was interrupted: {told:?}");
-}
-
-#[test]
-fn more_workers_on_one_file_may_die_and_halt_at_any_moment() {
-    let told = on_a_file(5..10, "sqlite", 4);
-    assert!(told.kills >= 10 && told.halts >= 3, "{told:?}");
 }

@@ -6,6 +6,7 @@
 mod effects;
 mod faults;
 mod graph;
+mod grounds;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use motet_core::store::{Control, RunState, SharedStore};
 pub use self::effects::{Effect, Effects};
 use self::faults::Faults;
 pub use self::graph::{Play, Shape};
+pub use self::grounds::{KINDS, Kind};
 
 /// How long a lease of a worker holds; a halted worker is halted for longer.
 pub const LEASE: Duration = Duration::from_millis(600);
@@ -70,6 +72,17 @@ pub struct Told {
     pub attempts: usize,
     /// How often a person had to let the run go on.
     pub resumed: u32,
+}
+
+impl std::ops::AddAssign for Told {
+    fn add_assign(&mut self, other: Self) {
+        self.tasks += other.tasks;
+        self.kills += other.kills;
+        self.halts += other.halts;
+        self.outages += other.outages;
+        self.attempts += other.attempts;
+        self.resumed += other.resumed;
+    }
 }
 
 /// A store's server that can be killed and set back; a store without one has none.
@@ -167,10 +180,9 @@ impl Herd {
     fn tend(&mut self) -> Result<()> {
         let mut left = Vec::new();
         for mut worker in self.workers.drain(..) {
-            match worker.try_wait()? {
-                None => left.push(worker),
-                // One that a poisonous task took down is replaced by the next.
-                Some(_) => {}
+            // One that a poisonous task took down is replaced by the next.
+            if worker.try_wait()?.is_none() {
+                left.push(worker);
             }
         }
         self.workers = left;
@@ -179,9 +191,9 @@ impl Herd {
 
     fn kill(&mut self, place: usize) -> Result<()> {
         let mut worker = self.workers.swap_remove(place);
-        worker.kill()?;
+        let killed = worker.kill();
         worker.wait()?;
-        Ok(())
+        Ok(killed?)
     }
 
     fn kill_all(&mut self) {

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a developer task talks to a terminal")]
 
 mod bench;
+mod chaos;
 mod codegen;
 mod conformance;
 mod fuzz;
@@ -42,6 +43,8 @@ enum Task {
     Conformance(conformance::Options),
     /// Feeds made-up bytes to every reader of foreign ones, with a nightly toolchain.
     Fuzz(fuzz::Options),
+    /// Kills and halts workers of many runs, and checks what they leave.
+    Chaos(chaos::Options),
     /// Measures the release build against the goals.
     Bench(bench::Options),
 }
@@ -66,6 +69,7 @@ fn run(task: &Task) -> anyhow::Result<()> {
         Task::New(options) => scaffold::run(&workspace, options),
         Task::Conformance(options) => conformance::run(&workspace, options),
         Task::Fuzz(options) => fuzz::run(&workspace, options),
+        Task::Chaos(options) => chaos::run(&workspace, options),
         Task::Bench(options) => bench::run(&workspace, options),
     }
 }
