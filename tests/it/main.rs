@@ -10,6 +10,7 @@ mod batch;
 mod cache;
 #[cfg(test)]
 mod chaos;
+#[cfg(test)]
 mod chat;
 #[cfg(test)]
 mod complete;
