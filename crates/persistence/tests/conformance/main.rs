@@ -19,6 +19,8 @@ mod conversations;
 #[cfg(test)]
 mod copies;
 #[cfg(test)]
+mod damage;
+#[cfg(test)]
 mod events;
 #[cfg(test)]
 mod failure;
@@ -26,6 +28,8 @@ mod failure;
 mod file;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod golden;
 #[cfg(test)]
 mod halts;
 #[cfg(test)]
