@@ -1,5 +1,6 @@
 //! Task graphs: reading them, checking them, and running them.
 
+pub mod check;
 pub mod machine;
 pub mod plan;
 pub mod read;
