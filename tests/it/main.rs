@@ -11,6 +11,8 @@ mod cache;
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
+mod checking;
+#[cfg(test)]
 mod complete;
 #[cfg(test)]
 mod conversations;
@@ -32,6 +34,8 @@ mod faults;
 mod mcp;
 #[cfg(test)]
 mod money;
+#[cfg(test)]
+mod older_spelling;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod policy;
 mod problem;
 mod references;
 pub(crate) mod report;
+mod schema;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use motet_core::workflow::WorkflowSpec;
 use serde_json::Value;
 
 pub use problem::{Problem, Problems};
+pub use schema::schema;
 
 use self::report::Report;
 use super::yaml;

@@ -232,31 +232,32 @@ fn a_reference_must_give_what_the_parameter_takes() {
     for (task, message) in [
         (
             "params: {messages: \"${ask.content}\"}",
-            "5:42 type-mismatch: `messages` takes a list, but `${ask.content}` is a text",
+            "type-mismatch: `messages` takes a list, but `${ask.content}` is a text",
         ),
         (
             "params: {prompt: \"${ask.usage}\"}",
-            "5:40 type-mismatch: `prompt` takes a text, but `${ask.usage}` is an object",
+            "type-mismatch: `prompt` takes a text, but `${ask.usage}` is an object",
         ),
         (
             "params: {prompt: \"${ask.tokens_used}\"}",
-            "5:40 type-mismatch: `prompt` takes a text, but `${ask.tokens_used}` is a whole number",
+            "type-mismatch: `prompt` takes a text, but `${ask.tokens_used}` is a whole number",
         ),
         (
             "params: {prompt: \"${ask}\"}",
-            "5:40 type-mismatch: `prompt` takes a text, but `${ask}` is an object",
+            "type-mismatch: `prompt` takes a text, but `${ask}` is an object",
         ),
         ("params: {prompt: \"it is ${ask.usage}\"}", ""),
         ("params: {prompt: \"${run.result}\"}", ""),
         (
             "for_each: \"${ask.content}\", params: {prompt: x}",
-            "5:33 type-mismatch: `for_each` takes a list, but `${ask.content}` is a text",
+            "type-mismatch: `for_each` takes a list, but `${ask.content}` is a text",
         ),
     ] {
         let run = "{id: run, method: python/execute, params: {code: result = 1}}";
         let lines = in_tasks(&[ASK, run, &format!("{{id: u, method: llm/chat, {task}}}")]);
         let lines: Vec<_> = lines.into_iter().filter(|line| !line.contains("unbounded")).collect();
-        assert_eq!(lines.concat(), message, "{task}");
+        let told: Vec<_> = lines.iter().filter_map(|line| line.split_once(' ')).map(|(_, told)| told).collect();
+        assert_eq!(told.concat(), message, "{task}");
     }
 }
 
@@ -271,10 +272,10 @@ fn what_never_runs_is_told_with_all_that_hangs_on_it() {
     assert_eq!(
         lines,
         [
-            "3:18 never-runs: `off` never runs: its condition is always false",
-            "4:19 never-runs: `next` never runs: its condition is always false",
-            "4:72 refers-to-never: `${off.content}` is always null: `off` never runs",
-            "6:19 never-runs: `zero` never runs: its condition is always false",
+            "3:19 never-runs: `off` never runs: its condition is always false",
+            "4:20 never-runs: `next` never runs: its condition is always false",
+            "4:73 refers-to-never: `${off.content}` is always null: `off` never runs",
+            "6:20 never-runs: `zero` never runs: its condition is always false",
         ]
     );
 }
@@ -289,7 +290,7 @@ fn a_list_that_a_model_makes_needs_a_bound() {
     };
     assert_eq!(
         each("{type: array}"),
-        ["4:20 unbounded-items: a model decides how often `e` runs: nothing bounds the list `${ask.json.l}`"]
+        ["4:21 unbounded-items: a model decides how often `e` runs: nothing bounds the list `${ask.json.l}`"]
     );
     assert_eq!(each("{type: array, maxItems: 5}"), Vec::<String>::new());
 }
@@ -313,10 +314,10 @@ fn answers_that_decide_paths_addresses_and_commands_are_told() {
     assert_eq!(
         risky,
         [
-            "4:43 risky-use: the answer of `ask` decides `path` of `w`,",
-            "5:45 risky-use: the answer of `ask` decides `url` of `h`,",
-            "6:73 risky-use: the answer of `ask` decides `file_path` of `i`,",
-            "9:43 risky-use: the answer of `h` decides `path` of `g`,",
+            "4:46 risky-use: the answer of `ask` decides `path` of `w`,",
+            "5:47 risky-use: the answer of `ask` decides `url` of `h`,",
+            "6:75 risky-use: the answer of `ask` decides `file_path` of `i`,",
+            "9:46 risky-use: the answer of `h` decides `path` of `g`,",
         ]
     );
 }
@@ -330,7 +331,7 @@ fn a_workflow_that_runs_itself_is_told() {
     ]);
     assert_eq!(
         lines,
-        ["3:46 recursion: the workflow runs itself without end: loop.yaml → sub/back.yaml → loop.yaml"]
+        ["3:48 recursion: the workflow runs itself without end: loop.yaml → sub/back.yaml → loop.yaml"]
     );
 }
 
@@ -347,8 +348,8 @@ tasks:
         [
             "1:8 model: there is no provider `nowhere`",
             "3:45 no-key: `keyed:m` needs a key, and `KEYED_API_KEY` is not set",
-            "4:97 unlisted-model: `listed:bgi` is not among the known models of its provider",
-            "5:17 mcp-server: there is no MCP server `files`",
+            "4:99 unlisted-model: `listed:bgi` is not among the known models of its provider",
+            "5:19 mcp-server: there is no MCP server `files`",
         ]
     );
     assert_eq!(
@@ -377,14 +378,14 @@ fn files_must_be_there_and_scripts_must_be_python() {
     assert_eq!(
         lines,
         [
-            "3:79 file-missing: there is no file `docs/b.txt`",
-            "4:47 file-refused: `../secret` is outside",
-            "5:45 file-missing: no file matches `none/*.txt`",
-            "6:74 file-missing: there is no file `x.txt`",
-            "7:48 script-syntax: `bad.py` is not Python: line 2: invalid syntax",
-            "8:48 script-missing: there is no script `none.py`",
-            "9:48 script-syntax: the code is not Python: line 1: invalid syntax",
-            "11:44 file-refused: `/etc/x` is outside",
+            "3:81 file-missing: there is no file `docs/b.txt`",
+            "4:49 file-refused: `../secret` is outside",
+            "5:47 file-missing: no file matches `none/*.txt`",
+            "6:76 file-missing: there is no file `x.txt`",
+            "7:50 script-syntax: `bad.py` is not Python: line 2: invalid syntax",
+            "8:50 script-missing: there is no script `none.py`",
+            "9:50 script-syntax: the code is not Python: line 1: invalid syntax",
+            "11:46 file-refused: `/etc/x` is outside",
         ]
     );
 }
@@ -401,16 +402,16 @@ fn values_that_cannot_work_are_told() {
     assert_eq!(
         lines,
         [
-            "3:17 parameters: `a` has nothing to work on",
-            "4:61 parameters: `b` has both `code` and `file`",
-            "5:17 parameters: `c` has nothing to work on",
-            "5:54 parameters: `hgih` is no `reasoning_effort`",
-            "6:54 parameters: there is no role `usr`",
-            "6:72 parameters: the message has no `content`",
-            "6:86 parameters: a message must be a mapping",
-            "7:62 parameters: JSON schema has no type `objekt`",
-            "7:93 parameters: JSON schema has no type `strng`",
-            "7:112 parameters: the schema requires `b`, which its `properties` do not name",
+            "3:19 parameters: `a` has nothing to work on",
+            "4:63 parameters: `b` has both `code` and `file`",
+            "5:19 parameters: `c` has nothing to work on",
+            "5:56 parameters: `hgih` is no `reasoning_effort`",
+            "6:56 parameters: there is no role `usr`",
+            "6:74 parameters: the message has no `content`",
+            "6:88 parameters: a message must be a mapping",
+            "7:64 parameters: JSON schema has no type `objekt`",
+            "7:95 parameters: JSON schema has no type `strng`",
+            "7:115 parameters: the schema requires `b`, which its `properties` do not name",
         ]
     );
 }
@@ -487,7 +488,7 @@ fn secrets_are_told_and_never_shown() {
     let lines = found(&text);
     assert_eq!(
         lines,
-        ["3:45 secret: this looks like a key or password", "4:65 secret: this looks like a key or password"]
+        ["3:46 secret: this looks like a key or password", "4:66 secret: this looks like a key or password"]
     );
     assert!(!format!("{:?}", checked(&text).findings).contains(secret));
 }
@@ -504,7 +505,7 @@ fn a_file_with_mistakes_is_checked_as_far_as_it_can_be_read() {
             "3:3 invalid: a task must be a mapping, but is the string `just text`",
             "4:38 invalid: `llm/chat` has no parameter `promt`",
             "4:59 file-missing: there is no file `none.txt`",
-            "5:44 result-field: `${a.contnt}` leads nowhere: the result of `a` has no field `contnt`",
+            "5:46 result-field: `${a.contnt}` leads nowhere: the result of `a` has no field `contnt`",
         ]
     );
     assert_eq!(
