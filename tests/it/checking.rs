@@ -31,7 +31,12 @@ fn errors_and_warnings_are_told_with_place_and_advice() {
     assert_eq!((done.code, done.stdout.as_str()), (Some(3), "sound.yaml: ok, 1 tasks\n"));
     insta::assert_snapshot!(done.stderr);
     let json = place.run(&["check", "doubtful.yaml", "--output", "json"]).unwrap().json().unwrap();
-    let rules: Vec<_> = json["files"][0]["problems"].as_array().unwrap().iter().map(|found| found["rule"].as_str().unwrap()).collect();
+    let rules: Vec<_> = json["files"][0]["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|found| found["rule"].as_str().unwrap())
+        .collect();
     assert_eq!(rules, ["unused", "file-missing", "risky-use", "result-field"]);
     assert_eq!(json["ok"], false);
 }
@@ -72,7 +77,13 @@ tasks:
     assert_eq!(
         found,
         [
-            "2:variable-not-set", "4:model", "5:no-key", "6:model", "7:script-syntax", "8:script-syntax", "9:file-refused",
+            "2:variable-not-set",
+            "4:model",
+            "5:no-key",
+            "6:model",
+            "7:script-syntax",
+            "8:script-syntax",
+            "9:file-refused",
             "10:no-model"
         ]
     );
@@ -96,10 +107,14 @@ fn lacking(log: &Value) -> Vec<String> {
         let rules = driver["rules"].as_array().cloned().unwrap_or_default();
         for rule in &rules {
             need(rule["id"].is_string() && rule["shortDescription"]["text"].is_string(), "rule");
-            need(["error", "warning"].iter().any(|level| rule["defaultConfiguration"]["level"] == *level), "level of a rule");
+            need(
+                ["error", "warning"].iter().any(|level| rule["defaultConfiguration"]["level"] == *level),
+                "level of a rule",
+            );
         }
         for result in run["results"].as_array().unwrap() {
-            let index = result["ruleIndex"].as_u64().and_then(|index| rules.get(usize::try_from(index).ok()?));
+            let index =
+                result["ruleIndex"].as_u64().and_then(|index| rules.get(usize::try_from(index).ok()?));
             need(index.is_some_and(|rule| rule["id"] == result["ruleId"]), "rule of a result");
             need(result["message"]["text"].as_str().is_some_and(|text| !text.is_empty()), "message");
             need(["error", "warning"].iter().any(|level| result["level"] == *level), "level");
@@ -108,7 +123,10 @@ fn lacking(log: &Value) -> Vec<String> {
             need(!uri.is_empty() && uri.bytes().all(|byte| byte.is_ascii_graphic()), "uri");
             if result["ruleId"] != "unreadable" {
                 let region = &place["region"];
-                need(region["startLine"].as_u64() >= Some(1) && region["startColumn"].as_u64() >= Some(1), "region");
+                need(
+                    region["startLine"].as_u64() >= Some(1) && region["startColumn"].as_u64() >= Some(1),
+                    "region",
+                );
             }
         }
     }
@@ -119,7 +137,9 @@ fn lacking(log: &Value) -> Vec<String> {
 fn a_log_for_code_hosts_has_all_that_they_need() {
     let place = place();
     place.write("a b/ü.yaml", "tasks: [").unwrap();
-    let done = place.run(&["check", "doubtful.yaml", "sound.yaml", "a b/ü.yaml", "none.yaml", "--output", "sarif"]).unwrap();
+    let done = place
+        .run(&["check", "doubtful.yaml", "sound.yaml", "a b/ü.yaml", "none.yaml", "--output", "sarif"])
+        .unwrap();
     assert_eq!((done.code, done.stderr.as_str()), (Some(3), ""));
     let mut log = done.json().unwrap();
     assert_eq!(lacking(&log), Vec::<String>::new());
@@ -146,8 +166,12 @@ fn a_plan_shows_order_and_cost_and_does_nothing() {
     let forecast = plan(&place, &["paid.yaml", "--output", "json"]).json().unwrap();
     assert_eq!(forecast["waves"], json!([["each"], ["all"], ["save"]]));
     assert_eq!(forecast["model_calls"], json!({"expected": 3, "most": 4}));
-    let other = plan(&place, &["paid.yaml", "--model", "offline:extract", "--output", "json"]).json().unwrap();
-    assert_eq!((&other["cost"]["expected"], &other["tasks"][0]["model"]), (&json!(0.0), &json!("offline:extract")));
+    let other =
+        plan(&place, &["paid.yaml", "--model", "offline:extract", "--output", "json"]).json().unwrap();
+    assert_eq!(
+        (&other["cost"]["expected"], &other["tasks"][0]["model"]),
+        (&json!(0.0), &json!("offline:extract"))
+    );
     assert!(!place.path().join(".motet").exists() && !place.path().join("out.txt").exists());
     assert_eq!(plan(&place, &["paid.yaml", "--input", "other=1"]).code, Some(3));
 }
@@ -155,16 +179,23 @@ fn a_plan_shows_order_and_cost_and_does_nothing() {
 #[test]
 fn a_plan_leaves_out_what_an_earlier_run_has_done() {
     let place = place();
-    let text = |code: &str| format!("name: r\nmodel: offline:extract\ntasks:\n- {{id: a, method: llm/chat, params: {{prompt: hi}}}}\n- {{id: b, for_each: [1, 2], method: llm/chat, params: {{prompt: '${{a.content}} ${{item}}'}}}}\n- {{id: c, method: python/execute, params: {{context: {{b: '${{b}}'}}, code: {code}}}}}\n- {{id: d, method: llm/chat, params: {{prompt: '${{c.result}}'}}}}\n");
+    let text = |code: &str| {
+        format!(
+            "name: r\nmodel: offline:extract\ntasks:\n- {{id: a, method: llm/chat, params: {{prompt: hi}}}}\n- {{id: b, for_each: [1, 2], method: llm/chat, params: {{prompt: '${{a.content}} ${{item}}'}}}}\n- {{id: c, method: python/execute, params: {{context: {{b: '${{b}}'}}, code: {code}}}}}\n- {{id: d, method: llm/chat, params: {{prompt: '${{c.result}}'}}}}\n"
+        )
+    };
     place.write("r.yaml", text("1/0")).unwrap();
     let failed = place.run(&["run", "r.yaml", "--output", "json"]).unwrap().json().unwrap();
     let id = failed["id"].as_str().unwrap();
     place.write("r.yaml", text("result = 1")).unwrap();
-    let calls = |arguments: &[&str]| plan(&place, &[&["r.yaml", "--output", "json"], arguments].concat()).json().unwrap();
+    let calls = |arguments: &[&str]| {
+        plan(&place, &[&["r.yaml", "--output", "json"], arguments].concat()).json().unwrap()
+    };
     assert_eq!(calls(&[])["model_calls"]["expected"], 4);
     let resumed = calls(&["--resume", id]);
     assert_eq!(resumed["model_calls"], json!({"expected": 1, "most": 1}));
-    let recorded: Vec<_> = resumed["tasks"].as_array().unwrap().iter().map(|task| task["recorded"].as_u64().unwrap()).collect();
+    let recorded: Vec<_> =
+        resumed["tasks"].as_array().unwrap().iter().map(|task| task["recorded"].as_u64().unwrap()).collect();
     assert_eq!(recorded, [1, 2, 0, 0]);
 }
 

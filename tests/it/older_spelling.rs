@@ -17,7 +17,11 @@ fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
         let to = to.join(entry.file_name());
-        if entry.path().is_dir() { copy(&entry.path(), &to) } else { drop(std::fs::copy(entry.path(), to).unwrap()) }
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to)
+        } else {
+            drop(std::fs::copy(entry.path(), to).unwrap())
+        }
     }
 }
 
@@ -25,7 +29,9 @@ fn copy(from: &Path, to: &Path) {
 fn examples() -> (Place, Vec<String>) {
     let place = Place::new().unwrap();
     copy(&workspace().join("examples/gleitzeit"), place.path());
-    let names = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names = std::fs::read_dir(place.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<_> =
         names.filter(|name| name.ends_with(".yaml") || name == "simple_workflow.json").collect();
     names.sort();
@@ -41,7 +47,10 @@ fn every_example_is_sound_and_runs_to_its_end() {
         let checked = place.run(&["check", &name]).unwrap();
         if let Some((_, method)) = pending {
             let missing = format!("there is no method `{method}`");
-            assert!(checked.stderr.contains(&missing), "`{method}` exists now: take `{name}` from the list\n{checked:?}");
+            assert!(
+                checked.stderr.contains(&missing),
+                "`{method}` exists now: take `{name}` from the list\n{checked:?}"
+            );
             continue;
         }
         assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{name}");
@@ -63,7 +72,12 @@ fn references_by_name_reach_prompts_and_code() {
     let pipeline = run("data_pipeline.yaml");
     assert_eq!(pipeline["outputs"]["generate_data"]["result"]["count"], 100);
     let counted = run("batch_python.yaml");
-    let files: Vec<_> = counted["outputs"]["process"].as_array().unwrap().iter().map(|one| one["result"]["file"].clone()).collect();
+    let files: Vec<_> = counted["outputs"]["process"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["result"]["file"].clone())
+        .collect();
     assert_eq!(files, ["documents/harbour.txt", "documents/orchard.txt"], "each item has a path of its own");
 }
 
@@ -98,7 +112,11 @@ fn a_report_holds_every_file_by_its_path_in_order_and_failures_beside_successes(
     let markdown = place.read("r.md").unwrap();
     assert!(markdown.starts_with("# Batch Processing Results\n"), "{markdown}");
     assert!(markdown.contains("- **Total Files**: 3 (2 successful, 1 failed)\n"), "{markdown}");
-    assert!(markdown.contains("\n### \u{2705} b.txt\n") && markdown.contains("\n### \u{274c} none.txt\n\nError: "), "{markdown}");
+    assert!(
+        markdown.contains("\n### \u{2705} b.txt\n")
+            && markdown.contains("\n### \u{274c} none.txt\n\nError: "),
+        "{markdown}"
+    );
 }
 
 #[test]
@@ -109,7 +127,10 @@ fn a_report_of_a_stored_run_is_written_later_and_other_files_are_refused_first()
     let done = place.run(&["workflow", "results", id, "--report", "later.json"]).unwrap();
     assert_eq!(done.code, Some(0), "{done:?}");
     let report: Value = serde_json::from_str(&place.read("later.json").unwrap()).unwrap();
-    assert_eq!(report["results"].as_object().unwrap().keys().collect::<Vec<_>>(), ["documents/harbour.txt", "documents/orchard.txt"]);
+    assert_eq!(
+        report["results"].as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["documents/harbour.txt", "documents/orchard.txt"]
+    );
     for (file, reason) in [("x.csv", "no form"), ("nowhere/x.json", "cannot be written")] {
         let refused = place.run(&["run", "batch_template.yaml", "--report", file]).unwrap();
         assert_eq!(refused.code, Some(3));
@@ -120,7 +141,9 @@ fn a_report_of_a_stored_run_is_written_later_and_other_files_are_refused_first()
 #[test]
 fn a_failed_run_is_reported_before_it_ends() {
     let place = Place::new().unwrap();
-    place.write("w.yaml", "name: w\ntasks: [{id: a, method: python/execute, params: {code: '1/0'}}]\n").unwrap();
+    place
+        .write("w.yaml", "name: w\ntasks: [{id: a, method: python/execute, params: {code: '1/0'}}]\n")
+        .unwrap();
     let done = place.run(&["run", "w.yaml", "--report", "r.json"]).unwrap();
     assert_eq!(done.code, Some(1));
     let report: Value = serde_json::from_str(&place.read("r.json").unwrap()).unwrap();

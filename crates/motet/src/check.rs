@@ -160,8 +160,12 @@ mod tests {
     fn scripts_are_compiled_and_never_run() {
         let directory = tempfile::tempdir().unwrap();
         let mark = directory.path().join("mark");
-        let scripts =
-            [format!("open({mark:?}, 'w')"), "x = 1\ndef (".to_owned(), "return 1".to_owned(), "a\0b".to_owned()];
+        let scripts = [
+            format!("open({mark:?}, 'w')"),
+            "x = 1\ndef (".to_owned(),
+            "return 1".to_owned(),
+            "a\0b".to_owned(),
+        ];
         let Some(found) = compiled("python3", &scripts) else { return };
         let lines: Vec<_> = found.iter().map(|fault| fault.as_ref().map(|fault| fault.line)).collect();
         assert_eq!(lines, [None, Some(2), Some(1), Some(1)]);

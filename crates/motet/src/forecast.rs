@@ -17,8 +17,8 @@ use motet_core::store::TaskState;
 use motet_core::usage::{Cost, Usage};
 use motet_core::workflow::{TaskSpec, WorkflowSpec};
 use motet_core::{ChatRequest, Message, ModelId, RunId};
-use motet_providers::layers::{Ask, Lent};
 use motet_providers::layers::budget::bound::{Candidate, bound};
+use motet_providers::layers::{Ask, Lent};
 use motet_workflows::dag::outline::{Outline, outline};
 use motet_workflows::dag::plan;
 use serde::{Serialize, Serializer};
@@ -142,7 +142,11 @@ impl Runtime {
             Some(run) => self.done_before(run, spec).await?,
             None => Recorded::default(),
         };
-        let given = if options.inputs.is_empty() && options.resume.is_some() { recorded.inputs.clone() } else { options.inputs };
+        let given = if options.inputs.is_empty() && options.resume.is_some() {
+            recorded.inputs.clone()
+        } else {
+            options.inputs
+        };
         let inputs = plan::known_inputs(spec, given)?;
         let directory = file.path.parent().unwrap_or(Path::new("/")).to_owned();
         let sizes = Sizes { inputs: &inputs, spec, files: self.file_scope(&directory) };
@@ -153,7 +157,9 @@ impl Runtime {
     async fn done_before(&self, id: &RunId, spec: &WorkflowSpec) -> Result<Recorded> {
         let store = self.store().await?;
         let run = store.run(id).await?.ok_or_else(|| report::no_such_run(id))?;
-        let Ok(old) = serde_json::from_value::<WorkflowSpec>(run.definition) else { return Ok(Recorded::default()) };
+        let Ok(old) = serde_json::from_value::<WorkflowSpec>(run.definition) else {
+            return Ok(Recorded::default());
+        };
         let unchanged: HashSet<String> = plan::unchanged(&old, spec).into_iter().collect();
         let tasks = store.tasks(id).await?;
         let mut recorded = Recorded { inputs: run.inputs, ..Recorded::default() };
@@ -205,11 +211,14 @@ impl Forecaster<'_> {
         }
         tasks.sort_by_key(|(at, _)| *at);
         let tasks: Vec<TaskForecast> = tasks.into_iter().map(|(_, task)| task).collect();
-        let weight = |at: usize| tasks.get(at).map_or(1, |task| 1 + 1_000 * u64::from(task.model_calls.expected > 0));
+        let weight =
+            |at: usize| tasks.get(at).map_or(1, |task| 1 + 1_000 * u64::from(task.model_calls.expected > 0));
         let critical = outline(self.spec, weight).critical;
         let name = |at: &usize| self.spec.tasks.get(*at).map(|task| task.id.clone());
         let names = |places: &Vec<usize>| places.iter().filter_map(name).collect::<Vec<_>>();
-        let wide = |places: &Vec<usize>| places.iter().filter_map(|at| tasks.get(*at)).map(|task| task.items.unwrap_or(1)).sum();
+        let wide = |places: &Vec<usize>| {
+            places.iter().filter_map(|at| tasks.get(*at)).map(|task| task.items.unwrap_or(1)).sum()
+        };
         Forecast {
             name: self.spec.name.clone(),
             width: waves.iter().map(wide).max().unwrap_or(0),
@@ -222,7 +231,11 @@ impl Forecaster<'_> {
                 most: tasks.iter().map(|task| task.cost.most).sum(),
             },
             unknown_prices,
-            unknown_items: tasks.iter().filter(|task| task.items.is_none()).map(|task| task.id.clone()).collect(),
+            unknown_items: tasks
+                .iter()
+                .filter(|task| task.items.is_none())
+                .map(|task| task.id.clone())
+                .collect(),
             tasks,
         }
     }
@@ -237,7 +250,8 @@ impl Forecaster<'_> {
         unknown_prices: &mut BTreeSet<ModelId>,
     ) -> (TaskForecast, Span) {
         let methods = self.runtime.methods();
-        let calls = methods.get(&task.method).map_or(ModelCalls::NONE, |method| method.model_calls(&task.params));
+        let calls =
+            methods.get(&task.method).map_or(ModelCalls::NONE, |method| method.model_calls(&task.params));
         let count = items.count;
         let done = if self.recorded.done.contains(&task.id) {
             count.unwrap_or(1)
@@ -262,7 +276,11 @@ impl Forecaster<'_> {
         let left = count.unwrap_or(1).saturating_sub(done);
         let attempts = u64::from(task.retry.max_attempts);
         // What has no bound is done already where all of it was recorded.
-        let most_items = if self.recorded.done.contains(&task.id) { Some(0) } else { items.most.map(|most| most.saturating_sub(done)) };
+        let most_items = if self.recorded.done.contains(&task.id) {
+            Some(0)
+        } else {
+            items.most.map(|most| most.saturating_sub(done))
+        };
         let times = |calls: Option<u64>| match most_items {
             Some(0) => Some(0),
             items => calls?.checked_mul(attempts)?.checked_mul(items?),
@@ -270,7 +288,8 @@ impl Forecaster<'_> {
         let input = self.sizes.prompt(task, items, known);
         let each = self.each(task, model.as_ref(), input, calls);
         forecast.model_calls = Estimate { expected: calls.expected * left, most: times(calls.most) };
-        forecast.tokens = Estimate { expected: each.tokens * calls.expected * left, most: times(each.most_tokens) };
+        forecast.tokens =
+            Estimate { expected: each.tokens * calls.expected * left, most: times(each.most_tokens) };
         let price = |cost: Option<Cost>, times: Option<u64>| match (times, cost) {
             (Some(0), _) => Some(Cost::ZERO),
             (times, cost) => times_cost(cost?, times?),
@@ -290,7 +309,11 @@ impl Forecaster<'_> {
         let own = own.map(|text| self.sizes.text(text).unwrap_or_else(|| text.to_owned()));
         match own {
             Some(text) => text.parse().ok(),
-            None => [&self.model, &self.spec.model, &self.runtime.settings().model].into_iter().flatten().next().cloned(),
+            None => [&self.model, &self.spec.model, &self.runtime.settings().model]
+                .into_iter()
+                .flatten()
+                .next()
+                .cloned(),
         }
     }
 
@@ -300,12 +323,15 @@ impl Forecaster<'_> {
         let limit = task.params.get("max_tokens").and_then(Value::as_u64);
         let longest = limit.or(candidate.as_ref().and_then(|candidate| candidate.max_output).map(u64::from));
         let output = ANSWER.min(longest.unwrap_or(ANSWER));
-        let answer = Span { expected: output * BYTES_PER_TOKEN, most: longest.map(|tokens| tokens * BYTES_PER_TOKEN) };
+        let answer =
+            Span { expected: output * BYTES_PER_TOKEN, most: longest.map(|tokens| tokens * BYTES_PER_TOKEN) };
         let read = input.expected.div_ceil(BYTES_PER_TOKEN);
         let mut each = Each { tokens: read + output, most_tokens: None, cost: None, most_cost: None, answer };
         let Some(candidate) = candidate else { return each };
         each.cost = candidate.price.map(|price| price.cost(&Usage::new(read, output)));
-        if let (Some(model), Some(bytes), Some(calls), Some(answer)) = (model, input.most, calls.most, answer.most) {
+        if let (Some(model), Some(bytes), Some(calls), Some(answer)) =
+            (model, input.most, calls.most, answer.most)
+        {
             // Each call after the first may read all answers before it.
             let all = bytes.saturating_add(answer.saturating_mul(calls.saturating_sub(1)));
             let (tokens, cost) = most_of(model, candidate, all, limit);
@@ -327,11 +353,19 @@ struct Each {
 }
 
 /// Gives the most that a request of so many bytes uses and costs, by the bound that budgets reserve.
-fn most_of(model: &ModelId, candidate: Candidate, bytes: u64, limit: Option<u64>) -> (Option<u64>, Option<Cost>) {
+fn most_of(
+    model: &ModelId,
+    candidate: Candidate,
+    bytes: u64,
+    limit: Option<u64>,
+) -> (Option<u64>, Option<Cost>) {
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX).min(size::LARGEST);
     let mut request = ChatRequest::new(model.clone(), vec![Message::user("x".repeat(bytes))]);
     request.max_tokens = limit.and_then(|limit| u32::try_from(limit).ok());
-    let bound = bound(&Ask::Chat { request: Lent::Borrowed(&request), delivery: motet_core::Delivery::Plain }, &[candidate]);
+    let bound = bound(
+        &Ask::Chat { request: Lent::Borrowed(&request), delivery: motet_core::Delivery::Plain },
+        &[candidate],
+    );
     if bound.unlimited_output.is_some() {
         return (None, None);
     }

@@ -31,14 +31,21 @@ impl Runtime {
     ///
     /// # Errors
     /// `NotFound` when there is no such run; `Store` when the store fails; `Internal` when it cannot be written.
-    pub async fn write_report(&self, id: &RunId, form: ReportForm, out: &mut (dyn Write + Send)) -> Result<()> {
+    pub async fn write_report(
+        &self,
+        id: &RunId,
+        form: ReportForm,
+        out: &mut (dyn Write + Send),
+    ) -> Result<()> {
         let store = self.store().await?;
         let run = store.run(id).await?.ok_or_else(|| no_such_run(id))?;
         let tasks = store.tasks(id).await?;
         let entries = entries(&run, &tasks);
         let head = Head::new(&run, &entries);
         let written = |written: io::Result<()>| {
-            written.map_err(|error| Error::new(ErrorKind::Internal, "a report cannot be written").with_source(error))
+            written.map_err(|error| {
+                Error::new(ErrorKind::Internal, "a report cannot be written").with_source(error)
+            })
         };
         written(out.write_all(head.opening(form).as_bytes()))?;
         let mut separator = "\n";
@@ -47,7 +54,9 @@ impl Runtime {
             let results = store.outputs(id, &numbers).await?;
             for (entry, result) in page.iter().zip(results) {
                 let text = match form {
-                    ReportForm::Json => format!("{separator}{}:{}", Value::from(entry.key.as_str()), entry.shape(result)),
+                    ReportForm::Json => {
+                        format!("{separator}{}:{}", Value::from(entry.key.as_str()), entry.shape(result))
+                    }
                     ReportForm::Markdown => entry.section(result),
                 };
                 written(out.write_all(text.as_bytes()))?;

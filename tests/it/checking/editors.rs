@@ -21,7 +21,8 @@ fn faults(value: &Value, schema: &Value, root: &Value, path: &str, faults: &mut 
         let fine = match keyword.as_str() {
             "$schema" | "title" | "description" | "$defs" | "examples" | "then" => true,
             "$ref" => {
-                let target = root.pointer(wanted.as_str().unwrap().trim_start_matches('#')).expect("a target");
+                let target =
+                    root.pointer(wanted.as_str().unwrap().trim_start_matches('#')).expect("a target");
                 self::faults(value, target, root, path, faults);
                 true
             }
@@ -31,17 +32,31 @@ fn faults(value: &Value, schema: &Value, root: &Value, path: &str, faults: &mut 
             }
             "enum" => wanted.as_array().unwrap().contains(value),
             "const" => wanted == value,
-            "pattern" => value.as_str().is_none_or(|text| regex::Regex::new(wanted.as_str().unwrap()).unwrap().is_match(text)),
+            "pattern" => value
+                .as_str()
+                .is_none_or(|text| regex::Regex::new(wanted.as_str().unwrap()).unwrap().is_match(text)),
             "minimum" => value.as_f64().is_none_or(|number| number >= wanted.as_f64().unwrap()),
             "maximum" => value.as_f64().is_none_or(|number| number <= wanted.as_f64().unwrap()),
-            "minLength" => value.as_str().is_none_or(|text| text.chars().count() as u64 >= wanted.as_u64().unwrap()),
-            "maxLength" => value.as_str().is_none_or(|text| text.chars().count() as u64 <= wanted.as_u64().unwrap()),
+            "minLength" => {
+                value.as_str().is_none_or(|text| text.chars().count() as u64 >= wanted.as_u64().unwrap())
+            }
+            "maxLength" => {
+                value.as_str().is_none_or(|text| text.chars().count() as u64 <= wanted.as_u64().unwrap())
+            }
             "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= wanted.as_u64().unwrap()),
-            "minProperties" => value.as_object().is_none_or(|all| all.len() as u64 >= wanted.as_u64().unwrap()),
-            "required" => value.as_object().is_none_or(|all| wanted.as_array().unwrap().iter().all(|name| all.contains_key(name.as_str().unwrap()))),
+            "minProperties" => {
+                value.as_object().is_none_or(|all| all.len() as u64 >= wanted.as_u64().unwrap())
+            }
+            "required" => value.as_object().is_none_or(|all| {
+                wanted.as_array().unwrap().iter().all(|name| all.contains_key(name.as_str().unwrap()))
+            }),
             "anyOf" => wanted.as_array().unwrap().iter().any(holds),
             "allOf" => {
-                wanted.as_array().unwrap().iter().for_each(|one| self::faults(value, one, root, path, faults));
+                wanted
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .for_each(|one| self::faults(value, one, root, path, faults));
                 true
             }
             "if" => {
@@ -112,7 +127,8 @@ async fn the_schema_takes_every_example_and_every_whole_workflow_of_the_guide() 
         for entry in std::fs::read_dir(workspace().join(directory)).unwrap() {
             let path = entry.unwrap().path();
             let text = std::fs::read_to_string(&path).unwrap_or_default();
-            let is_file = ["yaml", "json"].iter().any(|end| path.extension().is_some_and(|found| found == *end));
+            let is_file =
+                ["yaml", "json"].iter().any(|end| path.extension().is_some_and(|found| found == *end));
             if !is_file || !["tasks", "template"].iter().any(|key| value(&text).get(key).is_some()) {
                 continue;
             }

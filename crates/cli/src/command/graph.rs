@@ -47,7 +47,8 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
         let mut states = BTreeMap::new();
         if let Some(run) = &run {
             let report = runtime.report(run).await?;
-            states = report.tasks.into_iter().map(|task| (task.name, task.state.shown(report.state))).collect();
+            states =
+                report.tasks.into_iter().map(|task| (task.name, task.state.shown(report.state))).collect();
         }
         let drawing = Drawing::new(&file.spec, &states);
         let (name, text) = match format {

@@ -44,12 +44,14 @@ impl Sizes<'_> {
         match &task.for_each {
             None => Items::single(),
             Some(ForEach::Items(Value::Array(items))) => {
-                let sizes = items.iter().filter_map(|item| self.file_size(item.get("path")?.as_str()?)).collect();
+                let sizes =
+                    items.iter().filter_map(|item| self.file_size(item.get("path")?.as_str()?)).collect();
                 Items::known(items.clone(), sizes)
             }
             Some(ForEach::Items(reference)) => match self.value(reference) {
                 Some(Value::Array(items)) => {
-                    let path = |item: &Value| self.file_size(item.as_str().or_else(|| item.get("path")?.as_str())?);
+                    let path =
+                        |item: &Value| self.file_size(item.as_str().or_else(|| item.get("path")?.as_str())?);
                     let sizes = items.iter().filter_map(path).collect();
                     Items::known(items, sizes)
                 }
@@ -58,7 +60,8 @@ impl Sizes<'_> {
             Some(ForEach::Files(patterns)) => {
                 let Some(patterns) = self.patterns(patterns) else { return Items::unknown() };
                 let found = files::glob(&self.files, &patterns).unwrap_or_default();
-                let sizes = found.iter().filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).collect();
+                let sizes =
+                    found.iter().filter_map(|path| Some(std::fs::metadata(path).ok()?.len())).collect();
                 let path = |path: &std::path::PathBuf| serde_json::json!({"path": path.to_string_lossy()});
                 Items::known(found.iter().map(path).collect(), sizes)
             }
@@ -85,6 +88,7 @@ fn same_items(reference: &Value, known: &HashMap<String, (Items, Span)>) -> Opti
     let Ok(Template::Whole(reference)) = Template::parse(reference.as_str()?) else { return None };
     let Root::Task(name) = reference.root() else { return None };
     let (items, _) = known.get(name)?;
-    let whole = matches!(reference.path(), [] | [Step::Each, ..]) && (items.count != Some(1) || !items.values.is_empty());
+    let whole = matches!(reference.path(), [] | [Step::Each, ..])
+        && (items.count != Some(1) || !items.values.is_empty());
     whole.then(|| Items { count: items.count, most: items.most, values: Vec::new(), files: Vec::new() })
 }

@@ -85,7 +85,12 @@ impl Sizes<'_> {
     }
 
     /// Gives the bytes that one run of a task puts before the model.
-    pub(super) fn prompt(&self, task: &TaskSpec, items: &Items, known: &HashMap<String, (Items, Span)>) -> Span {
+    pub(super) fn prompt(
+        &self,
+        task: &TaskSpec,
+        items: &Items,
+        known: &HashMap<String, (Items, Span)>,
+    ) -> Span {
         let mut span = Span::NONE;
         for (name, value) in task.params.iter().filter(|(name, _)| !SILENT.contains(&name.as_str())) {
             if FILES.contains(&name.as_str()) {
@@ -123,10 +128,16 @@ impl Sizes<'_> {
     }
 
     /// Gives the bytes of what a reference will give.
-    fn reference(&self, reference: &Reference, items: &Items, known: &HashMap<String, (Items, Span)>) -> Span {
+    fn reference(
+        &self,
+        reference: &Reference,
+        items: &Items,
+        known: &HashMap<String, (Items, Span)>,
+    ) -> Span {
         match reference.root() {
             Root::Task(name) => {
-                let id = self.spec.tasks.iter().find(|task| task.id == name || task.name.as_deref() == Some(name));
+                let id =
+                    self.spec.tasks.iter().find(|task| task.id == name || task.name.as_deref() == Some(name));
                 match id.and_then(|task| known.get(&task.id)) {
                     Some((items, each)) => Span {
                         expected: each.expected.saturating_mul(items.count.unwrap_or(1)),

@@ -38,7 +38,10 @@ tasks:
 - {id: save, method: file/write, params: {path: out.txt, content: "${parts} ${name}"}}
 "#;
     let found = forecast(text, json!({})).await;
-    assert_eq!(found.waves, [vec!["each", "name"], vec!["again"], vec!["split"], vec!["parts"], vec!["save"]]);
+    assert_eq!(
+        found.waves,
+        [vec!["each", "name"], vec!["again"], vec!["split"], vec!["parts"], vec!["save"]]
+    );
     assert_eq!(found.critical_path, ["each", "again", "split", "parts", "save"]);
     assert_eq!(found.width, 5);
     let items: Vec<_> = found.tasks.iter().map(|task| task.items).collect();

@@ -56,7 +56,8 @@ impl Drawing {
         let mut edges = Vec::new();
         for (to, task) in spec.tasks.iter().enumerate() {
             for from in task.dependencies.iter().filter_map(|id| numbers.get(id.as_str()).copied()) {
-                let whatever = spec.tasks.get(from).is_some_and(|task| task.on_failure == OnFailure::Continue);
+                let whatever =
+                    spec.tasks.get(from).is_some_and(|task| task.on_failure == OnFailure::Continue);
                 edges.push(Edge { from, to, whatever });
             }
         }
@@ -108,7 +109,10 @@ impl Drawing {
 
 /// Gives a name on one line without what would steer a terminal or a text's direction, shortened.
 fn shown(text: &str) -> String {
-    let steers = |c: char| c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let steers = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2028}' | '\u{2029}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+    };
     let plain: String = text.chars().map(|c| if steers(c) { ' ' } else { c }).collect();
     if plain.chars().count() <= LONGEST {
         return plain;

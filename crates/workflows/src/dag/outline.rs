@@ -38,7 +38,10 @@ pub fn outline(spec: &WorkflowSpec, weight: impl Fn(usize) -> u64) -> Outline {
         let mut following = Vec::new();
         for at in &wave {
             let before = needs(*at).filter_map(|other| longest.get(other).copied()).max().unwrap_or(0);
-            longest.get_mut(*at).into_iter().for_each(|longest| *longest = before.saturating_add(weight(*at)));
+            longest
+                .get_mut(*at)
+                .into_iter()
+                .for_each(|longest| *longest = before.saturating_add(weight(*at)));
             for to in next.get(*at).into_iter().flatten() {
                 if let Some(waits) = waits.get_mut(*to) {
                     *waits -= 1;
@@ -76,7 +79,8 @@ mod tests {
 
     #[test]
     fn waves_hold_what_can_run_at_once_and_the_critical_path_is_the_longest_chain() {
-        let spec = spec(&[("a", &[]), ("b", &["a"]), ("c", &["a"]), ("d", &["c"]), ("e", &["b", "d"]), ("f", &[])]);
+        let spec =
+            spec(&[("a", &[]), ("b", &["a"]), ("c", &["a"]), ("d", &["c"]), ("e", &["b", "d"]), ("f", &[])]);
         let even = outline(&spec, |_| 1);
         assert_eq!(even.waves, [vec![0, 5], vec![1, 2], vec![3], vec![4]]);
         assert_eq!(even.critical, [0, 2, 3, 4]);

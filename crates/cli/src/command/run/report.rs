@@ -47,7 +47,8 @@ fn form(path: &Path) -> Result<ReportForm> {
         "md" | "markdown" => Ok(ReportForm::Markdown),
         _ => {
             let message = format!("`{}` has no form that a report can be written in", path.display());
-            Err(Error::new(ErrorKind::InvalidRequest, message).with_hint("name a file that ends in .json or .md"))
+            Err(Error::new(ErrorKind::InvalidRequest, message)
+                .with_hint("name a file that ends in .json or .md"))
         }
     }
 }

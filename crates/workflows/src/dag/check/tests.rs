@@ -242,10 +242,7 @@ fn a_reference_must_give_what_the_parameter_takes() {
             "params: {prompt: \"${ask.tokens_used}\"}",
             "type-mismatch: `prompt` takes a text, but `${ask.tokens_used}` is a whole number",
         ),
-        (
-            "params: {prompt: \"${ask}\"}",
-            "type-mismatch: `prompt` takes a text, but `${ask}` is an object",
-        ),
+        ("params: {prompt: \"${ask}\"}", "type-mismatch: `prompt` takes a text, but `${ask}` is an object"),
         ("params: {prompt: \"it is ${ask.usage}\"}", ""),
         ("params: {prompt: \"${run.result}\"}", ""),
         (
@@ -256,7 +253,8 @@ fn a_reference_must_give_what_the_parameter_takes() {
         let run = "{id: run, method: python/execute, params: {code: result = 1}}";
         let lines = in_tasks(&[ASK, run, &format!("{{id: u, method: llm/chat, {task}}}")]);
         let lines: Vec<_> = lines.into_iter().filter(|line| !line.contains("unbounded")).collect();
-        let told: Vec<_> = lines.iter().filter_map(|line| line.split_once(' ')).map(|(_, told)| told).collect();
+        let told: Vec<_> =
+            lines.iter().filter_map(|line| line.split_once(' ')).map(|(_, told)| told).collect();
         assert_eq!(told.concat(), message, "{task}");
     }
 }

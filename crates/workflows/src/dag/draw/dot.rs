@@ -17,8 +17,12 @@ pub(super) fn draw(drawing: &Drawing) -> String {
             _ => "",
         };
         let label = quoted(&format!("{}\n{}", node.name, node.detail));
-        let state = node.state.map(|state| format!(", tooltip={}", quoted(state.as_str()))).unwrap_or_default();
-        let _ = writeln!(text, "    n{at} [label={label}, fillcolor=\"{fill}\", color=\"{line}\"{shape}{state}];");
+        let state =
+            node.state.map(|state| format!(", tooltip={}", quoted(state.as_str()))).unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "    n{at} [label={label}, fillcolor=\"{fill}\", color=\"{line}\"{shape}{state}];"
+        );
     }
     for edge in &drawing.edges {
         let style = if edge.whatever { " [style=dashed]" } else { "" };

@@ -43,7 +43,8 @@ pub(super) fn layout(drawing: &Drawing, top: f64) -> Layout {
         layers.get_mut(*depth).into_iter().for_each(|layer: &mut Vec<usize>| layer.push(node));
     }
     order(drawing, &mut layers);
-    let widths: Vec<f64> = drawing.nodes.iter().map(|node| width(&node.name).max(width(&node.detail))).collect();
+    let widths: Vec<f64> =
+        drawing.nodes.iter().map(|node| width(&node.name).max(width(&node.detail))).collect();
     let width_of = |node: &usize| widths.get(*node).copied().unwrap_or_default();
     let row = |layer: &Vec<usize>| layer.iter().map(|node| width_of(node) + GAP).sum::<f64>() - GAP;
     let widest = layers.iter().map(row).fold(0.0, f64::max);
@@ -114,7 +115,11 @@ fn order(drawing: &Drawing, layers: &mut [Vec<usize>]) {
                 let others = joined.get(*node).map_or(&[][..], Vec::as_slice);
                 let own = places.get(*node).copied().unwrap_or_default();
                 let sum: f64 = others.iter().filter_map(|other| places.get(*other)).sum();
-                if others.is_empty() { own } else { sum / f64::from(u32::try_from(others.len()).unwrap_or(1)) }
+                if others.is_empty() {
+                    own
+                } else {
+                    sum / f64::from(u32::try_from(others.len()).unwrap_or(1))
+                }
             };
             let mut keyed: Vec<(f64, usize)> = layer.iter().map(|node| (middle(node), *node)).collect();
             keyed.sort_by(|one, other| one.0.total_cmp(&other.0));

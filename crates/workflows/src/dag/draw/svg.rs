@@ -41,7 +41,12 @@ pub(super) fn draw(drawing: &Drawing) -> String {
             let _ = write!(text, "<title>{}: {}</title>", escaped(&node.name), state.as_str());
         }
         if node.is_many {
-            let _ = write!(text, "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{HEIGHT:.1}\" rx=\"6\" fill=\"{fill}\" stroke=\"{line}\"/>", x + 4.0, y + 4.0);
+            let _ = write!(
+                text,
+                "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"{width:.1}\" height=\"{HEIGHT:.1}\" rx=\"6\" fill=\"{fill}\" stroke=\"{line}\"/>",
+                x + 4.0,
+                y + 4.0
+            );
         }
         let middle = spot.middle();
         let _ = writeln!(
@@ -87,5 +92,9 @@ fn curve(from: Spot, to: Spot, dashed: bool, text: &mut String) {
 
 /// Writes a text so that nothing of it is markup.
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
 }

@@ -55,7 +55,9 @@ fn of_workflow_key(key: &str) -> Option<Value> {
         "max_parallel_tasks" => json!({"type": ["integer", "null"], "minimum": 1, "maximum": 100_000}),
         "id" | "version" | "tags" => Value::Bool(true),
         "timeout" => json!({"$ref": "#/$defs/time"}),
-        "limits" => json!({"type": ["object", "null"], "additionalProperties": {"type": "integer", "minimum": 1}}),
+        "limits" => {
+            json!({"type": ["object", "null"], "additionalProperties": {"type": "integer", "minimum": 1}})
+        }
         "type" => json!({"enum": ["batch", null]}),
         "batch" => json!({
             "type": "object",
@@ -71,14 +73,20 @@ fn of_workflow_key(key: &str) -> Option<Value> {
 /// Gives the schema of a key of a task; `None` for one that this file does not know.
 fn of_task_key(key: &str, methods: &[&str]) -> Option<Value> {
     Some(match key {
-        "id" => json!({"type": ["string", "null"], "maxLength": task::LONGEST_NAME, "pattern": r#"^[^.\[\]{}$"]*$"#}),
+        "id" => {
+            json!({"type": ["string", "null"], "maxLength": task::LONGEST_NAME, "pattern": r#"^[^.\[\]{}$"]*$"#})
+        }
         "name" => json!({"type": ["string", "null"], "maxLength": task::LONGEST_NAME}),
         "description" | "protocol" | "queue" | "limit" => json!({"$ref": "#/$defs/text"}),
         // A protocol may complete a shorter name.
-        "method" => json!({"type": "string", "minLength": 1, "anyOf": [{"enum": methods}, {"pattern": "^[^/]+$"}, {"pattern": "^(mcp|agent|pattern)/"}]}),
+        "method" => {
+            json!({"type": "string", "minLength": 1, "anyOf": [{"enum": methods}, {"pattern": "^[^/]+$"}, {"pattern": "^(mcp|agent|pattern)/"}]})
+        }
         "params" | "parameters" => json!({"type": ["object", "null"]}),
         "dependencies" | "depends_on" => json!({"$ref": "#/$defs/names"}),
-        "when" => json!({"anyOf": [{"type": ["boolean", "number"]}, {"type": "string", "pattern": REFERENCE}]}),
+        "when" => {
+            json!({"anyOf": [{"type": ["boolean", "number"]}, {"type": "string", "pattern": REFERENCE}]})
+        }
         "for_each" => json!({"anyOf": [
             {"type": "array"},
             {"type": "string", "pattern": REFERENCE},
@@ -95,10 +103,13 @@ fn of_task_key(key: &str, methods: &[&str]) -> Option<Value> {
         "retry" => json!({"$ref": "#/$defs/retry"}),
         "timeout" | "delay" => json!({"$ref": "#/$defs/time"}),
         "not_before" => json!({"type": ["string", "integer", "null"]}),
-        "priority" => json!({"anyOf": [words(&["low", "normal", "high", "urgent"]), {"enum": [1, 2, 3, null]}]}),
+        "priority" => {
+            json!({"anyOf": [words(&["low", "normal", "high", "urgent"]), {"enum": [1, 2, 3, null]}]})
+        }
         "on_failure" => json!({"anyOf": [words(&["fail", "continue", "skip_dependents"]), {"type": "null"}]}),
         "cache" => {
-            let modes: Vec<&str> = motet_core::settings::CacheMode::ALL.iter().map(|mode| mode.as_str()).collect();
+            let modes: Vec<&str> =
+                motet_core::settings::CacheMode::ALL.iter().map(|mode| mode.as_str()).collect();
             json!({"anyOf": [words(&modes), {"type": ["boolean", "null"]}]})
         }
         "tags" => Value::Bool(true),
@@ -111,7 +122,13 @@ fn of_task_key(key: &str, methods: &[&str]) -> Option<Value> {
 fn words(words: &[&str]) -> Value {
     let any_case = |word: &&str| -> String {
         word.chars()
-            .map(|c| if c.is_ascii_lowercase() { format!("[{c}{}]", c.to_ascii_uppercase()) } else { c.to_string() })
+            .map(|c| {
+                if c.is_ascii_lowercase() {
+                    format!("[{c}{}]", c.to_ascii_uppercase())
+                } else {
+                    c.to_string()
+                }
+            })
             .collect()
     };
     let pattern: Vec<String> = words.iter().map(any_case).collect();
@@ -122,7 +139,9 @@ fn retry() -> Value {
     let mut properties: Map<String, Value> = Map::new();
     for key in policy::RETRY_KEYS {
         let schema = match key {
-            "max_attempts" => json!({"type": ["integer", "null"], "minimum": 1, "maximum": policy::MOST_ATTEMPTS}),
+            "max_attempts" => {
+                json!({"type": ["integer", "null"], "minimum": 1, "maximum": policy::MOST_ATTEMPTS})
+            }
             "backoff" => json!({"anyOf": [words(&["fixed", "linear", "exponential"]), {"type": "null"}]}),
             "jitter" => json!({"type": ["boolean", "null"]}),
             "on" => json!({"anyOf": [{"$ref": "#/$defs/names"}, {"type": "string"}]}),
@@ -166,8 +185,12 @@ fn of_method(method: &dyn Method) -> Value {
     for key in ["batch_mode", "directory", "file_pattern", "files", "image_paths"] {
         properties.entry(key).or_insert_with(|| json!({"description": "of the batch form"}));
     }
-    let required: Vec<&str> =
-        method.parameters().iter().filter(|parameter| parameter.required).map(|parameter| parameter.name).collect();
+    let required: Vec<&str> = method
+        .parameters()
+        .iter()
+        .filter(|parameter| parameter.required)
+        .map(|parameter| parameter.name)
+        .collect();
     let given = json!({"type": ["object", "null"], "properties": properties, "additionalProperties": false, "required": required});
     let mut then = json!({"properties": {"params": given, "parameters": given}});
     if !required.is_empty() {
@@ -181,7 +204,8 @@ fn of_method(method: &dyn Method) -> Value {
 
 /// Gives the schema of a parameter; a text with a reference may become anything, so that is let through.
 fn of_kind(kind: ParameterKind) -> Value {
-    let or_reference = |own: &str| json!({"anyOf": [{"type": [own, "null"]}, {"type": "string", "pattern": REFERENCE}]});
+    let or_reference =
+        |own: &str| json!({"anyOf": [{"type": [own, "null"]}, {"type": "string", "pattern": REFERENCE}]});
     match kind {
         ParameterKind::String | ParameterKind::Source => json!({"type": ["string", "null"]}),
         ParameterKind::Model => json!({"anyOf": [{"$ref": "#/$defs/model"}]}),

@@ -80,12 +80,19 @@ fn table_values() -> Value {
 
 #[test]
 fn an_answer_cannot_pull_the_result_of_another_task() {
-    for answer in ["${vault.key}", "${ask.content}", "$${vault.key}", "${", "}${vault.key}${", "${vault[\"key\"]}"] {
+    for answer in
+        ["${vault.key}", "${ask.content}", "$${vault.key}", "${", "}${vault.key}${", "${vault[\"key\"]}"]
+    {
         let scope = answered(&json!(answer));
-        let filled = substitute(&json!({"a": "${ask.content}", "b": "${ask.content} ${ask.response}"}), &scope).unwrap();
+        let filled =
+            substitute(&json!({"a": "${ask.content}", "b": "${ask.content} ${ask.response}"}), &scope)
+                .unwrap();
         assert_eq!(filled, json!({"a": answer, "b": format!("{answer} {answer}")}));
         // The other task is there for those who name it.
-        assert_eq!(substitute(&json!("${ask.content}${vault.key}"), &scope).unwrap(), json!(format!("{answer}the-secret")));
+        assert_eq!(
+            substitute(&json!("${ask.content}${vault.key}"), &scope).unwrap(),
+            json!(format!("{answer}the-secret"))
+        );
     }
 }
 
@@ -93,7 +100,11 @@ fn an_answer_cannot_pull_the_result_of_another_task() {
 fn an_answer_cannot_name_the_key_that_is_followed() {
     // A reference inside a reference is malformed, so no value decides where a path leads.
     for text in ["${vault.${ask.content}}", "${vault[${ask.content}]}", "${${ask.content}.key}"] {
-        assert_eq!(substitute(&json!(text), &answered(&json!("key"))).unwrap_err().kind(), ErrorKind::InvalidRequest, "{text}");
+        assert_eq!(
+            substitute(&json!(text), &answered(&json!("key"))).unwrap_err().kind(),
+            ErrorKind::InvalidRequest,
+            "{text}"
+        );
     }
 }
 
@@ -131,11 +142,15 @@ fn an_answer_that_is_a_path_stays_within_the_directory() {
     std::fs::create_dir_all(&inside).unwrap();
     std::fs::write(around.join("secret.txt"), "secret").unwrap();
     let absolute = around.join("secret.txt").to_string_lossy().into_owned();
-    for answer in ["../secret.txt", "./../secret.txt", "x/../../secret.txt", &absolute, "inside\0", "", ".."] {
+    for answer in ["../secret.txt", "./../secret.txt", "x/../../secret.txt", &absolute, "inside\0", "", ".."]
+    {
         let path = substitute(&json!("${ask.content}"), &answered(&json!(answer))).unwrap();
         let path = path.as_str().unwrap();
         assert!(files::resolve(&outside(&inside), path).is_err(), "{answer} was read");
-        assert!(files::resolve_for_write(&outside(&inside), path).is_err() || answer == "inside\0", "{answer} was written");
+        assert!(
+            files::resolve_for_write(&outside(&inside), path).is_err() || answer == "inside\0",
+            "{answer} was written"
+        );
         assert!(files::glob(&outside(&inside), &[path]).is_err(), "{answer} was listed");
     }
     std::fs::remove_dir_all(&around).unwrap();
