@@ -21,6 +21,7 @@ use motet_providers::layers::budget::bound::{Candidate, bound};
 use motet_providers::layers::{Ask, Lent};
 use motet_workflows::dag::outline::{Outline, outline};
 use motet_workflows::dag::plan;
+use motet_workflows::methods::Methods;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
@@ -150,7 +151,7 @@ impl Runtime {
         let inputs = plan::known_inputs(spec, given)?;
         let directory = file.path.parent().unwrap_or(Path::new("/")).to_owned();
         let sizes = Sizes { inputs: &inputs, spec, files: self.file_scope(&directory) };
-        Ok(Forecaster { runtime: self, spec, sizes, recorded, model: options.model }.forecast())
+        Ok(Forecaster { runtime: self, methods: self.methods(), spec, sizes, recorded, model: options.model }.forecast())
     }
 
     /// Reads what an earlier run has done of the tasks that are still the same.
@@ -188,6 +189,7 @@ struct Recorded {
 
 struct Forecaster<'a> {
     runtime: &'a Runtime,
+    methods: Methods,
     spec: &'a WorkflowSpec,
     sizes: Sizes<'a>,
     recorded: Recorded,
@@ -249,9 +251,8 @@ impl Forecaster<'_> {
         known: &HashMap<String, (Items, Span)>,
         unknown_prices: &mut BTreeSet<ModelId>,
     ) -> (TaskForecast, Span) {
-        let methods = self.runtime.methods();
         let calls =
-            methods.get(&task.method).map_or(ModelCalls::NONE, |method| method.model_calls(&task.params));
+            self.methods.get(&task.method).map_or(ModelCalls::NONE, |method| method.model_calls(&task.params));
         let count = items.count;
         let done = if self.recorded.done.contains(&task.id) {
             count.unwrap_or(1)

@@ -136,9 +136,11 @@ impl Sizes<'_> {
     ) -> Span {
         match reference.root() {
             Root::Task(name) => {
-                let id =
-                    self.spec.tasks.iter().find(|task| task.id == name || task.name.as_deref() == Some(name));
-                match id.and_then(|task| known.get(&task.id)) {
+                let by_name = || {
+                    let task = self.spec.tasks.iter().find(|task| task.name.as_deref() == Some(name))?;
+                    known.get(&task.id)
+                };
+                match known.get(name).or_else(by_name) {
                     Some((items, each)) => Span {
                         expected: each.expected.saturating_mul(items.count.unwrap_or(1)),
                         most: each.most.zip(items.most).map(|(each, items)| each.saturating_mul(items)),

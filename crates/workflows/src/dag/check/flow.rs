@@ -32,6 +32,9 @@ const OUTSIDE: [&str; 2] = ["http/", "mcp/"];
 const RUN: &str = "workflow/run";
 const RUN_FILES: [&str; 3] = ["file", "path", "workflow"];
 
+/// How often all conditions are looked at; one pass is enough where tasks stand after those that they refer to.
+const MAX_PASSES: usize = 100;
+
 /// How many workflow files are followed in a row.
 const MAX_FOLLOWED: usize = 64;
 
@@ -53,7 +56,7 @@ pub(super) fn asks_model(task: &TaskView<'_>, around: &dyn Surroundings) -> bool
 /// Reports tasks whose condition is false for ever, and what refers to them.
 fn never(view: &View<'_>, found: &mut Found) {
     let mut never: Vec<bool> = view.tasks.iter().map(|task| is_false(task.spec.when.as_ref())).collect();
-    loop {
+    for _ in 0..MAX_PASSES {
         let before = never.iter().filter(|never| **never).count();
         for at in 0..view.tasks.len() {
             let Some(task) = view.tasks.get(at) else { continue };

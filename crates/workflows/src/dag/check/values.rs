@@ -1,5 +1,7 @@
 //! Checks written values that a table of kinds cannot: what goes together, words of a few, schemas, limits, and queues.
 
+use std::collections::HashMap;
+
 use motet_core::request::ReasoningEffort;
 use motet_core::store::DEFAULT_QUEUE;
 use serde_json::Value;
@@ -210,14 +212,16 @@ fn limit(view: &View<'_>, task: &TaskView<'_>, found: &mut Found) {
 
 /// Reports a queue that only one task names and that is spelt almost as another.
 fn queues(view: &View<'_>, found: &mut Found) {
-    let named =
-        |name: &str| view.tasks.iter().filter(|task| task.spec.queue.as_deref() == Some(name)).count();
+    let mut named: HashMap<&str, usize> = HashMap::new();
+    for queue in view.tasks.iter().filter_map(|task| task.spec.queue.as_deref()) {
+        *named.entry(queue).or_default() += 1;
+    }
     for task in &view.tasks {
-        let Some(name) = task.spec.queue.as_deref().filter(|name| named(name) == 1) else { continue };
-        let others = view.tasks.iter().filter_map(|task| task.spec.queue.as_deref());
-        let others =
-            others.chain(view.spec.queue.as_deref()).chain([DEFAULT_QUEUE]).filter(|other| *other != name);
-        if let Some(near) = nearest(name, others) {
+        let Some(name) = task.spec.queue.as_deref().filter(|name| named.get(name) == Some(&1)) else { continue };
+        let mut others: Vec<&str> = named.keys().copied().filter(|other| *other != name).collect();
+        others.sort_unstable();
+        let others = others.into_iter().chain(view.spec.queue.as_deref()).chain([DEFAULT_QUEUE]);
+        if let Some(near) = nearest(name, others.filter(|other| *other != name)) {
             let message = format!("only this task names the queue `{name}`");
             found.add(&rules::QUEUE, task.key_place("queue"), message, format!("did you mean `{near}`?"));
         }
