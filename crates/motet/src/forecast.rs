@@ -14,7 +14,7 @@ use std::path::Path;
 use motet_core::error::Result;
 use motet_core::method::ModelCalls;
 use motet_core::store::TaskState;
-use motet_core::usage::{Cost, Usage};
+use motet_core::usage::{Cost, Price, Usage};
 use motet_core::workflow::{TaskSpec, WorkflowSpec};
 use motet_core::{ChatRequest, Message, ModelId, RunId};
 use motet_providers::layers::budget::bound::{Candidate, bound};
@@ -292,6 +292,7 @@ impl Forecaster<'_> {
         forecast.tokens =
             Estimate { expected: each.tokens * calls.expected * left, most: times(each.most_tokens) };
         let price = |cost: Option<Cost>, times: Option<u64>| match (times, cost) {
+            _ if each.is_free => Some(Cost::ZERO),
             (Some(0), _) => Some(Cost::ZERO),
             (times, cost) => times_cost(cost?, times?),
         };
@@ -327,8 +328,9 @@ impl Forecaster<'_> {
         let answer =
             Span { expected: output * BYTES_PER_TOKEN, most: longest.map(|tokens| tokens * BYTES_PER_TOKEN) };
         let read = input.expected.div_ceil(BYTES_PER_TOKEN);
-        let mut each = Each { tokens: read + output, most_tokens: None, cost: None, most_cost: None, answer };
+        let mut each = Each { tokens: read + output, most_tokens: None, cost: None, most_cost: None, is_free: false, answer };
         let Some(candidate) = candidate else { return each };
+        each.is_free = candidate.price == Some(Price::FREE);
         each.cost = candidate.price.map(|price| price.cost(&Usage::new(read, output)));
         if let (Some(model), Some(bytes), Some(calls), Some(answer)) =
             (model, input.most, calls.most, answer.most)
@@ -349,6 +351,8 @@ struct Each {
     most_tokens: Option<u64>,
     cost: Option<Cost>,
     most_cost: Option<Cost>,
+    /// Whether the model costs nothing, however much it is used.
+    is_free: bool,
     /// Bytes of one answer.
     answer: Span,
 }

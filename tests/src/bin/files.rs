@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(200);
 fn main() -> Result<()> {
     let count: usize = std::env::args().nth(1).map_or(Ok(100_000), |text| text.parse())?;
     let place = Place::new()?;
-    place.write("answers.json", r#"{"answers": [{"text": "noted"}]}"#)?;
+    place.write("answers.json", r#"{"on_exhausted": "cycle", "answers": [{"text": "noted"}]}"#)?;
     place.write("w.yaml", WORKFLOW)?;
     for number in 0..count {
         place.write(&format!("files/{:03}/{number:06}.txt", number % 200), format!("text {number}"))?;
