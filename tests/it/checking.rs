@@ -202,7 +202,7 @@ fn a_plan_leaves_out_what_an_earlier_run_has_done() {
 #[test]
 fn a_graph_is_drawn_in_three_languages_and_in_the_colours_of_a_run() {
     let place = place();
-    let text = "name: \"<b>\\\"Drawn\\\"</b>\"\nmodel: offline:extract\ntasks:\n- {id: a, method: llm/chat, params: {prompt: hi}}\n- {id: 'b\" --> x', for_each: {files: '*.yaml'}, method: llm/chat, params: {prompt: '${a.content}'}}\n- {id: c, when: '${a.content}', method: python/execute, params: {code: '1/0'}}\n";
+    let text = "name: \"<b>\\\"Drawn\\\"</b>\"\nmodel: offline:extract\ntasks:\n- {id: a, method: llm/chat, params: {prompt: hi}}\n- {id: 'b --> <x>', for_each: {files: '*.yaml'}, method: llm/chat, params: {prompt: '${a.content}'}}\n- {id: c, when: '${a.content}', method: python/execute, params: {code: '1/0'}}\n";
     place.write("g.yaml", text).unwrap();
     let graph = |arguments: &[&str]| {
         let done = place.run(&[&["graph", "g.yaml"], arguments].concat()).unwrap();
