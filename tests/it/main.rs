@@ -13,6 +13,8 @@ mod chaos;
 #[cfg(test)]
 mod chat;
 #[cfg(test)]
+mod checking;
+#[cfg(test)]
 mod complete;
 #[cfg(test)]
 mod conversations;
@@ -34,6 +36,8 @@ mod faults;
 mod mcp;
 #[cfg(test)]
 mod money;
+#[cfg(test)]
+mod older_spelling;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]

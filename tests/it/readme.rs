@@ -80,10 +80,14 @@ fn every_workflow_of_the_readme_runs_and_those_of_the_guide_are_sound() {
         let done = place.run(&["run", "readme.yaml"]).unwrap();
         assert_eq!((done.code, done.stdout.as_str()), (Some(0), "people: 1\n"), "{done:?}");
     }
-    let guide = blocks("docs/guide/workflow-file.md", "yaml");
-    let whole: Vec<_> = guide.iter().filter(|block| block.starts_with("name:")).collect();
-    assert!(!whole.is_empty());
-    for block in whole {
+    let guide: Vec<_> = ["workflow-file", "references", "checking"]
+        .into_iter()
+        .map(|page| blocks(&format!("docs/guide/{page}.md"), "yaml"))
+        .inspect(|blocks| assert!(blocks.iter().any(|block| block.contains("\ntasks:"))))
+        .flatten()
+        .collect();
+    let whole = |block: &&String| block.starts_with("name:") || block.starts_with("# yaml-language-server");
+    for block in guide.iter().filter(whole) {
         place.write("guide.yaml", block).unwrap();
         let done = place.run(&["check", "guide.yaml"]).unwrap();
         assert_eq!(done.code, Some(0), "{block}\n{}", done.stderr);

@@ -227,7 +227,10 @@ tasks:
     assert_eq!((done.code, done.stdout.as_str()), (Some(3), ""));
     insta::assert_snapshot!(done.stderr);
     let checked = place.run(&["check", "broken.yaml"]).unwrap();
-    assert_eq!((checked.code, checked.stderr), (Some(3), done.stderr));
+    assert_eq!(checked.code, Some(3));
+    // A check tells more than what keeps the file from being read.
+    let told = done.stderr.lines().all(|line| checked.stderr.contains(line));
+    assert!(told, "{}\n{}", checked.stderr, done.stderr);
     assert!(!place.path().join(".motet").exists(), "a store was made for a broken file");
 }
 

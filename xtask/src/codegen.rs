@@ -5,6 +5,7 @@
 mod command_line;
 mod methods;
 mod providers;
+mod schemas;
 mod settings;
 
 use std::path::PathBuf;
@@ -57,6 +58,12 @@ const GENERATORS: &[Generator] = &[
         doc: "every provider that models can be named of",
         output: "docs/reference/providers.md",
         generate: providers::generate,
+    },
+    Generator {
+        name: "workflow-schema",
+        doc: "the schema of workflow files, for editors",
+        output: "docs/reference/workflow.schema.json",
+        generate: schemas::workflow,
     },
 ];
 

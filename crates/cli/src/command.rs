@@ -14,12 +14,15 @@ mod demo;
 mod deny;
 mod embed;
 mod eval;
+mod graph;
 mod log;
 mod mcp;
 mod model;
+mod plan;
 mod provider;
 mod replay;
 mod run;
+mod schema;
 mod tool;
 mod workflow;
 
@@ -54,6 +57,9 @@ const ROWS: &[Row] = &[
     deny::ROW,
     run::ROW,
     check::ROW,
+    plan::ROW,
+    graph::ROW,
+    schema::ROW,
     workflow::ROW,
     log::ROW,
     replay::ROW,

@@ -84,6 +84,18 @@ impl Printer {
         }
     }
 
+    /// Tells of something doubtful and what can be done about it, on stderr, one line each.
+    pub(crate) fn warning(self, message: &str, hint: Option<&str>) {
+        if self.quiet {
+            return;
+        }
+        let mut stderr = anstream::stderr().lock();
+        let _ = writeln!(stderr, "\u{1b}[1;33mwarning\u{1b}[0m: {}", one_line(message));
+        if let Some(hint) = hint {
+            let _ = writeln!(stderr, "\u{1b}[1;36mhint\u{1b}[0m: {}", one_line(hint));
+        }
+    }
+
     /// Tells of the error that ends the command: as JSON on stdout where that is wanted, else on stderr.
     pub(crate) fn failure(self, error: &Error) -> Exit {
         if self.is_json() {

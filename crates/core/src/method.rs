@@ -51,6 +51,27 @@ pub trait Method: Send + Sync {
     fn result_schema(&self, _params: &Map<String, Value>) -> Value {
         Value::Bool(true)
     }
+
+    /// Tells how often one call of it asks a model, for forecasts; by itself a method asks once if it takes a `model`, and
+    /// nothing is known of the most.
+    fn model_calls(&self, _params: &Map<String, Value>) -> ModelCalls {
+        let asks = self.parameters().iter().any(|parameter| parameter.name == "model");
+        if asks { ModelCalls { expected: 1, most: None } } else { ModelCalls::NONE }
+    }
+}
+
+/// How often a call of a method asks a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ModelCalls {
+    /// When all goes well.
+    pub expected: u64,
+    /// At most; `None` where nothing bounds it.
+    pub most: Option<u64>,
+}
+
+impl ModelCalls {
+    /// It asks no model.
+    pub const NONE: Self = Self { expected: 0, most: Some(0) };
 }
 
 /// How a call of a method ended.

@@ -20,10 +20,13 @@
 
 pub mod agent;
 pub mod batch;
+mod check;
 mod conversation;
 pub mod discover;
 pub mod eval;
+pub mod forecast;
 pub mod health;
+pub mod items_report;
 mod layers;
 mod lazy_store;
 mod lease;

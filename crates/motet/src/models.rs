@@ -23,6 +23,7 @@ use motet_providers::layers::key_pool::KeySnapshot;
 use motet_providers::layers::{Bottom, Chain, Stack};
 use motet_providers::provider::{ProviderConfig, ProviderRow};
 use motet_providers::rows;
+use motet_workflows::dag::check::ModelStanding;
 use serde::Serialize;
 
 use self::configured::Provider;
@@ -251,6 +252,41 @@ impl Table {
         let context = listed.as_ref().and_then(|listed| listed.context);
         let hidden = known.map_or(0, |(_, profile)| profile.hidden_input);
         Candidate::new(id.clone(), self.price(id)).with_limits(max_output, context).with_hidden_input(hidden)
+    }
+
+    /// Tells whether a model can be called, as far as that is known without calling it.
+    pub(crate) fn standing(&self, id: &ModelId) -> ModelStanding {
+        let wrong = |error: Error| ModelStanding::Wrong {
+            message: error.message().to_owned(),
+            hint: error.hint().map(str::to_owned),
+        };
+        if self.added.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id) {
+            return ModelStanding::Ready;
+        }
+        if let Some(built_in) = built_in::find(id.provider()) {
+            return match (built_in.make)(id, &self.directory, &self.settings) {
+                Ok(_) => ModelStanding::Ready,
+                Err(error) => wrong(error),
+            };
+        }
+        let Provider { row, config, .. } = match self.provider(id.provider()) {
+            Ok(provider) => provider,
+            Err(error) => return wrong(error),
+        };
+        if config.lacks_key(row) {
+            return ModelStanding::NoKey(row.key_names.first().map_or(row.name, |name| *name).to_owned());
+        }
+        let has_rule = row.models.iter().any(|rule| row.profile.bare(id.model()).starts_with(rule.prefix));
+        if has_rule || config.base_url.is_some() || self.price(id).is_some() {
+            return ModelStanding::Ready;
+        }
+        let listed = prices::models_of(id.provider());
+        if listed.is_empty() {
+            return ModelStanding::Ready;
+        }
+        let near = listed.iter().map(|known| (strsim::osa_distance(known, id.model()), known)).min();
+        let near = near.filter(|(distance, known)| *distance <= known.len() / 3);
+        ModelStanding::Unlisted(near.map(|(_, known)| format!("{}:{known}", id.provider())))
     }
 
     /// Gives what a model charges, by the settings and the list; `None` where that is unknown.

@@ -75,6 +75,13 @@ pub(crate) fn check(loaded: &Loaded) -> Result<()> {
     Ok(())
 }
 
+/// Gives the names of a provider's listed models.
+pub(crate) fn models_of(provider: &str) -> Vec<String> {
+    let own = format!(r#"{{"provider":"{provider}","#);
+    let rows = ROWS.lines().filter(|line| line.starts_with(&own)).filter_map(|line| read(line).ok());
+    rows.map(|row| row.model.into_owned()).collect()
+}
+
 /// Gives every row, in the order of the data.
 ///
 /// # Errors

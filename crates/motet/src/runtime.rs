@@ -160,6 +160,10 @@ impl Runtime {
         &self.0.directory
     }
 
+    pub(crate) fn model_table(&self) -> &Table {
+        &self.0.models
+    }
+
     /// Gives all models, as methods and agents look them up.
     #[must_use]
     pub fn models(&self) -> Arc<dyn Models> {

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use motet_core::method::{Method, MethodCall, MethodOutcome, Parameter, ParameterKind};
 use motet_core::tool::Effect;
 use motet_core::{Error, ErrorKind, Result, RunContext};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use child::Running;
 use request::Request;
@@ -179,6 +179,20 @@ impl Method for PythonExecute {
     }
 
     /// Code is run again after a crash, as every task is: what it did outside it must look up by itself.
+    fn result_schema(&self, _params: &Map<String, Value>) -> Value {
+        json!({
+            "type": "object",
+            "properties": {
+                "result": true,
+                "output": {"type": "string"},
+                "stderr": {"type": "string"},
+                "success": {"type": "boolean"},
+                "execution_time": {"type": "number"},
+            },
+            "additionalProperties": false,
+        })
+    }
+
     fn effect(&self) -> Effect {
         Effect::Idempotent
     }

@@ -1,6 +1,9 @@
 //! Task graphs: reading them, checking them, and running them.
 
+pub mod check;
+pub mod draw;
 pub mod machine;
+pub mod outline;
 pub mod plan;
 pub mod read;
 pub mod reference;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use motet_core::error::{Error, ErrorKind, Result};
-use motet_core::method::{Method, MethodCall, MethodOutcome, Parameter, ParameterKind};
+use motet_core::method::{Method, MethodCall, MethodOutcome, ModelCalls, Parameter, ParameterKind};
 use motet_core::model::Models;
 use motet_core::tool::Effect;
 use motet_core::usage::{Cost, Usage};
@@ -28,6 +28,11 @@ pub trait Pattern: Send + Sync {
 
     /// Gives the options it takes beside `input` and `model`.
     fn options(&self) -> &'static [Parameter];
+
+    /// Tells how often it asks a model with these options; unless it says so, only that it asks at least once.
+    fn model_calls(&self, _options: &Map<String, Value>) -> ModelCalls {
+        ModelCalls { expected: 1, most: None }
+    }
 
     /// Runs it.
     ///
@@ -161,6 +166,35 @@ impl Method for PatternMethod {
 
     fn is_recorded(&self) -> bool {
         true
+    }
+
+    fn result_schema(&self, _params: &Map<String, Value>) -> Value {
+        let text = || json!({"type": "string"});
+        let interaction = json!({
+            "type": "object",
+            "properties": {"agent": text(), "input": text(), "output": text()},
+            "additionalProperties": false,
+        });
+        json!({
+            "type": "object",
+            "properties": {
+                "final_output": text(),
+                "content": text(),
+                "response": text(),
+                "outcome": text(),
+                "iterations": {"type": "integer"},
+                "interactions": {"type": "array", "items": interaction},
+                "metadata": {"type": "object"},
+                "usage": {"type": "object"},
+                "cost": {"type": ["number", "null"]},
+                "error": {"type": "object"},
+            },
+            "additionalProperties": false,
+        })
+    }
+
+    fn model_calls(&self, params: &Map<String, Value>) -> ModelCalls {
+        self.pattern.model_calls(params)
     }
 
     async fn call(&self, context: &RunContext, call: MethodCall) -> Result<MethodOutcome> {

@@ -1,5 +1,7 @@
 //! `motet run`: runs a workflow file to its end.
 
+pub(super) mod report;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -32,10 +34,14 @@ struct Run {
     /// Gives an input; the value is read as JSON where it is JSON, else as text
     #[arg(long = "input", short, value_name = "NAME=VALUE")]
     inputs: Vec<String>,
+    /// File for what each task and item came to: `.json` or `.md`; may be given several times
+    #[arg(long = "report", value_name = "FILE")]
+    reports: Vec<PathBuf>,
 }
 
 fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
-    let Run { file, model, inputs } = arguments(matches)?;
+    let Run { file, model, inputs, reports } = arguments(matches)?;
+    report::check(&reports)?;
     let inputs = inputs.iter().map(|pair| input(pair)).collect::<Result<Map<_, _>>>()?;
     let runtime = context.runtime()?;
     let printer = context.printer;
@@ -56,11 +62,13 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
     };
     context.block_on(|cancellation| async move {
         let run = runtime.start(&workflow.spec, inputs, &workflow.run_settings(model)).await?;
-        work(&runtime, &run, printer, &cancellation).await
+        let exit = work(&runtime, &run, printer, &cancellation).await;
+        report::write(&runtime, &run, &reports).await?;
+        exit
     })
 }
 
-fn input(pair: &str) -> Result<(String, Value)> {
+pub(super) fn input(pair: &str) -> Result<(String, Value)> {
     let (name, text) = pair.split_once('=').ok_or_else(|| {
         Error::new(ErrorKind::InvalidRequest, format!("`{pair}` is not an input"))
             .with_hint("write it as NAME=VALUE")

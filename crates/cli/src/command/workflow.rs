@@ -51,6 +51,9 @@ enum Action {
     Results {
         /// Id of the run
         run: RunId,
+        /// File for what each task and item came to, completed or not: `.json` or `.md`; may be given several times
+        #[arg(long = "report", value_name = "FILE")]
+        reports: Vec<PathBuf>,
     },
     /// Stops a run: nothing new starts, and what runs is told to stop; it can be resumed
     Cancel {
@@ -99,7 +102,9 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
                     .data(&report, || status(&report) + &open.map(described_question).collect::<String>())?;
                 Ok(Exit::Success)
             }
-            Action::Results { run } => {
+            Action::Results { run, reports } => {
+                super::run::report::check(&reports)?;
+                super::run::report::write(&runtime, &run, &reports).await?;
                 let report = runtime.report(&run).await?;
                 if report.state == RunState::Completed {
                     return print(&report, printer);

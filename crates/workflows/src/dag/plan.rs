@@ -128,7 +128,11 @@ pub fn unchanged(old: &WorkflowSpec, new: &WorkflowSpec) -> Vec<String> {
     new.tasks.iter().filter(|task| !changed.contains(task.id.as_str())).map(|task| task.id.clone()).collect()
 }
 
-fn complete_inputs(spec: &WorkflowSpec, mut given: Map<String, Value>) -> Result<Map<String, Value>> {
+/// Gives the inputs of a run as far as they are known: those given, and the defaults of the others, which may be null.
+///
+/// # Errors
+/// `InvalidRequest` when an input is not declared.
+pub fn known_inputs(spec: &WorkflowSpec, mut given: Map<String, Value>) -> Result<Map<String, Value>> {
     if let Some(unknown) = given.keys().find(|name| !spec.inputs.contains_key(*name)) {
         let known: Vec<&str> = spec.inputs.keys().map(String::as_str).collect();
         let hint = if known.is_empty() {
@@ -139,19 +143,23 @@ fn complete_inputs(spec: &WorkflowSpec, mut given: Map<String, Value>) -> Result
         return Err(Error::new(ErrorKind::InvalidRequest, format!("the workflow has no input `{unknown}`"))
             .with_hint(hint));
     }
-    let mut inputs = Map::new();
-    for (name, default) in &spec.inputs {
+    let known = spec.inputs.iter().map(|(name, default)| {
         let value = given.remove(name).unwrap_or_else(|| default.clone());
-        if value.is_null() {
-            return Err(Error::new(
-                ErrorKind::InvalidRequest,
-                format!("the input `{name}` is not given and has no default"),
-            )
-            .with_hint(format!("give it with `--input {name}=VALUE`")));
-        }
-        inputs.insert(name.clone(), value);
+        (name.clone(), value)
+    });
+    Ok(known.collect())
+}
+
+fn complete_inputs(spec: &WorkflowSpec, given: Map<String, Value>) -> Result<Map<String, Value>> {
+    let inputs = known_inputs(spec, given)?;
+    match inputs.iter().find(|(_, value)| value.is_null()) {
+        None => Ok(inputs),
+        Some((name, _)) => Err(Error::new(
+            ErrorKind::InvalidRequest,
+            format!("the input `{name}` is not given and has no default"),
+        )
+        .with_hint(format!("give it with `--input {name}=VALUE`"))),
     }
-    Ok(inputs)
 }
 
 fn to_json(value: &impl Serialize) -> Result<Value> {

@@ -13,6 +13,7 @@ mod policy;
 mod problem;
 mod references;
 pub(crate) mod report;
+mod schema;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use motet_core::workflow::WorkflowSpec;
 use serde_json::Value;
 
 pub use problem::{Problem, Problems};
+pub use schema::schema;
 
 use self::report::Report;
 use super::yaml;
@@ -74,6 +76,32 @@ pub fn read(bytes: &[u8], rules: &Rules<'_>) -> Result<WorkflowSpec, Problems> {
     let mut report = Report::of_text(document.faults);
     let spec = workflow::read(&document.root, rules, &mut report);
     report.result(spec)
+}
+
+/// A workflow file as far as it can be read, for checks that go beyond its text.
+#[derive(Debug)]
+pub(crate) struct Examined {
+    /// What could be read; parts that are wrong are left out.
+    pub(crate) spec: Option<WorkflowSpec>,
+    /// The tree that it was read from; `None` where the text as such cannot be read.
+    pub(crate) root: Option<yaml::Node>,
+    /// Everything that is wrong with it, by place.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Reads a workflow file as far as that is possible.
+pub(crate) fn examine(bytes: &[u8], rules: &Rules<'_>) -> Examined {
+    let document = match yaml::parse_bytes(bytes) {
+        Ok(document) => document,
+        Err(fault) => {
+            let problems = Report::of_text(vec![fault]).problems();
+            return Examined { spec: None, root: None, problems: problems.iter().cloned().collect() };
+        }
+    };
+    let mut report = Report::of_text(document.faults);
+    let spec = workflow::read(&document.root, rules, &mut report);
+    let problems = if report.is_empty() { Vec::new() } else { report.problems().iter().cloned().collect() };
+    Examined { spec, root: Some(document.root), problems }
 }
 
 /// Reads a workflow that is a value already, such as a Python dictionary; problems tell paths instead of lines.

@@ -21,14 +21,36 @@ pub fn bind(code: &str, scope: &dyn Scope, variables: &mut Map<String, Value>) -
         Template::Whole(reference) => vec![Segment::Reference(reference)],
         Template::Mixed(segments) => segments,
     };
+    write(code, &segments, Some(scope), variables)
+}
+
+/// Gives the source as [`bind`] writes it, without values, for a look at its syntax; `None` where it cannot be bound.
+pub(crate) fn outline(code: &str) -> Option<String> {
+    let segments = match Template::parse(code).ok()? {
+        Template::Whole(reference) => vec![Segment::Reference(reference)],
+        Template::Mixed(segments) => segments,
+    };
+    write(code, &segments, None, &mut Map::new()).ok()
+}
+
+fn write(
+    code: &str,
+    segments: &[Segment],
+    scope: Option<&dyn Scope>,
+    variables: &mut Map<String, Value>,
+) -> Result<String> {
     let mut writer = Writer { out: String::with_capacity(code.len()), state: State::Code, variables };
-    for segment in &segments {
+    for segment in segments {
         match segment {
             Segment::Text(text) => writer.text(text),
             Segment::Reference(reference) => writer.reference(reference, scope)?,
         }
     }
     Ok(writer.out)
+}
+
+fn value_of(written: &Value, scope: Option<&dyn Scope>) -> Result<Value> {
+    scope.map_or(Ok(Value::Null), |scope| substitute(written, scope))
 }
 
 /// Where in the source the writer stands.
@@ -121,12 +143,12 @@ impl Writer<'_> {
         first.len_utf8()
     }
 
-    fn reference(&mut self, reference: &Reference, scope: &dyn Scope) -> Result<()> {
+    fn reference(&mut self, reference: &Reference, scope: Option<&dyn Scope>) -> Result<()> {
         let whole = Value::String(reference.to_string());
         match self.state.clone() {
             State::Comment => self.out.push_str(&reference.to_string()),
             State::Code => {
-                let variable = self.variable(substitute(&whole, scope)?);
+                let variable = self.variable(value_of(&whole, scope)?);
                 self.out.push_str(&variable);
             }
             State::String(literal) => {
@@ -136,7 +158,7 @@ impl Writer<'_> {
                         .with_hint("hand the value over in `context`, and encode it in the code"));
                 }
                 // A second, empty piece makes the value a text, as in any other text with a reference.
-                let text = substitute(&Value::String(format!("{reference}$${{")), scope)?;
+                let text = value_of(&Value::String(format!("{reference}$${{")), scope)?;
                 let text =
                     text.as_str().and_then(|text| text.strip_suffix("${")).unwrap_or_default().to_owned();
                 let variable = self.variable(Value::String(text));

@@ -6,7 +6,7 @@ use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::method::{Method, MethodCall, MethodOutcome, Parameter, ParameterKind};
 use motet_core::tool::Effect;
 use motet_providers::files;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Writes a text to a file below the workflow's directory.
 pub struct FileWrite;
@@ -46,6 +46,14 @@ impl Method for FileWrite {
 
     fn effect(&self) -> Effect {
         Effect::Idempotent
+    }
+
+    fn result_schema(&self, _params: &Map<String, Value>) -> Value {
+        json!({
+            "type": "object",
+            "properties": {"path": {"type": "string"}, "bytes": {"type": "integer"}},
+            "additionalProperties": false,
+        })
     }
 
     async fn call(&self, _context: &RunContext, mut call: MethodCall) -> Result<MethodOutcome> {

@@ -10,7 +10,9 @@ use motet_agents::structured::structured_within;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::id::content_hash;
 use motet_core::message::{Message, Role};
-use motet_core::method::{FileScope, Method, MethodCall, MethodOutcome, Parameter, ParameterKind};
+use motet_core::method::{
+    FileScope, Method, MethodCall, MethodOutcome, ModelCalls, Parameter, ParameterKind,
+};
 use motet_core::model::Models;
 use motet_core::request::{ChatRequest, JsonSchemaOutput, Output, ReasoningEffort, Sampling};
 use motet_core::response::ChatResponse;
@@ -123,6 +125,15 @@ impl Method for LlmChat {
 
     fn is_recorded(&self) -> bool {
         true
+    }
+
+    fn result_schema(&self, params: &Map<String, Value>) -> Value {
+        result_schema(params)
+    }
+
+    fn model_calls(&self, params: &Map<String, Value>) -> ModelCalls {
+        let repairs = if is_given(params, "schema") { u64::from(self.max_repairs) } else { 0 };
+        ModelCalls { expected: 1, most: Some(1 + repairs) }
     }
 
     async fn call(&self, context: &RunContext, call: MethodCall) -> Result<MethodOutcome> {
@@ -254,4 +265,60 @@ fn result(response: &ChatResponse, files: &[String], value: Option<Value>) -> Va
         }
     }
     result
+}
+
+fn is_given(params: &Map<String, Value>, name: &str) -> bool {
+    params.get(name).is_some_and(|value| !value.is_null())
+}
+
+/// Gives the schema of [`result`]; a `schema` that is a reference says nothing of the field `json`.
+fn result_schema(params: &Map<String, Value>) -> Value {
+    let text = || json!({"type": "string"});
+    let count = || json!({"type": "integer"});
+    let mut fields = json!({
+        "response": text(),
+        "content": text(),
+        "role": text(),
+        "model": text(),
+        "provider": text(),
+        "finish_reason": true,
+        "usage": {"type": ["object", "null"]},
+        "tokens_used": count(),
+        "cost": {"type": ["number", "null"]},
+        "files": {"type": "array", "items": text()},
+        "reasoning": text(),
+        CACHED: {"type": "boolean"},
+    });
+    if let (Some(fields), true) = (fields.as_object_mut(), is_given(params, "schema")) {
+        let wanted = params.get("schema").filter(|schema| schema.is_object());
+        fields.insert("json".to_owned(), wanted.cloned().unwrap_or(Value::Bool(true)));
+    }
+    json!({"type": "object", "properties": fields, "additionalProperties": false})
+}
+
+#[cfg(test)]
+mod tests {
+    use motet_core::message::Message;
+    use motet_core::response::{ChatResponse, FinishReason};
+
+    use super::*;
+
+    #[test]
+    fn the_schema_of_the_result_names_exactly_the_fields_that_results_have() {
+        let params = json!({"schema": {"type": "object", "properties": {"a": {"type": "integer"}}}});
+        let schema = result_schema(params.as_object().unwrap());
+        let properties = schema["properties"].as_object().unwrap();
+        assert_eq!(properties["json"], params["schema"]);
+        let response = ChatResponse::new(
+            "offline:extract".parse().unwrap(),
+            Message::assistant("hello"),
+            FinishReason::Stop,
+        );
+        let result = result(&response, &["a.txt".to_owned()], Some(json!({"a": 1})));
+        let unnamed: Vec<_> =
+            result.as_object().unwrap().keys().filter(|name| !properties.contains_key(*name)).collect();
+        assert_eq!(unnamed, Vec::<&String>::new());
+        let plain = result_schema(&Map::new());
+        assert!(plain["properties"].get("json").is_none());
+    }
 }

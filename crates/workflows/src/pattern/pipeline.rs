@@ -5,7 +5,7 @@ use motet_agents::{Agent, AgentResult, Outcome};
 use motet_core::ModelId;
 use motet_core::RunContext;
 use motet_core::error::{Error, ErrorKind, Result};
-use motet_core::method::{Parameter, ParameterKind};
+use motet_core::method::{ModelCalls, Parameter, ParameterKind};
 use motet_core::usage::{Cost, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -49,6 +49,13 @@ impl Pattern for Pipeline {
 
     fn options(&self) -> &'static [Parameter] {
         OPTIONS
+    }
+
+    fn model_calls(&self, options: &Map<String, Value>) -> ModelCalls {
+        match options.get("stages").and_then(Value::as_array) {
+            Some(stages) => ModelCalls { expected: stages.len() as u64, most: Some(stages.len() as u64) },
+            None => ModelCalls { expected: 1, most: None },
+        }
     }
 
     async fn run(&self, context: &RunContext, call: PatternCall) -> Result<PatternResult> {

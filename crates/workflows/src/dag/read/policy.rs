@@ -15,12 +15,12 @@ use crate::dag::yaml::{Content, Field, Node};
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The largest number of attempts that can be written.
-const MOST_ATTEMPTS: u32 = 1_000;
+pub(super) const MOST_ATTEMPTS: u32 = 1_000;
 
 /// Attempts where `retry` says how, but not how often.
 const DEFAULT_ATTEMPTS: u32 = 3;
 
-const RETRY_KEYS: [&str; 5] = ["max_attempts", "backoff", "base_delay", "max_delay", "jitter"];
+pub(super) const RETRY_KEYS: [&str; 5] = ["max_attempts", "backoff", "base_delay", "max_delay", "jitter"];
 
 const UNITS: [(&str, f64); 5] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
 

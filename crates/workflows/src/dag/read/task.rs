@@ -33,7 +33,7 @@ pub(super) const KEYS: [&str; 18] = [
 ];
 
 /// The longest id or name, in characters.
-const LONGEST_NAME: usize = 200;
+pub(super) const LONGEST_NAME: usize = 200;
 
 /// A task before its dependencies are known.
 #[derive(Debug)]

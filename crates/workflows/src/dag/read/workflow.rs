@@ -16,7 +16,7 @@ use super::{MAX_TASKS, Rules, batch};
 use crate::dag::reference::references;
 use crate::dag::yaml::{Content, Node, Place};
 
-const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 12] = [
     "name",
     "description",
     "model",

@@ -1,5 +1,7 @@
 //! References over a scope of plain values.
 
+mod outsiders;
+
 use std::collections::BTreeMap;
 
 use motet_core::error::ErrorKind;
