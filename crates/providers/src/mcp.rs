@@ -5,16 +5,16 @@
 
 mod connection;
 mod content;
-mod expand;
+pub(crate) mod expand;
 mod http;
 mod listener;
 mod listing;
 mod message;
 mod names;
-mod process;
+pub(crate) mod process;
 mod schema;
 mod stdio;
-mod told;
+pub(crate) mod told;
 mod tool;
 
 use std::collections::BTreeSet;
