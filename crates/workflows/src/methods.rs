@@ -49,6 +49,12 @@ impl Methods {
         self
     }
 
+    /// Gives its families alone.
+    #[must_use]
+    pub fn families(&self) -> Self {
+        Self(BTreeMap::new(), self.1.clone())
+    }
+
     /// Gives the method of this name in a workflow that says this of providers.
     ///
     /// # Errors

@@ -49,11 +49,6 @@ impl Exchange {
         Self { allowed, clients: Mutex::default() }
     }
 
-    /// Refuses an address whose host is not allowed.
-    pub(super) fn check(&self, url: &Url) -> Result<()> {
-        self.allowed.reach(url).map(drop)
-    }
-
     pub(super) async fn perform(&self, context: &RunContext, asked: &Asked) -> Result<Value> {
         context.check()?;
         let limit = context.remaining().map_or(asked.timeout, |left| left.min(asked.timeout));
