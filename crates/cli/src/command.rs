@@ -19,6 +19,7 @@ mod mcp;
 mod model;
 mod provider;
 mod replay;
+mod rpc;
 mod run;
 mod tool;
 mod workflow;
@@ -63,6 +64,7 @@ const ROWS: &[Row] = &[
     model::ROW,
     tool::ROW,
     mcp::ROW,
+    rpc::ROW,
     config::ROW,
     demo::ROW,
     completions::ROW,

@@ -53,7 +53,7 @@ struct Inner {
     records: Records,
     mcp: Connections,
     remotes: Remotes,
-    /// Shared by all who run tasks, as its interpreters wait to be used again.
+    /// Shared by all who run tasks, as it remembers what it checked.
     python: Arc<PythonExecute>,
     http: Arc<HttpRequest>,
     /// Under this name it claims the calls that it records.
@@ -434,6 +434,7 @@ fn python_config(settings: &Settings) -> PythonConfig {
     let mut config = PythonConfig::default();
     config.interpreter.clone_from(&python.interpreter);
     config.timeout = python.timeout;
+    config.env.clone_from(&python.env);
     config.memory_bytes = u64::from(python.memory_mb) << 20;
     config.max_processes = python.max_processes;
     config.max_output_bytes = (python.max_output_kb as usize) << 10;

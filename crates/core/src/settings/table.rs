@@ -437,8 +437,6 @@ options! {
             max_processes: u32 as Count = 64, example "16";
             /// How much the code may print, in kilobytes.
             max_output_kb: u32 as Count = 1024, example "64";
-            /// How many interpreters wait for tasks, started already; each task gets a fresh copy of one. 0 starts one for each task.
-            warm: u32 as Whole = 4, example "0";
             /// Names of variables of the environment that code may read, beside the few that finding programs and files takes.
             env: Vec<String> as Texts, example "LD_LIBRARY_PATH,DATA_DIR";
         }

@@ -21,7 +21,7 @@ use crate::runtime::Runtime;
 /// What names of tools begin with.
 const FAMILY: &str = "mcp/";
 /// In the place of a server: any that has the tool.
-const ANY: &str = "tool";
+const ANY: &str = "tool.";
 
 /// The tools of all servers.
 pub(super) struct McpTools {
@@ -43,7 +43,7 @@ impl MethodFamily for McpTools {
         let mut names: Vec<String> = own.keys().cloned().chain(servers.into_iter().map(|server| server.name)).collect();
         // A server's name may hold a dot itself, so the longest name that fits is the one that is meant.
         names.sort_by_key(|name| std::cmp::Reverse(name.len()));
-        let (server, tool) = match rest.strip_prefix("tool.") {
+        let (server, tool) = match rest.strip_prefix(ANY) {
             Some(tool) => (None, tool),
             None => {
                 let fitting = |server: &String| Some((server.clone(), rest.strip_prefix(server.as_str())?.strip_prefix('.')?));

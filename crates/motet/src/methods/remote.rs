@@ -20,7 +20,7 @@ use motet_workflows::methods::MethodFamily;
 use serde_json::{Map, Value};
 
 use crate::layers;
-use crate::runtime::Runtime;
+use crate::runtime::{ProviderInfo, Runtime};
 
 /// The providers of a runtime that were asked for, by name, configuration, and directory.
 #[derive(Default)]
@@ -64,6 +64,24 @@ impl Runtime {
         let entries = file.get("providers").and_then(Value::as_object);
         let entries = entries.ok_or_else(|| wrong("holds no `providers`".to_owned()))?;
         entries.iter().map(|(name, written)| Ok((name.clone(), RemoteConfig::read(name, written)?))).collect()
+    }
+
+    /// Describes the remote providers that the settings' file names as [`providers`](Self::providers) does those of models.
+    ///
+    /// # Errors
+    /// As [`remote_configs`](Self::remote_configs).
+    pub fn remote_providers(&self) -> Result<Vec<ProviderInfo>> {
+        let describe = |(name, config): (String, RemoteConfig)| ProviderInfo {
+            doc: format!("methods of another program: {}", config.shown_methods(&name).join(", ")),
+            dialect: Some(format!("json-rpc/{}", config.transport.as_str())),
+            can: vec!["call"],
+            base_url: config.shown_addresses(&name),
+            key: None,
+            ready: true,
+            keys: Vec::new(),
+            name,
+        };
+        Ok(self.remote_configs()?.into_iter().map(describe).collect())
     }
 
     /// Looks at the remote providers that the settings' file names, side by side; at those of these names where there are

@@ -268,8 +268,17 @@ impl RemoteConfig {
         if plain { own_name(name, method).unwrap_or(method) } else { method }
     }
 
+    /// Gives where its instances are, for people; `None` where that cannot be told.
+    #[must_use]
+    pub fn shown_addresses(&self, name: &str) -> Option<String> {
+        let addresses = self.addresses(name, &|_| Some("-".to_owned())).ok()?;
+        let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        Some(shown.join(" "))
+    }
+
     /// Gives its methods for people; a star stands for any name.
-    pub(super) fn shown_methods(&self, name: &str) -> Vec<String> {
+    #[must_use]
+    pub fn shown_methods(&self, name: &str) -> Vec<String> {
         match &self.prefix {
             _ if !self.methods.is_empty() => self.methods.clone(),
             Some(prefix) => vec![format!("{prefix}*")],

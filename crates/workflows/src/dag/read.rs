@@ -26,9 +26,6 @@ use motet_core::method::{Method, Parameter};
 use motet_core::workflow::WorkflowSpec;
 use serde_json::Value;
 
-/// Bytes up to which every file is outlined.
-const OUTLINED: usize = 1 << 20;
-
 pub use problem::{Problem, Problems};
 
 use self::report::Report;
@@ -82,10 +79,11 @@ pub fn read(bytes: &[u8], rules: &Rules<'_>) -> Result<WorkflowSpec, Problems> {
 /// Gives what a workflow file holds as far as it can be read, for a look at the methods that it names; null where that is
 /// not worth while, since only tools of servers and methods of providers are not known without it.
 #[must_use]
-pub fn outline(bytes: &[u8]) -> Value {
+pub fn outline(bytes: &[u8], has_remotes: bool) -> Value {
     let text = String::from_utf8_lossy(bytes);
-    // The method of every other task is known by its name alone, and large files are not read twice for nothing.
-    if !text.contains("mcp") && !text.contains("providers") && !text.contains("tool.") && text.len() > OUTLINED {
+    // What the file itself cannot name, the settings may.
+    let may_name = has_remotes || ["mcp", "providers", "tool."].iter().any(|word| text.contains(word));
+    if !may_name {
         return Value::Null;
     }
     yaml::parse_bytes(bytes).map_or(Value::Null, |document| document.root.to_json())
