@@ -5,8 +5,6 @@
 mod agent_run;
 mod mcp_tool;
 mod remote;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 

@@ -17,8 +17,6 @@ pub mod llm_chat;
 pub mod llm_complete;
 pub mod llm_embed;
 pub mod llm_vision;
-#[cfg(test)]
-mod tests;
 
 /// Methods that are known by a rule and not by a list, such as the tools of servers.
 pub trait MethodFamily: Send + Sync {
