@@ -80,7 +80,9 @@ impl Runtime {
     /// All its problems at once, or why it could not be read.
     pub fn read_workflow(&self, path: &Path) -> Result<WorkflowFile, FileError> {
         let bytes = read_file(path).map_err(FileError::Unreadable)?;
-        let methods = self.methods_of(&read::outline(&bytes, self.settings().remote.file.is_some())).map_err(FileError::Unreadable)?;
+        let methods = self
+            .methods_of(&read::outline(&bytes, self.settings().remote.file.is_some()))
+            .map_err(FileError::Unreadable)?;
         let spec = read::read(&bytes, &Rules::new(&methods)).map_err(FileError::Problems)?;
         let path = path.canonicalize().map_err(|error| FileError::Unreadable(unreadable(path, error)))?;
         Ok(WorkflowFile { spec, path })

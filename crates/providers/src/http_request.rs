@@ -38,18 +38,30 @@ const PARAMETERS: &[Parameter] = &[
         required: true,
         doc: "address to ask; its host must stand in the setting `http.allow`",
     },
-    parameter("method", ParameterKind::String, "GET where it is left out; POST where there is `json` or `body`"),
+    parameter(
+        "method",
+        ParameterKind::String,
+        "GET where it is left out; POST where there is `json` or `body`",
+    ),
     parameter("headers", ParameterKind::Object, "headers to send, by name"),
     parameter("query", ParameterKind::Object, "values added to the address; a list adds one for each item"),
     parameter("json", ParameterKind::Any, "body as JSON"),
     parameter("body", ParameterKind::String, "body as text, instead of `json`"),
-    parameter("timeout", ParameterKind::Number, "seconds after which it is given up; 30 where it is left out"),
+    parameter(
+        "timeout",
+        ParameterKind::Number,
+        "seconds after which it is given up; 30 where it is left out",
+    ),
     parameter(
         "expect",
         ParameterKind::Any,
         "status that counts as success: a number, a class such as `2xx`, or a list; `2xx` where it is left out",
     ),
-    parameter("follow", ParameterKind::Boolean, "whether redirects to allowed hosts are followed, at most 5; true"),
+    parameter(
+        "follow",
+        ParameterKind::Boolean,
+        "whether redirects to allowed hosts are followed, at most 5; true",
+    ),
 ];
 
 /// Asks services of the web.

@@ -141,12 +141,18 @@ impl McpServer {
     /// As [`tools`](Self::tools); `NotFound` when the server offers no such tool.
     pub async fn tool(&self, name: &str) -> Result<Arc<dyn Tool>> {
         let tools = self.listed().await?.tools;
-        if let Some(offered) = tools.iter().find(|offered| offered.name == name || offered.spec.name == name) {
+        if let Some(offered) = tools.iter().find(|offered| offered.name == name || offered.spec.name == name)
+        {
             return Ok(Arc::new(McpTool { server: self.clone(), offered: Arc::clone(offered) }));
         }
         let names: Vec<String> = tools.iter().map(|offered| format!("`{}`", offered.name)).collect();
-        let error = Error::new(ErrorKind::NotFound, format!("the server `{}` has no tool `{name}`", self.0.name));
-        Err(if names.is_empty() { error } else { error.with_hint(format!("its tools are {}", names.join(", "))) })
+        let error =
+            Error::new(ErrorKind::NotFound, format!("the server `{}` has no tool `{name}`", self.0.name));
+        Err(if names.is_empty() {
+            error
+        } else {
+            error.with_hint(format!("its tools are {}", names.join(", ")))
+        })
     }
 
     /// Tells which tools are left out, and why.

@@ -118,7 +118,9 @@ impl RemoteProvider {
         while let Some((place, lease)) = self.choose(&tried) {
             tried.push(place);
             match lease.call(context, sent, params.clone(), self.0.config.timeout).await {
-                Err(error) if error.is_unsent() && error.kind() == ErrorKind::Connection => last = Some(error),
+                Err(error) if error.is_unsent() && error.kind() == ErrorKind::Connection => {
+                    last = Some(error)
+                }
                 ended => return ended,
             }
         }
@@ -131,7 +133,8 @@ impl RemoteProvider {
     /// `Cancelled`; what is wrong with an instance stands in the answer.
     pub async fn check(&self, context: &RunContext, patience: std::time::Duration) -> Result<RemoteSnapshot> {
         let own = HealthConfig { timeout: patience, ..HealthConfig::default() };
-        let config = self.0.config.health.clone().map_or(own, |health| HealthConfig { timeout: patience, ..health });
+        let config =
+            self.0.config.health.clone().map_or(own, |health| HealthConfig { timeout: patience, ..health });
         let looks = self.0.instances.iter().map(|instance| health::look(instance, context, &config));
         futures::future::join_all(looks).await;
         context.check()?;

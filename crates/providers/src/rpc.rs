@@ -258,7 +258,10 @@ impl RpcClient {
             Ok(ended) => ended.map_err(|error| self.named(error)),
             Err(_) => {
                 self.0.endpoint.give_up().await;
-                let message = format!("{} gave no answer within {limit:?}; it may have acted all the same", self.whose());
+                let message = format!(
+                    "{} gave no answer within {limit:?}; it may have acted all the same",
+                    self.whose()
+                );
                 Err(self.named(
                     Error::new(ErrorKind::Timeout, message)
                         .with_hint("give it more `timeout` where that is too short"),
@@ -276,7 +279,10 @@ impl RpcClient {
     }
 
     fn no_answer(&self, why: &str) -> Error {
-        self.named(Error::new(ErrorKind::InvalidOutput, format!("{} did not keep to the protocol: {why}", self.whose())))
+        self.named(Error::new(
+            ErrorKind::InvalidOutput,
+            format!("{} did not keep to the protocol: {why}", self.whose()),
+        ))
     }
 }
 

@@ -126,7 +126,8 @@ fn address(call: &Call) -> Result<Address> {
         if let Address::Http { headers, .. } = &mut address {
             for header in &call.headers {
                 let (name, value) = header.split_once(':').ok_or_else(|| {
-                    Error::new(ErrorKind::InvalidRequest, "a header has no `:`").with_hint("write it as `name: value`")
+                    Error::new(ErrorKind::InvalidRequest, "a header has no `:`")
+                        .with_hint("write it as `name: value`")
                 })?;
                 headers.insert(name.trim().to_owned(), value.trim().to_owned());
             }

@@ -15,8 +15,16 @@ fn code(read: &Result<Request, Response>) -> (Id, i64) {
 #[test]
 fn calls_and_notifications_of_the_protocol_are_read() {
     for (text, method, id) in [
-        (r#"{"jsonrpc": "2.0", "method": "subtract", "params": [42, 23], "id": 1}"#, "subtract", Some(Id::from(1))),
-        (r#"{"jsonrpc": "2.0", "method": "get", "params": {"a": 1}, "id": "3"}"#, "get", Some(Id::Text("3".into()))),
+        (
+            r#"{"jsonrpc": "2.0", "method": "subtract", "params": [42, 23], "id": 1}"#,
+            "subtract",
+            Some(Id::from(1)),
+        ),
+        (
+            r#"{"jsonrpc": "2.0", "method": "get", "params": {"a": 1}, "id": "3"}"#,
+            "get",
+            Some(Id::Text("3".into())),
+        ),
         (r#"{"jsonrpc": "2.0", "method": "update", "params": [1]}"#, "update", None),
         (r#"{"jsonrpc": "2.0", "method": "x", "id": null}"#, "x", Some(Id::Null)),
         (r#"{"jsonrpc": "2.0", "method": "x", "params": null}"#, "x", None),
@@ -128,7 +136,10 @@ fn errors_keep_their_code_and_say_whether_to_try_again() {
     let error = unknown.into_error("`box`");
     assert_eq!((error.kind(), error.retry()), (ErrorKind::ToolFailed, Retry::Backoff));
     let sent = Failure::of(&Error::new(ErrorKind::RateLimit, "slowly").with_hint("wait"), Place::System);
-    assert_eq!((sent.code, sent.data.as_ref().map(|data| data["retryable"].clone())), (-31005, Some(json!(true))));
+    assert_eq!(
+        (sent.code, sent.data.as_ref().map(|data| data["retryable"].clone())),
+        (-31005, Some(json!(true)))
+    );
     assert_eq!(sent.into_error("`box`").kind(), ErrorKind::RateLimit);
 }
 

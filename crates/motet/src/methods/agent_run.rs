@@ -49,8 +49,10 @@ impl AgentRun {
             (Some(_), Some(_)) => {
                 Err(invalid("both `file` and `agent` are given").with_hint("keep one of them"))
             }
-            (None, None) => Err(invalid("there is no agent")
-                .with_hint("name its file as `file`, or write it out as `agent`")),
+            (None, None) => {
+                Err(invalid("there is no agent")
+                    .with_hint("name its file as `file`, or write it out as `agent`"))
+            }
         }
     }
 }
@@ -61,9 +63,22 @@ const fn parameter(name: &'static str, kind: ParameterKind, doc: &'static str) -
 
 const PARAMETERS: &[Parameter] = &[
     parameter("file", ParameterKind::String, "file of the agent, relative to the workflow's directory"),
-    parameter("agent", ParameterKind::Object, "the agent itself, instead of `file`, with the keys of such a file"),
-    Parameter { name: "input", kind: ParameterKind::Any, required: true, doc: "what it is asked: a text, or anything else as JSON" },
-    parameter("variables", ParameterKind::Object, "values for the template of its instructions; they win over the file's"),
+    parameter(
+        "agent",
+        ParameterKind::Object,
+        "the agent itself, instead of `file`, with the keys of such a file",
+    ),
+    Parameter {
+        name: "input",
+        kind: ParameterKind::Any,
+        required: true,
+        doc: "what it is asked: a text, or anything else as JSON",
+    },
+    parameter(
+        "variables",
+        ParameterKind::Object,
+        "values for the template of its instructions; they win over the file's",
+    ),
     parameter("model", ParameterKind::Model, "model in the place of the one that its file names"),
 ];
 

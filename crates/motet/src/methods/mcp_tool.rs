@@ -40,13 +40,16 @@ impl MethodFamily for McpTools {
         let mut own = providers.clone();
         own.retain(|_, written| written.get("type").and_then(Value::as_str) == Some("mcp"));
         let servers = self.runtime.mcp_servers()?;
-        let mut names: Vec<String> = own.keys().cloned().chain(servers.into_iter().map(|server| server.name)).collect();
+        let mut names: Vec<String> =
+            own.keys().cloned().chain(servers.into_iter().map(|server| server.name)).collect();
         // A server's name may hold a dot itself, so the longest name that fits is the one that is meant.
         names.sort_by_key(|name| std::cmp::Reverse(name.len()));
         let (server, tool) = match rest.strip_prefix(ANY) {
             Some(tool) => (None, tool),
             None => {
-                let fitting = |server: &String| Some((server.clone(), rest.strip_prefix(server.as_str())?.strip_prefix('.')?));
+                let fitting = |server: &String| {
+                    Some((server.clone(), rest.strip_prefix(server.as_str())?.strip_prefix('.')?))
+                };
                 match names.iter().find_map(fitting) {
                     Some((server, tool)) => (Some(server), tool),
                     None => return Err(no_server(rest, &names)),
@@ -68,7 +71,8 @@ impl MethodFamily for McpTools {
 
 fn no_server(rest: &str, names: &[String]) -> Error {
     let server = rest.split('.').next().unwrap_or(rest);
-    let error = Error::new(ErrorKind::Configuration, format!("there is no server `{server}` for `mcp/{rest}`"));
+    let error =
+        Error::new(ErrorKind::Configuration, format!("there is no server `{server}` for `mcp/{rest}`"));
     let known: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     error.with_hint(if known.is_empty() {
         "name it in `.mcp.json`, or in the workflow's `providers` with `type: mcp`".to_owned()
@@ -118,7 +122,8 @@ impl McpMethod {
             return self.reach(server, scope).await?.tool(&self.tool).await;
         }
         let listed = self.runtime.mcp_servers()?.into_iter().filter(|server| server.enabled);
-        let names: Vec<String> = self.providers.keys().cloned().chain(listed.map(|server| server.name)).collect();
+        let names: Vec<String> =
+            self.providers.keys().cloned().chain(listed.map(|server| server.name)).collect();
         let (mut found, mut failures): (Vec<(String, Arc<dyn Tool>)>, Vec<Error>) = Default::default();
         for name in &names {
             let tool = async { self.reach(name, scope).await?.tool(&self.tool).await };
@@ -128,13 +133,15 @@ impl McpMethod {
                 Err(error) => failures.push(error),
             }
         }
-        let servers: Vec<String> = found.iter().map(|(name, _)| format!("`mcp/{name}.{}`", self.tool)).collect();
+        let servers: Vec<String> =
+            found.iter().map(|(name, _)| format!("`mcp/{name}.{}`", self.tool)).collect();
         match (found.pop(), found.is_empty(), failures.into_iter().next()) {
             (Some((_, tool)), true, _) => Ok(tool),
-            (Some(_), false, _) => {
-                Err(Error::new(ErrorKind::Configuration, format!("several servers have a tool `{}`", self.tool))
-                    .with_hint(format!("name one of them: {}", servers.join(", "))))
-            }
+            (Some(_), false, _) => Err(Error::new(
+                ErrorKind::Configuration,
+                format!("several servers have a tool `{}`", self.tool),
+            )
+            .with_hint(format!("name one of them: {}", servers.join(", ")))),
             (None, _, Some(error)) => Err(error),
             (None, _, None) => {
                 Err(Error::new(ErrorKind::NotFound, format!("no server has a tool `{}`", self.tool))

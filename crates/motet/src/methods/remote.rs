@@ -59,8 +59,10 @@ impl Runtime {
             Error::new(ErrorKind::Configuration, format!("`{}` {why}", path.display()))
                 .with_hint(r#"write it as `{"providers": {"name": {"type": "http", "url": "http://..."}}}`"#)
         };
-        let text = std::fs::read_to_string(&path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
-        let file: Value = serde_json::from_str(&text).map_err(|error| wrong(format!("is not JSON: {error}")))?;
+        let text =
+            std::fs::read_to_string(&path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        let file: Value =
+            serde_json::from_str(&text).map_err(|error| wrong(format!("is not JSON: {error}")))?;
         let entries = file.get("providers").and_then(Value::as_object);
         let entries = entries.ok_or_else(|| wrong("holds no `providers`".to_owned()))?;
         entries.iter().map(|(name, written)| Ok((name.clone(), RemoteConfig::read(name, written)?))).collect()

@@ -44,9 +44,7 @@ impl Allowed {
         let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let host = host.trim_end_matches('.').to_ascii_lowercase();
         let port = url.port_or_known_default();
-        let fitting = || {
-            self.0.iter().filter(|pattern| pattern.port.is_none() || pattern.port == port)
-        };
+        let fitting = || self.0.iter().filter(|pattern| pattern.port.is_none() || pattern.port == port);
         if fitting().any(|pattern| pattern.host == host) {
             return Ok(Reach::Anywhere);
         }
@@ -68,8 +66,11 @@ impl Allowed {
 impl Pattern {
     fn read(written: &str) -> Result<Self> {
         let wrong = || {
-            Error::new(ErrorKind::Configuration, format!("`{written}` in `http.allow` is no pattern of a host"))
-                .with_hint("write `example.com`, `*.example.com`, `example.com:8080`, or `*`")
+            Error::new(
+                ErrorKind::Configuration,
+                format!("`{written}` in `http.allow` is no pattern of a host"),
+            )
+            .with_hint("write `example.com`, `*.example.com`, `example.com:8080`, or `*`")
         };
         let text = written.trim().to_ascii_lowercase();
         let (host, port) = match (text.strip_prefix('['), text.rsplit_once(':')) {

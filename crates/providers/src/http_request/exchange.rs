@@ -8,7 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, LOCATION, PROXY_AUTHORIZATION, RETRY_AFTER};
+use http::header::{
+    AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, LOCATION, PROXY_AUTHORIZATION, RETRY_AFTER,
+};
 use http::{Method, Request, Response, StatusCode};
 use motet_core::{Error, ErrorKind, Result, Retry, RunContext};
 use serde_json::{Map, Value, json};
@@ -82,8 +84,11 @@ impl Exchange {
                 _ => return read(asked, &turn.url, response, told).await,
             }
         }
-        Err(Error::new(ErrorKind::LimitReached, format!("{} was sent on more than {REDIRECTS} times", asked.label()))
-            .with_hint("give the address where it ends"))
+        Err(Error::new(
+            ErrorKind::LimitReached,
+            format!("{} was sent on more than {REDIRECTS} times", asked.label()),
+        )
+        .with_hint("give the address where it ends"))
     }
 
     async fn send(&self, turn: &Turn, told: &Told) -> Result<Response<Bytewise>> {
@@ -206,7 +211,8 @@ async fn read(asked: &Asked, url: &Url, response: Response<Bytewise>, told: &Tol
 
 async fn whole(url: &Url, mut body: Bytewise) -> Result<Bytes> {
     let too_large = || {
-        let message = format!("the answer of `{}` is larger than {} MiB", shown(url), MAX_RESPONSE_BYTES >> 20);
+        let message =
+            format!("the answer of `{}` is larger than {} MiB", shown(url), MAX_RESPONSE_BYTES >> 20);
         Error::new(ErrorKind::LimitReached, message).with_hint("ask for less of it")
     };
     let mut read = BytesMut::new();

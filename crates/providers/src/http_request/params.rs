@@ -49,24 +49,30 @@ impl Asked {
                 Some(value.to_string().into_bytes())
             }
             (None, Some(Value::String(text))) => Some(text.into_bytes()),
-            (None, Some(_)) => return Err(invalid("`body` must be a text").with_hint("give other values as `json`")),
+            (None, Some(_)) => {
+                return Err(invalid("`body` must be a text").with_hint("give other values as `json`"));
+            }
             (None, None) => None,
         };
-        let method = match params.get("method").map(|method| method.as_str().unwrap_or_default().to_ascii_uppercase()) {
-            None if body.is_some() => Method::POST,
-            None => Method::GET,
-            Some(name) => match name.as_str() {
-                "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" => {
-                    Method::from_bytes(name.as_bytes()).unwrap_or(Method::GET)
-                }
-                _ => {
-                    return Err(invalid(&format!("`{name}` is no method that can be sent"))
-                        .with_hint("give GET, HEAD, POST, PUT, PATCH, DELETE, or OPTIONS"));
-                }
-            },
-        };
+        let method =
+            match params.get("method").map(|method| method.as_str().unwrap_or_default().to_ascii_uppercase())
+            {
+                None if body.is_some() => Method::POST,
+                None => Method::GET,
+                Some(name) => match name.as_str() {
+                    "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" => {
+                        Method::from_bytes(name.as_bytes()).unwrap_or(Method::GET)
+                    }
+                    _ => {
+                        return Err(invalid(&format!("`{name}` is no method that can be sent"))
+                            .with_hint("give GET, HEAD, POST, PUT, PATCH, DELETE, or OPTIONS"));
+                    }
+                },
+            };
         if body.is_some() && matches!(method, Method::GET | Method::HEAD) {
-            return Err(invalid(&format!("{method} carries no body")).with_hint("give `query`, or another `method`"));
+            return Err(
+                invalid(&format!("{method} carries no body")).with_hint("give `query`, or another `method`")
+            );
         }
         let body = body.unwrap_or_default();
         let (timeout, expect) = (timeout(params.get("timeout"))?, expected(params.get("expect"))?);
@@ -90,7 +96,9 @@ impl Asked {
         let headers: Vec<_> = self
             .headers
             .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })
             .collect();
         json!([self.method.as_str(), self.url.as_str(), headers, String::from_utf8_lossy(&self.body)])
     }
@@ -140,7 +148,9 @@ fn address(params: &Map<String, Value>, secrets: &mut Vec<String>) -> Result<Url
             let value = match value {
                 Value::String(text) => text.clone(),
                 Value::Object(_) | Value::Array(_) => {
-                    return Err(invalid(&format!("the value `{name}` of `query` is no text, number, or list of them")));
+                    return Err(invalid(&format!(
+                        "the value `{name}` of `query` is no text, number, or list of them"
+                    )));
                 }
                 plain => plain.to_string(),
             };
@@ -148,7 +158,11 @@ fn address(params: &Map<String, Value>, secrets: &mut Vec<String>) -> Result<Url
         }
     }
     secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
-    secrets.extend(url.query().map(|query| query.split(['&', '=']).map(str::to_owned).collect::<Vec<_>>()).unwrap_or_default());
+    secrets.extend(
+        url.query()
+            .map(|query| query.split(['&', '=']).map(str::to_owned).collect::<Vec<_>>())
+            .unwrap_or_default(),
+    );
     Ok(url)
 }
 
@@ -167,7 +181,9 @@ fn headers(params: &Map<String, Value>, secrets: &mut Vec<String>) -> Result<Hea
         };
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
         if matches!(header.as_str(), "host" | "content-length" | "transfer-encoding" | "connection") {
-            return Err(invalid(&format!("the header `{name}` follows from the request")).with_hint("leave it out"));
+            return Err(
+                invalid(&format!("the header `{name}` follows from the request")).with_hint("leave it out")
+            );
         }
         let mut sent = HeaderValue::from_str(&text).map_err(|_| bad())?;
         sent.set_sensitive(true);
@@ -212,7 +228,8 @@ fn expected(written: Option<&Value>) -> Result<Vec<Expected>> {
     };
     let read: Option<Vec<Expected>> = list.iter().map(one).collect();
     read.filter(|read| !read.is_empty()).ok_or_else(|| {
-        invalid("`expect` is no status").with_hint("give a number such as `200`, a class such as `2xx`, or a list")
+        invalid("`expect` is no status")
+            .with_hint("give a number such as `200`, a class such as `2xx`, or a list")
     })
 }
 

@@ -34,7 +34,9 @@ async fn an_answer_is_given_by_its_kind() {
         .and(query_param("q", "x y"))
         .and(query_param("n", "1"))
         .and(header("x-key", "k"))
-        .respond_with(ResponseTemplate::new(200).insert_header("X-Made-By", "me").set_body_json(json!({"a": null})))
+        .respond_with(
+            ResponseTemplate::new(200).insert_header("X-Made-By", "me").set_body_json(json!({"a": null})),
+        )
         .mount(&server)
         .await;
     Mock::given(method("POST"))
@@ -49,11 +51,18 @@ async fn an_answer_is_given_by_its_kind() {
         .await;
     let url = format!("{}/a", server.uri());
     let allowed = &["127.0.0.1"];
-    let got = ask(allowed, json!({"url": url, "query": {"q": "x y", "n": 1}, "headers": {"x-key": "k"}})).await.unwrap();
-    assert_eq!((&got["status"], &got["json"], &got["headers"]["x-made-by"]), (&json!(200), &json!({"a": null}), &json!("me")));
+    let got = ask(allowed, json!({"url": url, "query": {"q": "x y", "n": 1}, "headers": {"x-key": "k"}}))
+        .await
+        .unwrap();
+    assert_eq!(
+        (&got["status"], &got["json"], &got["headers"]["x-made-by"]),
+        (&json!(200), &json!({"a": null}), &json!("me"))
+    );
     let posted = ask(allowed, json!({"url": url, "json": [1]})).await.unwrap();
     assert_eq!((&posted["status"], &posted["text"]), (&json!(201), &json!("done")));
-    let put = ask(allowed, json!({"url": url, "method": "put", "body": "raw", "expect": [200, "4xx"]})).await.unwrap();
+    let put = ask(allowed, json!({"url": url, "method": "put", "body": "raw", "expect": [200, "4xx"]}))
+        .await
+        .unwrap();
     assert_eq!((&put["status"], &put["base64"]), (&json!(404), &json!("/wA=")));
 }
 
@@ -75,23 +84,35 @@ async fn hosts_that_are_not_allowed_are_not_asked() {
 async fn redirects_are_followed_to_allowed_hosts_alone_and_take_no_secret_along() {
     let (from, to) = (MockServer::start().await, MockServer::start().await);
     let target = to.uri();
-    Mock::given(path("/out")).respond_with(ResponseTemplate::new(302).insert_header("location", target.as_str())).mount(&from).await;
+    Mock::given(path("/out"))
+        .respond_with(ResponseTemplate::new(302).insert_header("location", target.as_str()))
+        .mount(&from)
+        .await;
     Mock::given(path("/evil"))
         .respond_with(ResponseTemplate::new(307).insert_header("location", "http://localhost:1/"))
         .mount(&from)
         .await;
-    Mock::given(path("/round")).respond_with(ResponseTemplate::new(301).insert_header("location", "/round")).mount(&from).await;
-    Mock::given(method("GET")).respond_with(ResponseTemplate::new(200).set_body_string("there")).mount(&to).await;
+    Mock::given(path("/round"))
+        .respond_with(ResponseTemplate::new(301).insert_header("location", "/round"))
+        .mount(&from)
+        .await;
+    Mock::given(method("GET"))
+        .respond_with(ResponseTemplate::new(200).set_body_string("there"))
+        .mount(&to)
+        .await;
     let url = |place: &str| format!("{}{place}", from.uri());
-    let headers = json!({"authorization": "Bearer hunter2-hunter2", "x-api-key": "k", "accept": "text/plain"});
-    let got = ask(&["127.0.0.1"], json!({"url": url("/out"), "headers": headers, "json": {"a": 1}})).await.unwrap();
+    let headers =
+        json!({"authorization": "Bearer hunter2-hunter2", "x-api-key": "k", "accept": "text/plain"});
+    let got =
+        ask(&["127.0.0.1"], json!({"url": url("/out"), "headers": headers, "json": {"a": 1}})).await.unwrap();
     assert_eq!(got["text"], json!("there"));
     let received = to.received_requests().await.unwrap().pop().unwrap();
     assert!(!received.headers.contains_key("authorization") && !received.headers.contains_key("x-api-key"));
     assert!(received.headers.contains_key("accept") && received.body.is_empty());
     assert_eq!(failure(json!({"url": url("/evil")})).await.kind(), ErrorKind::Permission);
     assert_eq!(failure(json!({"url": url("/round")})).await.kind(), ErrorKind::LimitReached);
-    let kept = ask(&["127.0.0.1"], json!({"url": url("/out"), "follow": false, "expect": 302})).await.unwrap();
+    let kept =
+        ask(&["127.0.0.1"], json!({"url": url("/out"), "follow": false, "expect": 302})).await.unwrap();
     assert_eq!(kept["headers"]["location"], json!(target));
 }
 
@@ -108,7 +129,10 @@ async fn failures_say_what_happened_and_show_no_secret() {
         .mount(&server)
         .await;
     let large = vec![b'x'; MAX_RESPONSE_BYTES + 1];
-    Mock::given(path("/large")).respond_with(ResponseTemplate::new(200).set_body_bytes(large)).mount(&server).await;
+    Mock::given(path("/large"))
+        .respond_with(ResponseTemplate::new(200).set_body_bytes(large))
+        .mount(&server)
+        .await;
     let bad = ResponseTemplate::new(200).set_body_raw("{", "application/json");
     Mock::given(path("/bad")).respond_with(bad).mount(&server).await;
     let url = |place: &str| format!("{}{place}", server.uri());

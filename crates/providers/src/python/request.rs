@@ -119,7 +119,10 @@ impl Request {
                 .with_hint("leave out `sandbox`, or `interpreter` and `requirements`"));
         }
         if !requirements.is_empty() && interpreter.is_none() && config.interpreter == default {
-            let message = format!("`requirements` are given, and no interpreter that has them: {}", requirements.join(", "));
+            let message = format!(
+                "`requirements` are given, and no interpreter that has them: {}",
+                requirements.join(", ")
+            );
             return Err(Error::new(ErrorKind::Configuration, message).with_hint(
                 "nothing is installed by itself: make an environment with them, and name its Python as `interpreter` or in the setting `python.interpreter`",
             ));
@@ -214,7 +217,8 @@ fn requirements(written: Option<&Value>) -> Result<Vec<String>> {
         // What begins with a dash would be an option of whatever reads it.
         let text = value.as_str().map(str::trim).filter(|text| !text.is_empty() && !text.starts_with('-'));
         text.map(str::to_owned).ok_or_else(|| {
-            invalid(&format!("`{value}` is no requirement")).with_hint("write names with versions, such as `numpy>=1.26`")
+            invalid(&format!("`{value}` is no requirement"))
+                .with_hint("write names with versions, such as `numpy>=1.26`")
         })
     };
     list.iter().map(one).collect()

@@ -33,7 +33,8 @@ impl Checked {
         }
         let missing = look(interpreter, environment, requirements).await?;
         if !missing.is_empty() {
-            let message = format!("`{interpreter}` does not have what the code needs: {}", missing.join("; "));
+            let message =
+                format!("`{interpreter}` does not have what the code needs: {}", missing.join("; "));
             return Err(Error::new(ErrorKind::Configuration, message).with_hint(format!(
                 "install it there, for example by `{interpreter} -m pip install {}`",
                 requirements.iter().map(|one| format!("'{one}'")).collect::<Vec<_>>().join(" ")
@@ -59,8 +60,11 @@ async fn look(
         .stderr(Stdio::null())
         .kill_on_drop(true);
     let broken = |why: String| {
-        Error::new(ErrorKind::Configuration, format!("`{interpreter}` cannot tell what is installed for it: {why}"))
-            .with_hint("name a CPython 3.9 or later")
+        Error::new(
+            ErrorKind::Configuration,
+            format!("`{interpreter}` cannot tell what is installed for it: {why}"),
+        )
+        .with_hint("name a CPython 3.9 or later")
     };
     let output = tokio::time::timeout(PATIENCE, command.output())
         .await

@@ -139,9 +139,12 @@ fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error
         Value::String(text) => duration::parse(&text).map_err(|error| D::Error::custom(error.message())),
         Value::Number(seconds) => {
             let seconds = seconds.as_f64().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-            seconds.ok_or_else(|| D::Error::custom("a time must be seconds above 0, or a text such as `500ms`"))
+            seconds
+                .ok_or_else(|| D::Error::custom("a time must be seconds above 0, or a text such as `500ms`"))
         }
-        other => Err(D::Error::custom(format!("a time must be seconds or a text such as `500ms`, not `{other}`"))),
+        other => {
+            Err(D::Error::custom(format!("a time must be seconds or a text such as `500ms`, not `{other}`")))
+        }
     }
 }
 
@@ -155,14 +158,17 @@ impl RemoteConfig {
     /// `Configuration` that tells what is wrong.
     pub fn read(name: &str, written: &Value) -> Result<Self> {
         let config: Self = serde_json::from_value(written.clone()).map_err(|error| {
-            wrong(name, &error.to_string())
-                .with_hint("write it as `{type: http, url: ...}` or `{type: stdio, command: ..., args: [...]}`")
+            wrong(name, &error.to_string()).with_hint(
+                "write it as `{type: http, url: ...}` or `{type: stdio, command: ..., args: [...]}`",
+            )
         })?;
         for instance in written.get("instances").and_then(Value::as_array).into_iter().flatten() {
             let keys = instance.as_object().into_iter().flat_map(|fields| fields.keys());
             if let Some(unknown) = keys.into_iter().find(|key| !PLACE_FIELDS.contains(&key.as_str())) {
-                return Err(wrong(name, &format!("an instance has no `{unknown}`"))
-                    .with_hint(format!("an instance has {}", PLACE_FIELDS.map(|field| format!("`{field}`")).join(", "))));
+                return Err(wrong(name, &format!("an instance has no `{unknown}`")).with_hint(format!(
+                    "an instance has {}",
+                    PLACE_FIELDS.map(|field| format!("`{field}`")).join(", ")
+                )));
             }
         }
         if config.timeout.is_zero() {
@@ -179,10 +185,14 @@ impl RemoteConfig {
         }
         if let Some(health) = &config.health {
             if health.path.is_some() && health.method.is_some() {
-                return Err(wrong(name, "its `health` has both `path` and `method`").with_hint("keep one of them"));
+                return Err(
+                    wrong(name, "its `health` has both `path` and `method`").with_hint("keep one of them")
+                );
             }
             if health.path.is_some() && config.transport == Transport::Stdio {
-                return Err(wrong(name, "a program has no `path`").with_hint("give a `method` that it answers"));
+                return Err(
+                    wrong(name, "a program has no `path`").with_hint("give a `method` that it answers")
+                );
             }
             if health.interval.is_zero() || health.timeout.is_zero() {
                 return Err(wrong(name, "a time of its `health` is zero"));
@@ -226,7 +236,10 @@ impl RemoteConfig {
                 return Err(wrong(name, &format!("it needs `{}`", needs.1)));
             }
             if refuses.0 {
-                return Err(wrong(name, &format!("`{}` does not go with `type: {}`", refuses.1, self.transport.as_str())));
+                return Err(wrong(
+                    name,
+                    &format!("`{}` does not go with `type: {}`", refuses.1, self.transport.as_str()),
+                ));
             }
         }
         Ok(places)

@@ -22,7 +22,11 @@ fn provider(written: Value) -> RemoteProvider {
 /// Starts a server that answers every call with this result.
 async fn server(result: Value) -> MockServer {
     let server = MockServer::start().await;
-    answer(&server, ResponseTemplate::new(200).set_body_json(json!({"jsonrpc": "2.0", "id": null, "result": result}))).await;
+    answer(
+        &server,
+        ResponseTemplate::new(200).set_body_json(json!({"jsonrpc": "2.0", "id": null, "result": result})),
+    )
+    .await;
     server
 }
 
@@ -39,17 +43,32 @@ fn what_is_written_is_checked() {
     for (written, why) in [
         (json!({"type": "http"}), "it needs `url`"),
         (json!({"type": "stdio", "url": "http://x"}), "it needs `command`"),
-        (json!({"type": "http", "url": "http://x", "command": "y"}), "`command` does not go with `type: http`"),
-        (json!({"type": "http", "url": "http://x", "methods": ["a"], "prefix": "b/"}), "both `methods` and `prefix`"),
-        (json!({"type": "http", "url": "http://x", "instances": [{"url": "http://y"}]}), "both `url` and `instances`"),
+        (
+            json!({"type": "http", "url": "http://x", "command": "y"}),
+            "`command` does not go with `type: http`",
+        ),
+        (
+            json!({"type": "http", "url": "http://x", "methods": ["a"], "prefix": "b/"}),
+            "both `methods` and `prefix`",
+        ),
+        (
+            json!({"type": "http", "url": "http://x", "instances": [{"url": "http://y"}]}),
+            "both `url` and `instances`",
+        ),
         (json!({"type": "http", "instances": [{"adress": "http://y"}]}), "an instance has no `adress`"),
         (json!({"type": "http", "url": "http://x", "colour": 1}), "unknown field `colour`"),
         (json!({"type": "http", "url": "http://x", "timeout": 0}), "its `timeout` is zero"),
-        (json!({"type": "http", "url": "http://x", "health": {"path": "/", "method": "a"}}), "both `path` and `method`"),
+        (
+            json!({"type": "http", "url": "http://x", "health": {"path": "/", "method": "a"}}),
+            "both `path` and `method`",
+        ),
         (json!({"type": "ftp", "url": "http://x"}), "unknown variant"),
     ] {
         let error = RemoteConfig::read("box", &written).unwrap_err();
-        assert!(error.kind() == ErrorKind::Configuration && error.to_string().contains(why), "{written}: {error}");
+        assert!(
+            error.kind() == ErrorKind::Configuration && error.to_string().contains(why),
+            "{written}: {error}"
+        );
     }
 }
 
@@ -91,7 +110,8 @@ async fn calls_go_to_the_instance_with_the_fewest_under_way() {
 #[tokio::test]
 async fn a_call_that_was_not_heard_goes_to_the_next_instance_and_others_do_not() {
     let there = server(Value::Null).await;
-    let provider = provider(json!({"type": "http", "instances": [{"url": "http://127.0.0.1:1"}, {"url": there.uri()}]}));
+    let provider =
+        provider(json!({"type": "http", "instances": [{"url": "http://127.0.0.1:1"}, {"url": there.uri()}]}));
     for _ in 0..6 {
         assert_eq!(call(&provider).await.unwrap(), Value::Null);
     }
@@ -109,8 +129,13 @@ async fn an_instance_that_failed_a_look_is_left_alone_until_one_succeeds() {
     let there = MockServer::start().await;
     let right = ResponseTemplate::new(200).set_body_json(json!({"jsonrpc": "2.0", "id": null, "result": 1}));
     answer(&there, right.clone()).await;
-    Mock::given(method("GET")).and(path("/health")).respond_with(ResponseTemplate::new(500)).mount(&there).await;
-    let written = json!({"type": "http", "url": there.uri(), "health": {"path": "/health", "interval": "1h"}});
+    Mock::given(method("GET"))
+        .and(path("/health"))
+        .respond_with(ResponseTemplate::new(500))
+        .mount(&there)
+        .await;
+    let written =
+        json!({"type": "http", "url": there.uri(), "health": {"path": "/health", "interval": "1h"}});
     let config = RemoteConfig::read("box", &written).unwrap();
     let provider = RemoteProvider::new("box", config, limits(), &|_| None).unwrap();
     let context = RunContext::new();
@@ -120,7 +145,11 @@ async fn an_instance_that_failed_a_look_is_left_alone_until_one_succeeds() {
     assert_eq!((error.kind(), error.is_unsent()), (ErrorKind::Overloaded, true));
     there.reset().await;
     answer(&there, right).await;
-    Mock::given(method("GET")).and(path("/health")).respond_with(ResponseTemplate::new(204)).mount(&there).await;
+    Mock::given(method("GET"))
+        .and(path("/health"))
+        .respond_with(ResponseTemplate::new(204))
+        .mount(&there)
+        .await;
     assert!(provider.check(&context, Duration::from_secs(5)).await.unwrap().is_ready());
     assert_eq!(call(&provider).await.unwrap(), json!(1));
 }
@@ -129,7 +158,9 @@ async fn an_instance_that_failed_a_look_is_left_alone_until_one_succeeds() {
 async fn health_is_looked_at_again_and_again_by_itself() {
     let there = MockServer::start().await;
     Mock::given(method("POST"))
-        .respond_with(ResponseTemplate::new(200).set_body_json(json!({"jsonrpc": "2.0", "id": null, "result": 1})))
+        .respond_with(
+            ResponseTemplate::new(200).set_body_json(json!({"jsonrpc": "2.0", "id": null, "result": 1})),
+        )
         .expect(2..)
         .mount(&there)
         .await;

@@ -45,8 +45,11 @@ impl Http {
         let mut sent = HeaderMap::new();
         for (header, value) in headers {
             let bad = || {
-                Error::new(ErrorKind::Configuration, format!("the header `{header}` of `{name}` cannot be sent"))
-                    .with_hint("use letters, digits, and `-` in its name, and one line of text as its value")
+                Error::new(
+                    ErrorKind::Configuration,
+                    format!("the header `{header}` of `{name}` cannot be sent"),
+                )
+                .with_hint("use letters, digits, and `-` in its name, and one line of text as its value")
             };
             let mut text = HeaderValue::from_str(value).map_err(|_| bad())?;
             text.set_sensitive(true);

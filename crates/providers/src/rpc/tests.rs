@@ -186,8 +186,16 @@ async fn a_service_is_called_by_post_and_its_errors_are_told() {
         (302, "", ErrorKind::InvalidRequest),
         (200, "hello", ErrorKind::InvalidOutput),
         (200, r#"{"jsonrpc": "2.0", "id": 9, "result": 1}"#, ErrorKind::InvalidOutput),
-        (400, r#"{"jsonrpc": "2.0", "id": null, "error": {"code": -32600, "message": "no"}}"#, ErrorKind::InvalidRequest),
-        (500, r#"{"jsonrpc": "2.0", "id": 1, "error": {"code": -31005, "message": "slow"}}"#, ErrorKind::RateLimit),
+        (
+            400,
+            r#"{"jsonrpc": "2.0", "id": null, "error": {"code": -32600, "message": "no"}}"#,
+            ErrorKind::InvalidRequest,
+        ),
+        (
+            500,
+            r#"{"jsonrpc": "2.0", "id": 1, "error": {"code": -31005, "message": "slow"}}"#,
+            ErrorKind::RateLimit,
+        ),
     ] {
         server.reset().await;
         Mock::given(method("POST"))

@@ -23,15 +23,21 @@ const fn parameter(name: &'static str, kind: ParameterKind, doc: &'static str) -
     Parameter { name, kind, required: false, doc }
 }
 
-const ARGUMENTS: Parameter =
-    parameter("arguments", ParameterKind::Object, "the same parameters as one object, as servers of tools take them");
+const ARGUMENTS: Parameter = parameter(
+    "arguments",
+    ParameterKind::Object,
+    "the same parameters as one object, as servers of tools take them",
+);
 
 const ROWS: &[Row] = &[
     Row {
         name: "mcp/tool.echo",
         doc: "Gives a text back",
         result: "`response` holds the text; beside it `echoed`, which is true, and `length` in characters.",
-        parameters: &[parameter("message", ParameterKind::String, "the text; empty where it is left out"), ARGUMENTS],
+        parameters: &[
+            parameter("message", ParameterKind::String, "the text; empty where it is left out"),
+            ARGUMENTS,
+        ],
         run: echo,
     },
     Row {
@@ -62,7 +68,11 @@ const ROWS: &[Row] = &[
         result: "`response` holds the joined text; beside it `joined`, which is true, and `count` of the texts.",
         parameters: &[
             parameter("strings", ParameterKind::Array, "the texts, in order"),
-            parameter("separator", ParameterKind::String, "what stands between them; a space where it is left out"),
+            parameter(
+                "separator",
+                ParameterKind::String,
+                "what stands between them; a space where it is left out",
+            ),
             ARGUMENTS,
         ],
         run: concat,
@@ -139,11 +149,18 @@ fn echo(given: &Map<String, Value>) -> Result<Value> {
 /// An operation on whole numbers, `None` where the result does not fit, and on all numbers.
 type Operation = (fn(i64, i64) -> Option<i64>, fn(f64, f64) -> f64);
 
-fn calculated(given: &Map<String, Value>, default: i64, sign: &str, (whole, any): Operation) -> Result<Value> {
+fn calculated(
+    given: &Map<String, Value>,
+    default: i64,
+    sign: &str,
+    (whole, any): Operation,
+) -> Result<Value> {
     let number = |name: &str| match given.get(name) {
         None => Ok(Value::from(default)),
         Some(number @ Value::Number(_)) => Ok(number.clone()),
-        Some(other) => Err(Error::new(ErrorKind::InvalidRequest, format!("`{name}` must be a number, not `{other}`"))),
+        Some(other) => {
+            Err(Error::new(ErrorKind::InvalidRequest, format!("`{name}` must be a number, not `{other}`")))
+        }
     };
     let (a, b) = (number("a")?, number("b")?);
     let exact = a.as_i64().zip(b.as_i64()).and_then(|(a, b)| whole(a, b)).map(Value::from);
@@ -156,7 +173,9 @@ fn calculated(given: &Map<String, Value>, default: i64, sign: &str, (whole, any)
             })?
         }
     };
-    Ok(json!({"response": result.to_string(), "calculation": format!("{a} {sign} {b} = {result}"), "result": result}))
+    Ok(
+        json!({"response": result.to_string(), "calculation": format!("{a} {sign} {b} = {result}"), "result": result}),
+    )
 }
 
 fn concat(given: &Map<String, Value>) -> Result<Value> {
@@ -166,7 +185,10 @@ fn concat(given: &Map<String, Value>) -> Result<Value> {
             list.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect()
         }
         Some(other) => {
-            return Err(Error::new(ErrorKind::InvalidRequest, format!("`strings` must be a list, not `{other}`")));
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                format!("`strings` must be a list, not `{other}`"),
+            ));
         }
     };
     let separator = given.get("separator").and_then(Value::as_str).unwrap_or(" ");
@@ -194,7 +216,11 @@ mod tests {
     #[tokio::test]
     async fn tools_take_their_arguments_in_either_place() {
         for (name, params, expected) in [
-            ("mcp/tool.echo", json!({"message": "zwölf"}), json!({"length": 5, "response": "zwölf", "echoed": true})),
+            (
+                "mcp/tool.echo",
+                json!({"message": "zwölf"}),
+                json!({"length": 5, "response": "zwölf", "echoed": true}),
+            ),
             ("mcp/tool.echo", json!({}), json!({"length": 0, "response": "", "echoed": true})),
             (
                 "mcp/tool.add",

@@ -75,7 +75,11 @@ impl Method for LlmComplete {
     }
 
     fn doc(&self) -> &'static str {
-        if self.name == "llm/generate" { "Another name of `llm/complete`" } else { "Asks a model to go on with a text" }
+        if self.name == "llm/generate" {
+            "Another name of `llm/complete`"
+        } else {
+            "Asks a model to go on with a text"
+        }
     }
 
     fn parameters(&self) -> &'static [Parameter] {
@@ -109,7 +113,8 @@ impl Method for LlmComplete {
         let messages = params.system.map(Message::system).into_iter().chain([Message::user(params.prompt)]);
         let mut request = ChatRequest::new(model, messages.collect());
         let mut sampling = Sampling::default();
-        (sampling.temperature, sampling.top_p, sampling.seed) = (params.temperature, params.top_p, params.seed);
+        (sampling.temperature, sampling.top_p, sampling.seed) =
+            (params.temperature, params.top_p, params.seed);
         request.sampling = sampling;
         request.max_tokens = params.max_tokens;
         request.stop = params.stop;

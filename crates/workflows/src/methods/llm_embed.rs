@@ -40,7 +40,11 @@ const PARAMETERS: &[Parameter] = &[
     parameter("texts", ParameterKind::Array, "several texts, instead of `text`"),
     parameter("prompt", ParameterKind::String, "another name of `text`"),
     parameter("model", ParameterKind::Model, "model to ask; the workflow's model where it is left out"),
-    parameter("dimensions", ParameterKind::Integer, "length of the vectors, where the model can shorten them"),
+    parameter(
+        "dimensions",
+        ParameterKind::Integer,
+        "length of the vectors, where the model can shorten them",
+    ),
     parameter("purpose", ParameterKind::String, "query, document, similarity, classification, or clustering"),
 ];
 
@@ -110,7 +114,8 @@ impl Method for LlmEmbed {
                     .with_hint("give `text`, or several as `texts`"));
             }
         };
-        let mut request = EmbedRequest::new(params.model.or(call.default_model).ok_or_else(no_model)?, inputs);
+        let mut request =
+            EmbedRequest::new(params.model.or(call.default_model).ok_or_else(no_model)?, inputs);
         (request.dimensions, request.purpose) = (params.dimensions, params.purpose);
         let embedder = self.models.embedder(&request.model).await?;
         let (step, model) = (context.key("embed"), request.model.clone());

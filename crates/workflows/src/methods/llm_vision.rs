@@ -44,12 +44,24 @@ const fn parameter(name: &'static str, kind: ParameterKind, doc: &'static str) -
 
 const PARAMETERS: &[Parameter] = &[
     parameter("model", ParameterKind::Model, "model to ask; the workflow's model where it is left out"),
-    parameter("messages", ParameterKind::Array, "the conversation: objects with `role`, `content`, and optionally `images`"),
+    parameter(
+        "messages",
+        ParameterKind::Array,
+        "the conversation: objects with `role`, `content`, and optionally `images`",
+    ),
     parameter("prompt", ParameterKind::String, "the question, instead of or after `messages`"),
     parameter("system", ParameterKind::String, "instructions that stand before the conversation"),
-    parameter("image_path", ParameterKind::String, "image file that goes with the last user message; at most 20 MiB"),
+    parameter(
+        "image_path",
+        ParameterKind::String,
+        "image file that goes with the last user message; at most 20 MiB",
+    ),
     parameter("image_paths", ParameterKind::Array, "several image files, shown in order in one question"),
-    parameter("images", ParameterKind::Array, "images as base64, data URLs, or addresses that the provider fetches"),
+    parameter(
+        "images",
+        ParameterKind::Array,
+        "images as base64, data URLs, or addresses that the provider fetches",
+    ),
     parameter("temperature", ParameterKind::Number, "randomness, usually 0 to 2"),
     parameter("max_tokens", ParameterKind::Integer, "upper limit of output tokens"),
 ];
@@ -131,8 +143,9 @@ async fn read(context: &RunContext, files: &[String], scope: &FileScope) -> Resu
         let read = tokio::task::spawn_blocking(move || {
             files.iter().map(|file| images::from_file(&scope, file)).collect()
         });
-        read.await
-            .map_err(|error| Error::new(ErrorKind::Internal, "reading an image broke off").with_source(error))?
+        read.await.map_err(|error| {
+            Error::new(ErrorKind::Internal, "reading an image broke off").with_source(error)
+        })?
     };
     context.observe(step, look).await
 }

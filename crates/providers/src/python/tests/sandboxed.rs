@@ -39,9 +39,7 @@ async fn the_sandbox_has_no_way_out_and_is_bounded() {
 #[tokio::test]
 async fn requirements_need_an_interpreter_and_are_looked_for() {
     let bench = Bench::new();
-    let needs = |list: Value, interpreter: Option<&str>| {
-        json!({"code": "result = 1", "requirements": list, "interpreter": interpreter})
-    };
+    let needs = |list: Value, interpreter: Option<&str>| json!({"code": "result = 1", "requirements": list, "interpreter": interpreter});
     let error = bench.error(needs(json!(["numpy"]), None)).await;
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.hint().unwrap().contains("`interpreter`"));
@@ -71,10 +69,13 @@ async fn what_is_installed_meets_requirements_by_its_version() {
         include_str!("../requirements.py")
     );
     let missing = |requirement: &str| {
-        let output = std::process::Command::new("python3").args(["-I", "-c", &look, requirement]).output().unwrap();
+        let output =
+            std::process::Command::new("python3").args(["-I", "-c", &look, requirement]).output().unwrap();
         serde_json::from_slice::<Vec<String>>(&output.stdout).unwrap()
     };
-    for met in ["tiny", "Tiny>=2.9", "tiny==2.10.1", "tiny[extra]>2,<3", "tiny~=2.8", "tiny!=2.1", "tiny==2.10.*"] {
+    for met in
+        ["tiny", "Tiny>=2.9", "tiny==2.10.1", "tiny[extra]>2,<3", "tiny~=2.8", "tiny!=2.1", "tiny==2.10.*"]
+    {
         assert_eq!(missing(met), Vec::<String>::new(), "{met}");
     }
     for unmet in ["tiny<2", "tiny==2.1", "tiny~=2.11", "tiny>=2.10.2", "tiny==2.9.*"] {

@@ -317,8 +317,7 @@ async fn call(
     (spec, params): (&TaskSpec, Map<String, Value>),
     cancellation: &CancellationToken,
 ) -> Result<Outcome> {
-    let (task, method) =
-        (&claim.task, shared.methods.find(&spec.method, &definition.spec.providers)?);
+    let (task, method) = (&claim.task, shared.methods.find(&spec.method, &definition.spec.providers)?);
     if task.crashes > 0 && method.effect() == Effect::AtMostOnce {
         return Err(Error::new(
             ErrorKind::Conflict,
