@@ -21,6 +21,7 @@ mod model;
 mod plan;
 mod provider;
 mod replay;
+mod rpc;
 mod run;
 mod schema;
 mod tool;
@@ -69,6 +70,7 @@ const ROWS: &[Row] = &[
     model::ROW,
     tool::ROW,
     mcp::ROW,
+    rpc::ROW,
     config::ROW,
     demo::ROW,
     completions::ROW,

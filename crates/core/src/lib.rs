@@ -26,6 +26,7 @@ pub mod price;
 pub mod request;
 pub mod rerank;
 pub mod response;
+pub mod rpc;
 pub mod run_log;
 pub mod schedule;
 pub mod schema;

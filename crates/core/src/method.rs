@@ -141,6 +141,11 @@ pub struct Parameter {
     pub doc: &'static str,
 }
 
+impl Parameter {
+    /// In the place of a name: the method takes parameters of any name, which only what it calls knows.
+    pub const ANY_NAME: &'static str = "*";
+}
+
 /// What a parameter takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 
 use crate::accumulate::fold;
 use crate::context::RunContext;
-use crate::error::Result;
+use crate::embedding::Embedder;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventStream;
 use crate::model_id::ModelId;
 use crate::request::ChatRequest;
@@ -54,4 +55,12 @@ pub trait Models: Send + Sync {
     /// # Errors
     /// `Configuration` when the provider is unknown or its key is missing.
     async fn model(&self, id: &ModelId) -> Result<Arc<dyn Model>>;
+
+    /// Gives the embedding model with all its layers.
+    ///
+    /// # Errors
+    /// As [`model`](Self::model); `Unsupported` when it makes no vectors.
+    async fn embedder(&self, id: &ModelId) -> Result<Arc<dyn Embedder>> {
+        Err(Error::new(ErrorKind::Unsupported, format!("`{id}` cannot be asked for vectors here")))
+    }
 }

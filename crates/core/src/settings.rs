@@ -30,8 +30,8 @@ pub use layer::{Layer, Origin};
 pub use reference::reference_markdown;
 pub use row::OptionRow;
 pub use table::{
-    Agent, Batch, Breaker, Budget, Cache, Eval, Fallback, Files, Mcp, OPTIONS, Provider, ProviderKey, Python,
-    RateLimit, Record, Replay, Request, RetrySettings, Settings, Structured, Worker,
+    Agent, Batch, Breaker, Budget, Cache, Eval, Fallback, Files, Http, Mcp, OPTIONS, Provider, ProviderKey,
+    Python, RateLimit, Record, Remote, Replay, Request, RetrySettings, Settings, Structured, Worker,
 };
 
 use crate::error::{Error, ErrorKind, Result};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use motet_core::error::{Error, ErrorKind, Retry};
+use motet_providers::remote::RemoteSnapshot;
 use serde::Serialize;
 
 /// How a provider does.
@@ -98,6 +99,34 @@ impl Health {
     #[must_use]
     pub fn is_ok(&self) -> bool {
         self.status == HealthStatus::Ok
+    }
+
+    /// Puts together how the instances of a remote provider do; they stand in the place of keys, by their addresses.
+    #[must_use]
+    pub fn of_remote(remote: &RemoteSnapshot) -> Self {
+        let is_ready = remote.is_ready();
+        let status = |healthy| if healthy { HealthStatus::Ok } else { HealthStatus::Unreachable };
+        let message = remote.instances.iter().find_map(|instance| instance.error.clone());
+        Self {
+            provider: remote.name.clone(),
+            status: status(is_ready),
+            latency_ms: remote.instances.iter().filter_map(|instance| instance.latency_ms).min(),
+            models: None,
+            message: message.filter(|_| !is_ready),
+            hint: (!is_ready).then(|| "look whether it runs, and whether its address is right".to_owned()),
+            keys: remote
+                .instances
+                .iter()
+                .filter(|_| remote.instances.len() > 1)
+                .map(|instance| KeyHealth {
+                    name: instance.address.clone(),
+                    status: status(instance.healthy),
+                    latency_ms: instance.latency_ms,
+                    message: instance.error.clone(),
+                    hint: None,
+                })
+                .collect(),
+        }
     }
 
     pub(crate) fn works(provider: &str, took: Duration, models: Option<usize>) -> Self {

@@ -2,7 +2,7 @@
 //!
 //! What several models share, such as breakers, keys, limits, and kept answers, lives here as long as the runtime.
 
-mod breaker;
+pub(crate) mod breaker;
 mod budget;
 mod cache;
 mod fallback;

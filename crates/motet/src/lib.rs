@@ -31,6 +31,7 @@ mod layers;
 mod lazy_store;
 mod lease;
 pub mod mcp;
+mod methods;
 mod models;
 pub mod prices;
 pub mod recording;

@@ -102,7 +102,14 @@ impl Runtime {
     }
 
     async fn connected(&self, server: NamedServer) -> Result<McpServer> {
-        let cell = self.mcp_connections().cell(&server.name);
+        let key = server.name.clone();
+        self.connected_as(&key, server).await
+    }
+
+    /// Gives the connection of a server under a name of the connection's own, as servers of several workflows may be
+    /// called alike.
+    pub(crate) async fn connected_as(&self, key: &str, server: NamedServer) -> Result<McpServer> {
+        let cell = self.mcp_connections().cell(key);
         let connect = || async {
             let variable = |name: &str| self.loaded().variable(name).map(|value| value.expose().to_owned());
             McpServer::connect_with(&server.name, server.config.clone(), &variable).await
@@ -169,14 +176,14 @@ fn servers(text: &str, path: &Path) -> Result<Vec<NamedServer>> {
     entries.iter().map(one).collect()
 }
 
-fn server(name: &str, entry: &Value, directory: &Path) -> Result<NamedServer, String> {
+pub(crate) fn server(name: &str, entry: &Value, directory: &Path) -> Result<NamedServer, String> {
     let entry = entry.as_object().ok_or("it is not an object")?;
     if name.is_empty() {
         return Err("it has no name".to_owned());
     }
     let kind = entry.get("type").or_else(|| entry.get("transport")).and_then(Value::as_str);
     match kind {
-        None | Some("stdio" | "http" | "streamable-http" | "streamable_http" | "streamableHttp") => {}
+        None | Some("mcp" | "stdio" | "http" | "streamable-http" | "streamable_http" | "streamableHttp") => {}
         Some("sse") => {
             return Err(
                 "the old transport `sse` is not spoken; use the server's address for streamable HTTP, and \

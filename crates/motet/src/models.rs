@@ -309,6 +309,10 @@ impl Models for Table {
             Ok(Arc::new(self.layers.stack(id, Task::Chat, keys)?) as Arc<dyn Model>)
         })
     }
+
+    async fn embedder(&self, id: &ModelId) -> Result<Arc<dyn Embedder>> {
+        Table::embedder(self, id)
+    }
 }
 
 /// What was made once and serves every later call.

@@ -10,7 +10,6 @@ use motet_agents::{Agent, AgentBuilder, Hook, HookEntry, HookRegistry, HookSpec,
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::EventStream;
 use motet_core::id::WorkerId;
-use motet_core::method::Method;
 use motet_core::model::{Delivery, Model, Models};
 use motet_core::model_list::ModelInfo;
 use motet_core::rerank::{RerankRequest, RerankResponse};
@@ -18,6 +17,7 @@ use motet_core::settings::{Loaded, Settings, Sources};
 use motet_core::store::SharedStore;
 use motet_core::{ChatRequest, ChatResponse, EmbedRequest, EmbedResponse, ModelId, RunContext, StreamEvent};
 use motet_providers::driver::DryRun;
+use motet_providers::http_request::{Allowed, HttpRequest};
 use motet_providers::layers::breaker::CircuitSnapshot;
 use motet_providers::layers::key_pool::KeySnapshot;
 use motet_providers::layers::retry::RetryJudge;
@@ -31,6 +31,7 @@ use crate::eval::{self, Records};
 use crate::health::Health;
 use crate::lazy_store::LazyStore;
 use crate::mcp::Connections;
+use crate::methods::{Remotes, with_runtime};
 use crate::models::Table;
 
 pub use crate::models::ProviderInfo;
@@ -51,6 +52,10 @@ struct Inner {
     store: LazyStore,
     records: Records,
     mcp: Connections,
+    remotes: Remotes,
+    /// Shared by all who run tasks, as it remembers what it checked.
+    python: Arc<PythonExecute>,
+    http: Arc<HttpRequest>,
     /// Under this name it claims the calls that it records.
     worker: WorkerId,
     /// What every agent has first.
@@ -89,6 +94,8 @@ impl Runtime {
         let store = LazyStore::new(loaded.settings.store.clone(), directory.clone());
         let models = Table::new(&loaded, &directory, &store)?;
         let records = Records::new(&loaded, &directory)?;
+        let python = Arc::new(PythonExecute::new(python_config(&loaded.settings)));
+        let http = Arc::new(HttpRequest::new(Allowed::new(&loaded.settings.http.allow)?));
         Ok(Self(Arc::new(Inner {
             loaded,
             directory,
@@ -96,6 +103,9 @@ impl Runtime {
             store,
             records,
             mcp: Connections::default(),
+            remotes: Remotes::default(),
+            python,
+            http,
             worker: WorkerId::new(),
             hooks: Mutex::default(),
             named_hooks: Mutex::default(),
@@ -219,6 +229,10 @@ impl Runtime {
         &self.0.mcp
     }
 
+    pub(crate) fn remotes(&self) -> &Remotes {
+        &self.0.remotes
+    }
+
     pub(crate) fn worker_id(&self) -> &WorkerId {
         &self.0.worker
     }
@@ -231,8 +245,9 @@ impl Runtime {
 
     /// Gives every method that tasks can call, over other models than the runtime's own.
     pub(crate) fn methods_over(&self, models: &Arc<dyn Models>, max_repairs: u32) -> Methods {
-        let python: Arc<dyn Method> = Arc::new(PythonExecute::new(python_config(self.settings())));
-        methods::built_in(models, max_repairs).with(python)
+        let (python, http) = (Arc::clone(&self.0.python), Arc::clone(&self.0.http));
+        let methods = methods::built_in(models, max_repairs).with(python).with(http);
+        with_runtime(methods, self, models)
     }
 
     /// Adds a hook under a name that files of agents may use, made anew of the options of each file.
@@ -423,6 +438,7 @@ fn python_config(settings: &Settings) -> PythonConfig {
     let mut config = PythonConfig::default();
     config.interpreter.clone_from(&python.interpreter);
     config.timeout = python.timeout;
+    config.env.clone_from(&python.env);
     config.memory_bytes = u64::from(python.memory_mb) << 20;
     config.max_processes = python.max_processes;
     config.max_output_bytes = (python.max_output_kb as usize) << 10;

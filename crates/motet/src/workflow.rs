@@ -80,7 +80,9 @@ impl Runtime {
     /// All its problems at once, or why it could not be read.
     pub fn read_workflow(&self, path: &Path) -> Result<WorkflowFile, FileError> {
         let bytes = read_file(path).map_err(FileError::Unreadable)?;
-        let methods: Vec<_> = self.methods().iter().cloned().collect();
+        let methods = self
+            .methods_of(&read::outline(&bytes, self.settings().remote.file.is_some()))
+            .map_err(FileError::Unreadable)?;
         let spec = read::read(&bytes, &Rules::new(&methods)).map_err(FileError::Problems)?;
         let path = path.canonicalize().map_err(|error| FileError::Unreadable(unreadable(path, error)))?;
         Ok(WorkflowFile { spec, path })
@@ -93,7 +95,11 @@ impl Runtime {
     /// # Errors
     /// All its problems at once, with paths instead of lines.
     pub fn read_workflow_value(&self, value: &Value) -> Result<WorkflowSpec, Problems> {
-        let methods: Vec<_> = self.methods().iter().cloned().collect();
+        let methods = match self.methods_of(value) {
+            Ok(methods) => methods,
+            // What is wrong with its providers is told where one of their methods is called.
+            Err(_) => self.methods().iter().cloned().collect(),
+        };
         read::read_value(value, &Rules::new(&methods))
     }
 

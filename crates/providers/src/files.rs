@@ -61,6 +61,20 @@ pub fn resolve_for_write(scope: &FileScope, path: impl AsRef<Path>) -> Result<Pa
 /// As [`resolve`]; `LimitReached` when it is larger, `InvalidRequest` when it is not UTF-8.
 pub fn read_text(scope: &FileScope, path: impl AsRef<Path>, max_bytes: u64) -> Result<String> {
     let path = path.as_ref();
+    let mut bytes = read_bytes(scope, path, max_bytes)?;
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+        return text(path, bytes, BYTE_ORDER_MARK.len());
+    }
+    text(path, bytes, 0)
+}
+
+/// Reads a file of at most `max_bytes` bytes.
+///
+/// # Errors
+/// As [`resolve`]; `LimitReached` when it is larger.
+pub fn read_bytes(scope: &FileScope, path: impl AsRef<Path>, max_bytes: u64) -> Result<Vec<u8>> {
+    let path = path.as_ref();
     let real = resolve(scope, path)?;
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too large, even one that grows while it is read.
@@ -74,11 +88,7 @@ pub fn read_text(scope: &FileScope, path: impl AsRef<Path>, max_bytes: u64) -> R
         )
         .with_hint("split the file, or name a smaller one"));
     }
-    if bytes.starts_with(BYTE_ORDER_MARK) {
-        bytes.drain(..BYTE_ORDER_MARK.len());
-        return text(path, bytes, BYTE_ORDER_MARK.len());
-    }
-    text(path, bytes, 0)
+    Ok(bytes)
 }
 
 /// Writes a file as a whole: readers see the old content or the new, and nothing in between, even after a crash.

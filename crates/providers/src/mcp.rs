@@ -5,16 +5,16 @@
 
 mod connection;
 mod content;
-mod expand;
+pub(crate) mod expand;
 mod http;
 mod listener;
 mod listing;
 mod message;
 mod names;
-mod process;
+pub(crate) mod process;
 mod schema;
 mod stdio;
-mod told;
+pub(crate) mod told;
 mod tool;
 
 use std::collections::BTreeSet;
@@ -133,6 +133,26 @@ impl McpServer {
         Ok(tools
             .map(|offered| Arc::new(McpTool { server: self.clone(), offered }) as Arc<dyn Tool>)
             .collect())
+    }
+
+    /// Gives the tool of this name, which is the server's own or the one under which models are shown it.
+    ///
+    /// # Errors
+    /// As [`tools`](Self::tools); `NotFound` when the server offers no such tool.
+    pub async fn tool(&self, name: &str) -> Result<Arc<dyn Tool>> {
+        let tools = self.listed().await?.tools;
+        if let Some(offered) = tools.iter().find(|offered| offered.name == name || offered.spec.name == name)
+        {
+            return Ok(Arc::new(McpTool { server: self.clone(), offered: Arc::clone(offered) }));
+        }
+        let names: Vec<String> = tools.iter().map(|offered| format!("`{}`", offered.name)).collect();
+        let error =
+            Error::new(ErrorKind::NotFound, format!("the server `{}` has no tool `{name}`", self.0.name));
+        Err(if names.is_empty() {
+            error
+        } else {
+            error.with_hint(format!("its tools are {}", names.join(", ")))
+        })
     }
 
     /// Tells which tools are left out, and why.

@@ -9,8 +9,11 @@ mod child;
 mod processes;
 mod report;
 mod request;
+mod requirements;
+mod sandboxed;
 
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -74,6 +77,24 @@ const PARAMETERS: &[Parameter] = &[
         required: false,
         doc: "mebibytes of memory that the code may use",
     },
+    Parameter {
+        name: "sandbox",
+        kind: ParameterKind::Boolean,
+        required: false,
+        doc: "runs the code in this process, in an interpreter without files, network, and modules of its own",
+    },
+    Parameter {
+        name: "interpreter",
+        kind: ParameterKind::String,
+        required: false,
+        doc: "Python to run it with, by name or path; a path starts at the workflow's directory; the setting `python.interpreter` where it is left out",
+    },
+    Parameter {
+        name: "requirements",
+        kind: ParameterKind::Array,
+        required: false,
+        doc: "packages that must be installed for the interpreter, which must be named then, such as `numpy>=1.26`; nothing is installed",
+    },
 ];
 
 /// How children are run and what they may use.
@@ -92,6 +113,8 @@ pub struct PythonConfig {
     pub max_output_bytes: usize,
     /// Largest result as JSON, in bytes.
     pub max_result_bytes: u64,
+    /// Names of variables of the environment that code may read, beside the few that finding programs and files takes.
+    pub env: Vec<String>,
 }
 
 impl Default for PythonConfig {
@@ -104,6 +127,7 @@ impl Default for PythonConfig {
             max_processes: 64,
             max_output_bytes: 1 << 20,
             max_result_bytes: 16 << 20,
+            env: Vec::new(),
         }
     }
 }
@@ -124,6 +148,7 @@ impl Default for PythonConfig {
 pub struct PythonExecute {
     config: PythonConfig,
     environment: Vec<(OsString, OsString)>,
+    checked: Arc<requirements::Checked>,
 }
 
 impl PythonExecute {
@@ -138,18 +163,28 @@ impl PythonExecute {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Self {
         let utf8 = ["LANG", "LC_ALL"].map(|name| (OsString::from(name), OsString::from("C.UTF-8")));
-        let inherited =
-            environment.into_iter().filter(|(name, _)| INHERITED.iter().any(|allowed| name == allowed));
-        Self { config, environment: inherited.chain(utf8).collect() }
+        let listed = |name: &OsString| config.env.iter().any(|allowed| *name == **allowed);
+        let inherited = environment
+            .into_iter()
+            .filter(|(name, _)| INHERITED.iter().any(|allowed| name == allowed) || listed(name));
+        let environment = inherited.chain(utf8).collect();
+        Self { config, environment, checked: Arc::default() }
     }
 
     async fn run(&self, context: &RunContext, call: MethodCall) -> Result<Value> {
         context.check()?;
         let started = Instant::now();
-        let request = Request::read(call.params, &self.config)?;
+        let mut request = Request::read(call.params, &self.config)?;
         let limits = request.limits;
+        if request.sandbox {
+            let (code, values) = blocking(move || request.into_code(&call.files)).await?;
+            return sandboxed::run(context, &code, values, &limits).await;
+        }
+        let interpreter = request.interpreter(&call.files, &self.config);
+        let needed = std::mem::take(&mut request.requirements);
+        self.checked.check(&interpreter, &self.environment, &needed).await?;
         let task = blocking(move || request.prepare(&call.files)).await?;
-        let end = Running::start(&self.config.interpreter, &self.environment, &task)?
+        let end = Running::start(&interpreter, &self.environment, &task)?
             .finish(context, &limits, &task.message)
             .await;
         let outcome = {

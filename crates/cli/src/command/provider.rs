@@ -52,7 +52,9 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
 }
 
 fn list(context: &Context, only_ready: bool) -> Result<Exit> {
-    let mut providers = context.runtime()?.providers();
+    let runtime = context.runtime()?;
+    let mut providers = runtime.providers();
+    providers.extend(runtime.remote_providers()?);
     providers.retain(|provider| provider.ready || !only_ready);
     providers.sort_by_key(|provider| !provider.ready);
     context.printer.data(&providers, || listed(&providers))?;
@@ -88,12 +90,20 @@ fn shown(key: &KeySnapshot) -> String {
 
 fn health(context: &Context, names: &[String], patience: Duration) -> Result<Exit> {
     let runtime = context.runtime()?;
+    let remotes: Vec<String> = runtime.remote_configs()?.into_iter().map(|(name, _)| name).collect();
+    let (others, models): (Vec<String>, Vec<String>) =
+        names.iter().cloned().partition(|name| remotes.contains(name));
     let found = context.block_on(|cancellation| async move {
         let run = RunContext::new().with_cancellation(cancellation);
-        if names.is_empty() {
-            return runtime.check_providers(&run, patience).await;
+        let mut found = if names.is_empty() {
+            runtime.check_providers(&run, patience).await?
+        } else {
+            try_join_all(models.iter().map(|name| runtime.check_provider(&run, name, patience))).await?
+        };
+        if names.is_empty() || !others.is_empty() {
+            found.extend(runtime.check_remotes(&run, &others, patience).await?.iter().map(Health::of_remote));
         }
-        try_join_all(names.iter().map(|name| runtime.check_provider(&run, name, patience))).await
+        Ok(found)
     })?;
     context.printer.data(&found, || checked(&found))?;
     for health in found.iter().filter(|health| health.is_ok() && !context.printer.is_json()) {

@@ -437,6 +437,20 @@ options! {
             max_processes: u32 as Count = 64, example "16";
             /// How much the code may print, in kilobytes.
             max_output_kb: u32 as Count = 1024, example "64";
+            /// Names of variables of the environment that code may read, beside the few that finding programs and files takes.
+            env: Vec<String> as Texts, example "LD_LIBRARY_PATH,DATA_DIR";
+        }
+
+        http: Http {
+            //! Services of the web that tasks may ask.
+            /// Hosts that `http/request` may ask, as `example.com`, `*.example.com`, `example.com:8080`, or `*`; none where it is not given. Addresses inside a network are allowed only by their own name.
+            allow: Vec<String> as Texts, example "api.example.com,*.example.org";
+        }
+
+        remote: Remote {
+            //! Other programs that answer methods of tasks by JSON-RPC.
+            /// JSON file that names them, as `{"providers": {...}}`.
+            file: Option<String> as Text, example "providers.json";
         }
 
         files: Files {

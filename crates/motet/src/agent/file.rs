@@ -74,7 +74,7 @@ impl Runtime {
     }
 
     /// Puts into an agent what its file leaves to settings and other files, so that it can be stored whole.
-    pub(super) fn whole(&self, file: &AgentFile) -> Result<(AgentSpec, Surroundings)> {
+    pub(crate) fn whole(&self, file: &AgentFile) -> Result<(AgentSpec, Surroundings)> {
         self.whole_below(file.spec.clone(), &file.path, &mut vec![file.path.clone()])
     }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use motet_core::ModelId;
 use motet_core::error::Result;
-use motet_core::settings::Loaded;
+use motet_core::settings::{Loaded, Settings};
 use motet_providers::layers::Layer;
 use motet_providers::layers::breaker::{BreakerLayer, Circuit, CircuitSnapshot, Limits};
 use tokio::time::Instant;
@@ -20,14 +20,9 @@ pub(super) struct Parts {
 
 impl Parts {
     pub(super) fn new(loaded: &Loaded) -> Result<Self> {
-        let settings = &loaded.settings.breaker;
-        let mut limits = Limits::default();
-        limits.failure_rate = settings.failure_rate;
-        limits.min_calls = settings.min_calls;
-        limits.window = settings.window;
-        limits.open_for = settings.open_for;
-        limits.probes = settings.probes;
-        Ok(Self { limits: settings.enabled.then_some(limits), circuits: Mutex::default() })
+        let settings = &loaded.settings;
+        let limits = settings.breaker.enabled.then(|| limits(settings));
+        Ok(Self { limits, circuits: Mutex::default() })
     }
 
     pub(super) fn layer(&self, id: &ModelId, task: Task) -> Option<Arc<dyn Layer>> {
@@ -45,6 +40,26 @@ impl Parts {
         let now = Instant::now();
         circuits.iter().map(|((id, task), circuit)| (scope(id, *task), circuit.snapshot(now))).collect()
     }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    let settings = &settings.breaker;
+    let mut limits = Limits::default();
+    limits.failure_rate = settings.failure_rate;
+    limits.min_calls = settings.min_calls;
+    limits.window = settings.window;
+    limits.open_for = settings.open_for;
+    limits.probes = settings.probes;
+    limits
+}
+
+/// Gives when circuits of other programs open; where breakers are off, never.
+pub(crate) fn remote_limits(settings: &Settings) -> Limits {
+    let mut limits = limits(settings);
+    if !settings.breaker.enabled {
+        limits.min_calls = u32::MAX;
+    }
+    limits
 }
 
 fn scope(id: &ModelId, task: Task) -> String {

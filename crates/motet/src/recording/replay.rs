@@ -239,7 +239,7 @@ impl Replay<'_> {
         let repairs = settings.max_repairs.unwrap_or(self.runtime.settings().structured.max_repairs);
         let models = Arc::clone(&self.models) as Arc<dyn Models>;
         let all = self.runtime.methods_over(&models, repairs);
-        all.iter().fold(Methods::default(), |methods, method| {
+        all.iter().fold(all.families(), |methods, method| {
             if method.is_recorded() {
                 return methods.with(Arc::clone(method));
             }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::ending::{Ending, Outcome};
 use super::held_back::is_held_back;
 use super::{Answer, Call, Layer, LayerRow, Next, Where};
-use circuit::{Admission, Pass, Verdict};
+pub(crate) use circuit::{Admission, Pass, Verdict};
 
 pub use circuit::{Circuit, CircuitSnapshot, CircuitState, Limits};
 

@@ -10,7 +10,7 @@ use motet_core::{Error, ErrorKind, Result};
 pub type Variables<'a> = dyn Fn(&str) -> Option<String> + Send + Sync + 'a;
 
 /// Puts variables into every value of a table.
-pub(super) fn expanded(
+pub(crate) fn expanded(
     server: &str,
     table: &BTreeMap<String, String>,
     variables: &Variables<'_>,

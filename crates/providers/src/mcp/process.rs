@@ -54,7 +54,7 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// A running program; dropping it kills it and all that it started in its group.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     group: Option<i32>,
     /// How it ended, once it has.
     ended: watch::Receiver<Option<Ended>>,
@@ -64,17 +64,17 @@ pub(super) struct Process {
 
 /// How a program ended.
 #[derive(Debug, Clone)]
-pub(super) struct Ended(pub(super) String);
+pub(crate) struct Ended(pub(crate) String);
 
 /// What is spoken through.
-pub(super) struct Pipes {
-    pub(super) stdin: ChildStdin,
-    pub(super) stdout: ChildStdout,
+pub(crate) struct Pipes {
+    pub(crate) stdin: ChildStdin,
+    pub(crate) stdout: ChildStdout,
 }
 
 impl Process {
     /// Starts the program of a server.
-    pub(super) fn start(
+    pub(crate) fn start(
         name: &str,
         config: &ServerConfig,
         environment: &BTreeMap<String, String>,
@@ -121,12 +121,12 @@ impl Process {
     }
 
     /// Tells how the program ended, if it has.
-    pub(super) fn ended(&self) -> Option<Ended> {
+    pub(crate) fn ended(&self) -> Option<Ended> {
         self.ended.borrow().clone()
     }
 
     /// Waits until the program has ended.
-    pub(super) async fn end(&self) -> Ended {
+    pub(crate) async fn end(&self) -> Ended {
         let mut ended = self.ended.clone();
         match ended.wait_for(Option::is_some).await {
             Ok(how) => how.clone().unwrap_or_else(lost),
@@ -135,7 +135,7 @@ impl Process {
     }
 
     /// Gives the program, whose standard input is closed already, time to end by itself; kills it then.
-    pub(super) async fn finish(&self) {
+    pub(crate) async fn finish(&self) {
         if tokio::time::timeout(GRACE, self.end()).await.is_err() {
             signal(self.group, Signal::End);
             if tokio::time::timeout(GRACE, self.end()).await.is_err() {
@@ -143,6 +143,15 @@ impl Process {
                 signal(self.group, Signal::Kill);
             }
         }
+    }
+}
+
+impl Process {
+    /// Kills the program and its group, and waits until it is gone.
+    pub(crate) async fn kill(&self) {
+        self.kill.cancel();
+        signal(self.group, Signal::Kill);
+        tokio::time::timeout(GRACE, self.end()).await.ok();
     }
 }
 

@@ -20,7 +20,7 @@ const SHORTEST_SECRET: usize = 8;
 
 /// What was told so far.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(crate) struct Told {
     secrets: Vec<Secret>,
     heard: Mutex<Heard>,
 }
@@ -36,7 +36,7 @@ struct Heard {
 
 impl Told {
     /// Keeps nothing yet; these values are masked in all that is shown.
-    pub(super) fn new<'a>(secrets: impl IntoIterator<Item = &'a String>) -> Self {
+    pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = &'a String>) -> Self {
         let secrets = secrets.into_iter().filter(|value| value.len() >= SHORTEST_SECRET);
         Self { secrets: secrets.map(Secret::new).collect(), heard: Mutex::default() }
     }
@@ -46,7 +46,7 @@ impl Told {
     }
 
     /// Takes a piece of standard error.
-    pub(super) fn complained(&self, piece: &[u8]) {
+    pub(crate) fn complained(&self, piece: &[u8]) {
         let kept = &mut self.heard().complaints;
         kept.extend_from_slice(piece);
         let surplus = kept.len().saturating_sub(KEPT);
@@ -54,7 +54,7 @@ impl Told {
     }
 
     /// Takes a line of standard output that is not the protocol.
-    pub(super) fn strayed(&self, line: &[u8]) {
+    pub(crate) fn strayed(&self, line: &[u8]) {
         let mut heard = self.heard();
         if heard.stray_lines == 0 {
             heard.first_stray = self.beginning(line, STRAY);
@@ -63,23 +63,23 @@ impl Told {
     }
 
     /// Says why the connection is given up.
-    pub(super) fn give_up(&self, why: impl Into<String>) {
+    pub(crate) fn give_up(&self, why: impl Into<String>) {
         self.heard().given_up = Some(why.into());
     }
 
     /// Gives the beginning of what a server says, masked before it is cut: half of a value would not be found any more.
-    pub(super) fn beginning(&self, said: &[u8], characters: usize) -> String {
+    pub(crate) fn beginning(&self, said: &[u8], characters: usize) -> String {
         let said = String::from_utf8_lossy(said.get(..LOOKED_AT).unwrap_or(said));
         self.masked(said.trim()).chars().take(characters).collect()
     }
 
     /// Masks the values of the server's environment and headers in a text.
-    pub(super) fn masked(&self, text: &str) -> String {
+    pub(crate) fn masked(&self, text: &str) -> String {
         self.secrets.iter().fold(text.to_owned(), |text, secret| secret.redact(&text))
     }
 
     /// Gives what helps to understand a failure, to stand behind its message; empty where nothing was told.
-    pub(super) fn explanation(&self) -> String {
+    pub(crate) fn explanation(&self) -> String {
         let heard = self.heard();
         let mut text = String::new();
         if let Some(why) = &heard.given_up {

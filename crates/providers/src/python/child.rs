@@ -149,7 +149,7 @@ async fn send(stdin: &mut Option<ChildStdin>, message: &[u8]) {
 }
 
 /// Makes a relative path absolute, since the child starts in another directory; a bare name is looked up in `PATH`.
-fn program(interpreter: &str) -> Result<OsString> {
+pub(super) fn program(interpreter: &str) -> Result<OsString> {
     if interpreter.trim().is_empty() {
         return Err(Error::new(ErrorKind::Configuration, "the name of the Python interpreter is empty")
             .with_hint("set `python.interpreter` to a name or a path"));
@@ -160,7 +160,7 @@ fn program(interpreter: &str) -> Result<OsString> {
     std::path::absolute(interpreter).map(Into::into).map_err(|error| cannot_start(interpreter, error))
 }
 
-fn cannot_start(interpreter: &str, error: io::Error) -> Error {
+pub(super) fn cannot_start(interpreter: &str, error: io::Error) -> Error {
     // Too many open files, in the system or in this process; both have no kind of their own.
     let out_of_files = cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24));
     let (kind, retry, hint) = match error.kind() {

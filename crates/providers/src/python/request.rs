@@ -28,7 +28,15 @@ pub(super) struct Request {
     source: Source,
     context: Map<String, Value>,
     pub(super) limits: Limits,
+    /// Whether it runs in the sandbox.
+    pub(super) sandbox: bool,
+    /// Packages that its interpreter must have.
+    pub(super) requirements: Vec<String>,
+    interpreter: Option<String>,
 }
+
+/// The largest file that runs in the sandbox: 1 MiB.
+const MAX_SOURCE_BYTES: u64 = 1 << 20;
 
 #[derive(Debug)]
 enum Source {
@@ -102,7 +110,42 @@ impl Request {
             max_output_bytes: config.max_output_bytes,
             max_result_bytes: config.max_result_bytes,
         };
-        Ok(Self { source, context, limits })
+        let sandbox = params.get("sandbox").and_then(Value::as_bool).unwrap_or(false);
+        let interpreter = text(&mut params, "interpreter").filter(|name| !name.trim().is_empty());
+        let requirements = requirements(params.get("requirements"))?;
+        let default = PythonConfig::default().interpreter;
+        if sandbox && (interpreter.is_some() || !requirements.is_empty()) {
+            return Err(invalid("the sandbox has no other interpreter and no packages")
+                .with_hint("leave out `sandbox`, or `interpreter` and `requirements`"));
+        }
+        if !requirements.is_empty() && interpreter.is_none() && config.interpreter == default {
+            let message = format!(
+                "`requirements` are given, and no interpreter that has them: {}",
+                requirements.join(", ")
+            );
+            return Err(Error::new(ErrorKind::Configuration, message).with_hint(
+                "nothing is installed by itself: make an environment with them, and name its Python as `interpreter` or in the setting `python.interpreter`",
+            ));
+        }
+        Ok(Self { source, context, limits, sandbox, requirements, interpreter })
+    }
+
+    /// Gives the interpreter that runs it; a path starts at the workflow's directory.
+    pub(super) fn interpreter(&self, scope: &FileScope, config: &PythonConfig) -> String {
+        match &self.interpreter {
+            None => config.interpreter.clone(),
+            Some(name) if std::path::Path::new(name).components().count() < 2 => name.clone(),
+            Some(path) => scope.base.join(path).to_string_lossy().into_owned(),
+        }
+    }
+
+    /// Gives the source itself, read within the scope, and its values; blocks on the file system.
+    pub(super) fn into_code(self, scope: &FileScope) -> Result<(String, Map<String, Value>)> {
+        let code = match self.source {
+            Source::Code(code) => code,
+            Source::File(path) => files::read_text(scope, path, MAX_SOURCE_BYTES)?,
+        };
+        Ok((code, self.context))
     }
 
     /// Resolves the file and makes what the child needs; blocks on the file system.
@@ -166,6 +209,19 @@ fn timeout(seconds: Option<f64>, default: Duration) -> Result<Duration> {
             invalid(&format!("`timeout` is `{seconds}`"))
                 .with_hint(format!("give seconds above 0 and up to {}", LONGEST.as_secs()))
         })
+}
+
+fn requirements(written: Option<&Value>) -> Result<Vec<String>> {
+    let list = written.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let one = |value: &Value| {
+        // What begins with a dash would be an option of whatever reads it.
+        let text = value.as_str().map(str::trim).filter(|text| !text.is_empty() && !text.starts_with('-'));
+        text.map(str::to_owned).ok_or_else(|| {
+            invalid(&format!("`{value}` is no requirement"))
+                .with_hint("write names with versions, such as `numpy>=1.26`")
+        })
+    };
+    list.iter().map(one).collect()
 }
 
 fn memory(mebibytes: Option<&Value>, default: u64) -> Result<u64> {

@@ -3,6 +3,7 @@
 mod failures;
 mod lifetime;
 mod results;
+mod sandboxed;
 
 use std::ffi::OsString;
 use std::path::Path;

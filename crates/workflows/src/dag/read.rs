@@ -104,6 +104,19 @@ pub(crate) fn examine(bytes: &[u8], rules: &Rules<'_>) -> Examined {
     Examined { spec, root: Some(document.root), problems }
 }
 
+/// Gives what a workflow file holds as far as it can be read, for a look at the methods that it names; null where that is
+/// not worth while, since only tools of servers and methods of providers are not known without it.
+#[must_use]
+pub fn outline(bytes: &[u8], has_remotes: bool) -> Value {
+    let text = String::from_utf8_lossy(bytes);
+    // What the file itself cannot name, the settings may.
+    let may_name = has_remotes || ["mcp", "providers", "tool."].iter().any(|word| text.contains(word));
+    if !may_name {
+        return Value::Null;
+    }
+    yaml::parse_bytes(bytes).map_or(Value::Null, |document| document.root.to_json())
+}
+
 /// Reads a workflow that is a value already, such as a Python dictionary; problems tell paths instead of lines.
 ///
 /// # Errors

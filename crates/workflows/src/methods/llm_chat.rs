@@ -116,7 +116,7 @@ impl Method for LlmChat {
     }
 
     fn result(&self) -> &str {
-        "`content` and `response` hold the text, `json` the checked value when there is a `schema`, `files` the files read; beside them `role`, `model`, `provider`, `finish_reason`, `reasoning`, `usage`, `tokens_used`, and `cost` in dollars, `null` when unknown; `cached` is true where a kept answer was given, which cost nothing."
+        "`content` and `response` hold the text, `json` the checked value when there is a `schema`, `files` the files read; beside them `role`, `model`, `provider` and `provider_id`, which are the same, `done`, `total_duration` in nanoseconds where the provider tells it, `finish_reason`, `reasoning`, `usage`, `tokens_used`, and `cost` in dollars, `null` when unknown; `cached` is true where a kept answer was given, which cost nothing."
     }
 
     fn effect(&self) -> Effect {
@@ -157,7 +157,7 @@ impl Method for LlmChat {
 }
 
 /// Reads files; their texts are a step of the run, so that a resumed or replayed run asks the same.
-async fn read(context: &RunContext, files: &[String], scope: &FileScope) -> Result<Vec<String>> {
+pub(super) async fn read(context: &RunContext, files: &[String], scope: &FileScope) -> Result<Vec<String>> {
     if files.is_empty() {
         return Ok(Vec::new());
     }
@@ -209,7 +209,7 @@ fn request(
     Ok(request)
 }
 
-fn no_model() -> Error {
+pub(super) fn no_model() -> Error {
     Error::new(
         ErrorKind::Configuration,
         "the task names no model, and neither does the workflow nor the settings",
@@ -218,14 +218,14 @@ fn no_model() -> Error {
 }
 
 /// A message's content is a text, or anything that is shown to the model as JSON.
-fn content_text(content: Value) -> String {
+pub(super) fn content_text(content: Value) -> String {
     match content {
         Value::String(text) => text,
         other => other.to_string(),
     }
 }
 
-fn add_file(messages: &mut Vec<Message>, path: &str, text: &str) {
+pub(super) fn add_file(messages: &mut Vec<Message>, path: &str, text: &str) {
     let material = format!("File content from {path}:\n{text}");
     match messages.last_mut() {
         Some(last) if last.role == Role::User => {
@@ -237,7 +237,7 @@ fn add_file(messages: &mut Vec<Message>, path: &str, text: &str) {
 }
 
 /// The shape of the result: `response` and `content` hold the text, `json` the structured answer, `files` what was read.
-fn result(response: &ChatResponse, files: &[String], value: Option<Value>) -> Value {
+pub(super) fn result(response: &ChatResponse, files: &[String], value: Option<Value>) -> Value {
     let text = response.text();
     let usage = response.usage.unwrap_or_default();
     let mut result = json!({
@@ -246,6 +246,9 @@ fn result(response: &ChatResponse, files: &[String], value: Option<Value>) -> Va
         "role": "assistant",
         "model": response.model,
         "provider": response.model.provider(),
+        "provider_id": response.model.provider(),
+        "done": true,
+        "total_duration": response.metadata.get("total_duration"),
         "finish_reason": response.finish_reason,
         "usage": response.usage,
         "tokens_used": usage.total(),

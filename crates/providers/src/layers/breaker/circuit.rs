@@ -82,7 +82,7 @@ pub struct CircuitSnapshot {
 
 /// How a call that was let through ended, as far as it concerns a circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     Good,
     Failed,
     /// It says nothing of the model.
@@ -91,7 +91,7 @@ pub(super) enum Verdict {
 
 /// A circuit's answer to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Admission {
+pub(crate) enum Admission {
     /// It goes on; the change that it brought about, if any, is to be told of.
     Through(Pass, Option<CircuitState>),
     /// It does not, and should come again after this time.
@@ -100,7 +100,7 @@ pub(super) enum Admission {
 
 /// What a call that was let through carries to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Pass {
+pub(crate) struct Pass {
     /// Number of the state it belongs to; what ends in a later one is too old to matter.
     era: u64,
 }
@@ -151,7 +151,7 @@ impl Circuit {
         CircuitSnapshot { state, calls, failures, probes_in }
     }
 
-    pub(super) fn admit(&self, now: Instant) -> Admission {
+    pub(crate) fn admit(&self, now: Instant) -> Admission {
         let mut inner = self.lock();
         let changed = match inner.state {
             State::Open { until } if until > now => return Admission::Refused(until - now),
@@ -171,7 +171,7 @@ impl Circuit {
     }
 
     /// Takes how a call ended, and gives the state that this brought about.
-    pub(super) fn end(&self, pass: Pass, verdict: Verdict, now: Instant) -> Option<CircuitState> {
+    pub(crate) fn end(&self, pass: Pass, verdict: Verdict, now: Instant) -> Option<CircuitState> {
         let mut inner = self.lock();
         if pass.era != inner.era {
             return None;

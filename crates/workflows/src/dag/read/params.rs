@@ -20,6 +20,7 @@ pub(super) fn check(
     for field in params.map_or(&[][..], |params| params.all) {
         match table.iter().find(|parameter| parameter.name == field.key) {
             Some(parameter) => kind(field, parameter.kind, report),
+            None if table.iter().any(|parameter| parameter.name == Parameter::ANY_NAME) => {}
             None => unknown(name, table, field, report),
         }
     }

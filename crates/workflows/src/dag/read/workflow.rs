@@ -7,7 +7,7 @@ use motet_core::workflow::WorkflowSpec;
 use serde_json::{Map, Value};
 
 use super::describe::found;
-use super::fields::{Fields, count, misfit, name, string, strings};
+use super::fields::{Fields, count, misfit, name, object, string, strings};
 use super::graph::{self, Names};
 use super::references::{Found, Site, collect};
 use super::report::Report;
@@ -16,7 +16,7 @@ use super::{MAX_TASKS, Rules, batch};
 use crate::dag::reference::references;
 use crate::dag::yaml::{Content, Node, Place};
 
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "name",
     "description",
     "model",
@@ -25,6 +25,7 @@ pub(super) const KEYS: [&str; 12] = [
     "tasks",
     "outputs",
     "max_parallel_tasks",
+    "providers",
     "metadata",
     "id",
     "version",
@@ -67,7 +68,7 @@ pub(super) fn read(root: &Node, rules: &Rules<'_>, report: &mut Report<'_>) -> O
         timeout: None,
         queue: None,
         limits: BTreeMap::new(),
-        providers: Map::new(),
+        providers: fields.get("providers").map(|field| object(field, report)).unwrap_or_default(),
         metadata: metadata(fields, &["id", "version", "tags"], report),
     })
 }

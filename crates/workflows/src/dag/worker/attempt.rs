@@ -170,7 +170,7 @@ async fn attempt(
 ) -> Result<Outcome> {
     let (spec, task) = (definition.task(&claim.task)?, &claim.task);
     let scope = scope(shared, definition, spec, task).await?;
-    let method = shared.methods.get(&spec.method)?;
+    let method = shared.methods.find(&spec.method, &definition.spec.providers)?;
     match machine::begin(spec, task, &scope, method.parameters())? {
         Action::Complete(outcome) => Ok(outcome),
         Action::Join => join(shared, task).await,
@@ -317,7 +317,7 @@ async fn call(
     (spec, params): (&TaskSpec, Map<String, Value>),
     cancellation: &CancellationToken,
 ) -> Result<Outcome> {
-    let (task, method) = (&claim.task, shared.methods.get(&spec.method)?);
+    let (task, method) = (&claim.task, shared.methods.find(&spec.method, &definition.spec.providers)?);
     if task.crashes > 0 && method.effect() == Effect::AtMostOnce {
         return Err(Error::new(
             ErrorKind::Conflict,
