@@ -20,6 +20,7 @@
 
 pub mod agent;
 pub mod batch;
+mod child_runs;
 mod conversation;
 pub mod discover;
 pub mod eval;
@@ -33,6 +34,8 @@ pub mod prices;
 pub mod recording;
 pub mod report;
 pub mod runtime;
+pub mod watch;
+pub mod workers;
 pub mod workflow;
 pub mod written;
 

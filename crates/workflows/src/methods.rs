@@ -10,7 +10,9 @@ use motet_core::method::Method;
 use motet_core::model::Models;
 
 pub mod file_write;
+pub mod human_approve;
 pub mod llm_chat;
+pub mod workflow_run;
 
 /// The methods of a runtime, by name.
 #[derive(Clone, Default)]
@@ -55,7 +57,8 @@ impl Methods {
 pub fn built_in(models: &Arc<dyn Models>, max_repairs: u32) -> Methods {
     let methods = Methods::default()
         .with(Arc::new(llm_chat::LlmChat::new(Arc::clone(models), max_repairs)))
-        .with(Arc::new(file_write::FileWrite));
+        .with(Arc::new(file_write::FileWrite))
+        .with(Arc::new(human_approve::HumanApprove));
     crate::pattern::rows().iter().fold(methods, |methods, row| {
         methods.with(Arc::new(crate::pattern::PatternMethod::new((row.make)(), Arc::clone(models))))
     })

@@ -3,6 +3,7 @@
 mod accepted;
 mod batch;
 mod hostile;
+mod placing;
 mod refused;
 mod values;
 
