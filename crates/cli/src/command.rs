@@ -2,6 +2,7 @@
 
 mod agent;
 mod approve;
+mod backend;
 mod batch;
 mod cache;
 mod chat;
@@ -18,9 +19,13 @@ mod log;
 mod mcp;
 mod model;
 mod provider;
+mod questions;
 mod replay;
 mod run;
+mod system;
+mod task;
 mod tool;
+mod worker;
 mod workflow;
 
 use std::time::Duration;
@@ -52,9 +57,14 @@ const ROWS: &[Row] = &[
     agent::ROW,
     approve::ROW,
     deny::ROW,
+    questions::ROW,
     run::ROW,
     check::ROW,
     workflow::ROW,
+    task::ROW,
+    worker::ROW,
+    backend::ROW,
+    system::ROW,
     log::ROW,
     replay::ROW,
     eval::ROW,

@@ -113,7 +113,7 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
     }
 }
 
-fn questions(context: &Context, run: Option<&RunId>) -> Result<Exit> {
+pub(super) fn questions(context: &Context, run: Option<&RunId>) -> Result<Exit> {
     let runtime = context.runtime()?;
     let printer = context.printer;
     context.block_on(|_| async move {

@@ -60,7 +60,7 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
     })
 }
 
-fn input(pair: &str) -> Result<(String, Value)> {
+pub(super) fn input(pair: &str) -> Result<(String, Value)> {
     let (name, text) = pair.split_once('=').ok_or_else(|| {
         Error::new(ErrorKind::InvalidRequest, format!("`{pair}` is not an input"))
             .with_hint("write it as NAME=VALUE")
@@ -85,7 +85,7 @@ pub(super) async fn work(
             let kept = runtime.store().await?.capabilities().durability > Durability::None;
             if report.state == RunState::Waiting && !printer.is_json() {
                 printer.note(&format!(
-                    "it waits for a person; `motet agent questions {}` shows for what",
+                    "it waits for a person; `motet questions {}` shows for what",
                     report.id
                 ));
             } else if kept && report.state != RunState::Completed && !printer.is_json() {
@@ -114,7 +114,7 @@ pub(super) fn print(report: &RunReport, printer: Printer) -> Result<Exit> {
     }
     Ok(match report.state {
         RunState::Completed => Exit::Success,
-        RunState::Waiting => Exit::Waiting,
+        state if state.is_halted() => Exit::Waiting,
         _ => Exit::Failed,
     })
 }
@@ -145,9 +145,13 @@ fn summary(report: &RunReport) -> String {
         report.model_calls,
         report.usage.total(),
     );
-    for (state, name) in
-        [(TaskState::Failed, "failed"), (TaskState::Skipped, "skipped"), (TaskState::Blocked, "blocked")]
-    {
+    for (state, name) in [
+        (TaskState::Failed, "failed"),
+        (TaskState::Dead, "dead"),
+        (TaskState::Skipped, "skipped"),
+        (TaskState::Blocked, "blocked"),
+        (TaskState::Cancelled, "cancelled"),
+    ] {
         if count(state) > 0 {
             line.push_str(&format!(", {} {name}", count(state)));
         }

@@ -39,7 +39,7 @@ impl Runtime {
 
 /// Finds the question that is meant.
 fn chosen(run: &RunId, asked: Vec<AskedQuestion>, step: Option<&str>) -> Result<AskedQuestion> {
-    let hint = "`motet agent questions` lists what waits for a decision";
+    let hint = "`motet questions` lists what waits for a decision";
     if let Some(step) = step {
         return asked.into_iter().find(|asked| asked.question.step == step).ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("run `{run}` asks nothing at `{step}`")).with_hint(hint)
