@@ -50,7 +50,7 @@ fn a_failed_task_blocks_what_depends_on_it_and_resuming_runs_only_what_is_missin
     let failed = run(&place, "fragile.yaml", &[]);
     let report = failed.json().unwrap();
     assert_eq!((failed.code, &report["state"]), (Some(1), &json!("failed")));
-    assert_eq!(states(&report), ["first: done", "second: failed", "third: blocked"]);
+    assert_eq!(states(&report), ["first: done", "second: failed", "third: cancelled"]);
     assert!(task(&report, "second")["error"]["message"].as_str().unwrap().contains("the oven is cold"));
     let id = report["id"].as_str().unwrap();
     let again = place.run(&["workflow", "resume", id, "--output", "json"]).unwrap();
@@ -73,7 +73,7 @@ fn the_text_output_names_the_failed_task_its_reason_and_how_to_go_on() {
     assert_eq!(failed.stdout, "");
     assert!(failed.stderr.contains("task `second` failed: "), "{}", failed.stderr);
     assert!(failed.stderr.contains("the oven is cold"));
-    assert!(failed.stderr.contains("1 of 3 tasks done") && failed.stderr.contains("1 blocked"));
+    assert!(failed.stderr.contains("1 of 3 tasks done") && failed.stderr.contains("1 cancelled"));
     assert!(failed.stderr.contains("motet workflow resume "));
 }
 
@@ -107,7 +107,7 @@ tasks:
         )
     };
     for (policy, state, code, expected) in [
-        ("fail", "failed", 1, ["bad: failed", "after: blocked", "beside: ready"]),
+        ("fail", "failed", 1, ["bad: failed", "after: cancelled", "beside: cancelled"]),
         ("skip_dependents", "failed", 1, ["bad: failed", "after: skipped", "beside: done"]),
         ("continue", "completed", 0, ["bad: failed", "after: done", "beside: done"]),
     ] {
