@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use clap::{ArgMatches, Args, Subcommand};
 use motet::core::method::{Method, Parameter};
-use motet::core::store::{RunFilter, RunState, RunSummary};
+use motet::core::store::{AskedQuestion, RunFilter, RunState, RunSummary};
 use motet::workflow::Definition;
 use motet::workflows::methods::Methods;
 use motet::{Error, Result, RunId, RunReport};
@@ -146,10 +146,14 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
             }
             Action::Status { run } => {
                 let report = runtime.report(&run).await?;
-                let asked = runtime.questions(Some(&run)).await?;
-                let open = asked.iter().filter(|asked| asked.is_open());
-                printer
-                    .data(&report, || status(&report) + &open.map(described_question).collect::<String>())?;
+                let mut asked = runtime.questions_below(&run).await?;
+                asked.retain(AskedQuestion::is_open);
+                let mut value = json!(report);
+                if !asked.is_empty() {
+                    value["questions"] = json!(asked);
+                }
+                let lines = asked.iter().map(described_question);
+                printer.data(&value, || status(&report) + &lines.collect::<String>())?;
                 Ok(Exit::Success)
             }
             Action::Results { run } => {

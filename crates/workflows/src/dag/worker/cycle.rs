@@ -279,10 +279,12 @@ impl<'a> Cycle<'a> {
     /// Tells whether no run of a workflow has a task that this worker could take by and by.
     async fn is_all_done(&self) -> Result<bool> {
         let store = &self.shared.store;
-        for run in store.runs(&RunFilter::default()).await? {
-            if run.kind != plan::KIND || run.state.is_ended() || run.state.is_halted() {
-                continue;
-            }
+        let going_on = RunState::ALL.iter().filter(|state| !state.is_ended() && !state.is_halted());
+        let mut runs = Vec::new();
+        for state in going_on {
+            runs.extend(store.runs(&RunFilter { state: Some(*state), ..RunFilter::default() }).await?);
+        }
+        for run in runs.into_iter().filter(|run| run.kind == plan::KIND) {
             let tasks = store.tasks(&run.id).await?;
             let goes_on = tasks.iter().any(|task| match task.state {
                 // Whatever another worker does may make tasks of this one's queues ready.
