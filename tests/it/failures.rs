@@ -35,7 +35,8 @@ impl Shown {
     /// Gives `name: state` of all tasks.
     fn tasks(&self) -> Vec<String> {
         let tasks = self.report["tasks"].as_array().unwrap();
-        let line = |task: &Value| format!("{}: {}", task["name"].as_str().unwrap(), task["state"].as_str().unwrap());
+        let line =
+            |task: &Value| format!("{}: {}", task["name"].as_str().unwrap(), task["state"].as_str().unwrap());
         tasks.iter().map(line).collect()
     }
 
@@ -132,7 +133,9 @@ fn a_run_that_takes_too_long_fails_and_what_runs_is_stopped() {
 #[test]
 fn a_cancelled_run_shows_what_it_left_behind() {
     let place = Place::new().unwrap();
-    place.write("w.yaml", "tasks: [{id: only, method: python/execute, params: {code: 'result = 1'}}]").unwrap();
+    place
+        .write("w.yaml", "tasks: [{id: only, method: python/execute, params: {code: 'result = 1'}}]")
+        .unwrap();
     let run = place.run(&["workflow", "submit", "w.yaml"]).unwrap();
     let id = run.stdout.trim();
     let cancelled = place.run(&["workflow", "cancel", id, "--output", "json"]).unwrap();
@@ -144,7 +147,9 @@ fn a_cancelled_run_shows_what_it_left_behind() {
 #[test]
 fn a_task_that_killed_three_workers_is_dead_and_its_run_failed() {
     let place = Place::new().unwrap();
-    place.write("w.yaml", "tasks: [{id: poison, method: python/execute, params: {code: 'result = 1'}}]").unwrap();
+    place
+        .write("w.yaml", "tasks: [{id: poison, method: python/execute, params: {code: 'result = 1'}}]")
+        .unwrap();
     let submitted = place.run(&["workflow", "submit", "w.yaml"]).unwrap();
     let id: motet::RunId = submitted.stdout.trim().parse().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -179,7 +184,12 @@ const APPROVAL: &str = "tasks:\n\
 fn a_denied_approval_fails_its_task_as_blocked() {
     let place = Place::new().unwrap();
     let waiting = run_in(&place, APPROVAL);
-    waiting.expect(&["ask: waiting", "send: blocked"], "waiting", 5, &["a task asks: Send it? ({\"to\":\"all\"})"]);
+    waiting.expect(
+        &["ask: waiting", "send: blocked"],
+        "waiting",
+        5,
+        &["a task asks: Send it? ({\"to\":\"all\"})"],
+    );
     let id = id(&waiting);
     assert_eq!(place.run(&["deny", &id, "--reason", "too soon"]).unwrap().code, Some(0));
     let shown = Shown::of(&place, &place.run(&["workflow", "resume", &id, "--output", "json"]).unwrap());
@@ -241,7 +251,8 @@ fn partial(policy: &str) -> Shown {
 #[test]
 fn a_failed_item_fails_the_whole_at_once_by_default() {
     let shown = partial("fail");
-    let tasks = ["each: failed", "after: cancelled", "each[0]: done", "each[1]: failed", "each[2]: cancelled"];
+    let tasks =
+        ["each: failed", "after: cancelled", "each[0]: done", "each[1]: failed", "each[2]: cancelled"];
     shown.expect(&tasks, "failed", 1, &["item `each[1]` failed: "]);
 }
 

@@ -48,7 +48,8 @@ fn ended(child: Child) -> Done {
 fn two_workers_share_one_file_and_work_side_by_side() {
     let place = Place::new().unwrap();
     // Each task ends only when the other one runs too, and each worker runs one at a time.
-    let run = submit(&place, &(task("a", &waits("a.began", "b.began")) + &task("b", &waits("b.began", "a.began"))));
+    let run =
+        submit(&place, &(task("a", &waits("a.began", "b.began")) + &task("b", &waits("b.began", "a.began"))));
     let arguments = ["worker", "--once", "--parallel", "1", "--output", "json"];
     let workers = [place.start(&arguments).unwrap(), place.start(&arguments).unwrap()];
     for worker in workers {
@@ -63,7 +64,9 @@ fn two_workers_share_one_file_and_work_side_by_side() {
 #[test]
 fn a_run_whose_process_dies_is_finished_by_another_worker() {
     let place = Place::new().unwrap();
-    place.write("w.yaml", format!("tasks:\n{}", task("a", &waits("began", "go")) + &task("b", "result = 2"))).unwrap();
+    place
+        .write("w.yaml", format!("tasks:\n{}", task("a", &waits("began", "go")) + &task("b", "result = 2")))
+        .unwrap();
     let mut first = place.start(&["run", "w.yaml"]).unwrap();
     wait_for_file(&place, "began");
     first.kill().unwrap();
@@ -125,7 +128,8 @@ fn the_same_key_gives_the_same_run() {
     let place = Place::new().unwrap();
     place.write("w.yaml", format!("inputs: {{n: 1}}\ntasks:\n{}", task("a", "result = 1"))).unwrap();
     let submit = |key: &str| {
-        let arguments = ["workflow", "submit", "w.yaml", "--key", key, "--params", "{\"n\": 2}", "--output", "json"];
+        let arguments =
+            ["workflow", "submit", "w.yaml", "--key", key, "--params", "{\"n\": 2}", "--output", "json"];
         place.run(&arguments).unwrap().json().unwrap()["run"].take()
     };
     let (first, again, other) = (submit("one"), submit("one"), submit("two"));
@@ -138,7 +142,18 @@ fn a_run_is_followed_without_a_gap_and_its_end_is_the_exit_code() {
     let place = Place::new().unwrap();
     let run = submit(&place, &(task("a", &waits("began", "go")) + &task("b", "1/0")));
     let watch = place.start(&["workflow", "watch", &run, "--output", "json"]).unwrap();
-    let wait = ["workflow", "submit", "w.yaml", "--key", "other", "--wait", "--output-file", "out.json", "--output", "json"];
+    let wait = [
+        "workflow",
+        "submit",
+        "w.yaml",
+        "--key",
+        "other",
+        "--wait",
+        "--output-file",
+        "out.json",
+        "--output",
+        "json",
+    ];
     let waiting = place.start(&wait).unwrap();
     place.write("go", "").unwrap();
     let worker = place.start(&["worker", "--set", "worker.drain_timeout=1s"]).unwrap();
@@ -161,7 +176,8 @@ fn a_run_is_followed_without_a_gap_and_its_end_is_the_exit_code() {
 fn single_tasks_are_submitted_listed_and_read() {
     let place = Place::new().unwrap();
     let params = "{\"code\": \"result = 6 * 7\"}";
-    let submitted = place.run(&["task", "submit", "python/execute", "--params", params, "--output", "json"]).unwrap();
+    let submitted =
+        place.run(&["task", "submit", "python/execute", "--params", params, "--output", "json"]).unwrap();
     let run = submitted.json().unwrap()["run"].as_str().unwrap().to_owned();
     let early = place.run(&["task", "result", &run]).unwrap();
     assert!(early.code == Some(1) && early.stderr.contains("is ready and has no result"), "{early:?}");

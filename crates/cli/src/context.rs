@@ -113,7 +113,10 @@ impl Interrupts {
     #[cfg(unix)]
     fn listen() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        Self { interrupt: signal(SignalKind::interrupt()).ok(), terminate: signal(SignalKind::terminate()).ok() }
+        Self {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
+        }
     }
 
     #[cfg(not(unix))]
@@ -142,7 +145,8 @@ impl Interrupts {
 
 fn start() -> Result<tokio::runtime::Runtime> {
     let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    built.map_err(|error| Error::new(ErrorKind::Internal, "the async runtime cannot start").with_source(error))
+    built
+        .map_err(|error| Error::new(ErrorKind::Internal, "the async runtime cannot start").with_source(error))
 }
 
 fn start_log(filter: &str) -> Result<()> {

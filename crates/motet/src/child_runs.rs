@@ -26,13 +26,15 @@ impl ChildRuns for RuntimeRuns {
         let store = self.0.store().await?;
         let above = self.found(&parent.run).await?;
         self.check_depth(&above).await?;
-        let mut settings: RunSettings = serde_json::from_value(Value::Object(above.settings)).map_err(|error| {
-            Error::new(ErrorKind::Unsupported, "the stored settings cannot be read").with_source(error)
-        })?;
+        let mut settings: RunSettings =
+            serde_json::from_value(Value::Object(above.settings)).map_err(|error| {
+                Error::new(ErrorKind::Unsupported, "the stored settings cannot be read").with_source(error)
+            })?;
         let spec = self.read(&child, &mut settings)?;
         let now = Millis::now();
         let planned = plan::plan(&spec, child.inputs, &settings)?;
-        let ends = [planned.deadline, above.summary.deadline, child.timeout.map(|timeout| now.after(timeout))];
+        let ends =
+            [planned.deadline, above.summary.deadline, child.timeout.map(|timeout| now.after(timeout))];
         let run = NewRun {
             deadline: ends.into_iter().flatten().min(),
             parent: Some(parent.clone()),

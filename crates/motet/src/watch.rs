@@ -115,7 +115,8 @@ impl Watch {
             if self.quiet_since.elapsed() >= QUIET {
                 self.quiet_since = Instant::now();
                 let found = unserved(&self.store, &self.run, &[]).await?;
-                self.unserved = found.into_iter().filter(|found| self.told.insert(found.queue.clone())).collect();
+                self.unserved =
+                    found.into_iter().filter(|found| self.told.insert(found.queue.clone())).collect();
                 if !self.unserved.is_empty() {
                     continue;
                 }

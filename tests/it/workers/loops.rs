@@ -101,12 +101,18 @@ async fn a_task_that_no_worker_takes_is_told_of_once() {
 #[tokio::test(start_paused = true)]
 async fn a_run_that_cannot_be_read_fails_and_the_worker_goes_on() {
     let store = store();
-    let broken = NewRun { definition: json!({"nonsense": 1}), ..NewRun::new("workflow", "broken", vec![NewTask::named("t")]) };
+    let broken = NewRun {
+        definition: json!({"nonsense": 1}),
+        ..NewRun::new("workflow", "broken", vec![NewTask::named("t")])
+    };
     let broken = store.submit(broken).await.unwrap();
     let sound = submitted(&store, &json!([{"id": "t", "method": "idle"}])).await;
     let (stop, drain) = (CancellationToken::new(), CancellationToken::new());
     worker(&store, &["default"]).work_until_idle(&stop, &drain).await.unwrap();
-    assert_eq!((state(&store, &broken).await, state(&store, &sound).await), (RunState::Failed, RunState::Completed));
+    assert_eq!(
+        (state(&store, &broken).await, state(&store, &sound).await),
+        (RunState::Failed, RunState::Completed)
+    );
     let error = store.tasks(&broken).await.unwrap()[0].error.clone().unwrap();
     assert_eq!(error.message, "the stored definition cannot be read");
 }
@@ -141,7 +147,8 @@ async fn queues_of_other_kinds_of_runs_are_refused() {
 async fn a_limit_over_all_workers_holds() {
     let store = store();
     let forever = json!({"forever": true});
-    let tasks: Vec<Value> = (0..4).map(|n| json!({"id": format!("t{n}"), "method": "idle", "params": forever})).collect();
+    let tasks: Vec<Value> =
+        (0..4).map(|n| json!({"id": format!("t{n}"), "method": "idle", "params": forever})).collect();
     let run = submitted(&store, &json!(tasks)).await;
     let mut config = WorkerConfig::default();
     config.max_running = Some(2);

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use clap::{ArgMatches, Args, Subcommand};
-use motet::core::store::{PruneRequest, RunFilter, RunState};
 use motet::core::Millis;
+use motet::core::store::{PruneRequest, RunFilter, RunState};
 use motet::{Error, ErrorKind, Result, RunId, Runtime};
 use serde_json::{Value, json};
 
@@ -85,8 +85,11 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
             }
             Action::Prune { older_than, state, limit, dry_run } => {
                 if let Some(open) = state.iter().find(|state| !state.is_ended()) {
-                    return Err(Error::new(ErrorKind::InvalidRequest, format!("a run that is {open} has not ended"))
-                        .with_hint("use completed, failed, or cancelled"));
+                    return Err(Error::new(
+                        ErrorKind::InvalidRequest,
+                        format!("a run that is {open} has not ended"),
+                    )
+                    .with_hint("use completed, failed, or cancelled"));
                 }
                 let now = Millis::now();
                 let age = i64::try_from(older_than.as_millis()).unwrap_or(i64::MAX);
@@ -95,7 +98,8 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
                 let pruned = runtime.store().await?.prune(&request).await?;
                 let value = json!({"runs": pruned.runs, "tasks": pruned.tasks, "dry_run": dry_run});
                 let verb = if dry_run { "would be removed" } else { "removed" };
-                printer.data(&value, || format!("{} runs with {} tasks {verb}\n", pruned.runs, pruned.tasks))?;
+                printer
+                    .data(&value, || format!("{} runs with {} tasks {verb}\n", pruned.runs, pruned.tasks))?;
             }
         }
         Ok(Exit::Success)
@@ -113,9 +117,9 @@ async fn results(runtime: &Runtime, runs: &[RunId], name: Option<&str>) -> Resul
         runtime.report(run).await?;
         let results = runtime.results(run).await?.into_iter();
         let wanted = results.filter(|(task, _)| name.is_none_or(|name| task.name == name));
-        found.extend(
-            wanted.map(|(task, result)| json!({"run": run, "task": task.name, "state": task.state, "result": result})),
-        );
+        found.extend(wanted.map(
+            |(task, result)| json!({"run": run, "task": task.name, "state": task.state, "result": result}),
+        ));
     }
     Ok(found)
 }

@@ -1,8 +1,8 @@
 //! `motet system`: how the store and its workers do.
 
 use clap::{ArgMatches, Args, Subcommand};
-use motet::core::store::{StoreStats, WorkerInfo};
 use motet::core::Millis;
+use motet::core::store::{StoreStats, WorkerInfo};
 use motet::{ErrorKind, Result};
 use serde_json::json;
 

@@ -148,7 +148,8 @@ fn shown(rows: &[Value]) -> String {
     }
     let text = |row: &Value, field: &str| row[field].as_str().unwrap_or_default().to_owned();
     let lines = rows.iter().map(|row| {
-        let reason = row["error"]["message"].as_str().and_then(|text| text.lines().next()).unwrap_or_default();
+        let reason =
+            row["error"]["message"].as_str().and_then(|text| text.lines().next()).unwrap_or_default();
         [text(row, "run"), text(row, "name"), text(row, "state"), text(row, "queue"), reason.to_owned()]
     });
     table(["RUN", "TASK", "STATE", "QUEUE", "REASON"], lines)
@@ -165,8 +166,11 @@ async fn result(runtime: &Runtime, run: &RunId, name: Option<&str>) -> Result<Va
                 .with_hint(format!("`motet task list --run {run}` lists them"))
         })?,
         (None, _) => {
-            return Err(Error::new(ErrorKind::InvalidRequest, format!("run `{run}` has {} tasks", tasks.len()))
-                .with_hint("name one of them"));
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                format!("run `{run}` has {} tasks", tasks.len()),
+            )
+            .with_hint("name one of them"));
         }
     };
     let output = store.outputs(run, &[task.number]).await?.into_iter().flatten().next();

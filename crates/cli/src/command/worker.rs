@@ -51,7 +51,10 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
             worker.work(&signals.now, &signals.drain).await?
         };
         printer.data(&json!({"event": "worker_stopped", "worked": worked}), || {
-            format!("{} attempts ended, {} given back, {} not used\n", worked.ended, worked.released, worked.lost)
+            format!(
+                "{} attempts ended, {} given back, {} not used\n",
+                worked.ended, worked.released, worked.lost
+            )
         })?;
         Ok(Exit::Success)
     })

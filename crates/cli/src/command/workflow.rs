@@ -257,7 +257,10 @@ fn status(report: &RunReport) -> String {
     }
     text.push_str(&tasks);
     for child in &report.children {
-        text.push_str(&format!("task {} started run {} ({}): {}\n", child.task, child.id, child.name, child.state));
+        text.push_str(&format!(
+            "task {} started run {} ({}): {}\n",
+            child.task, child.id, child.name, child.state
+        ));
     }
     text
 }

@@ -191,7 +191,8 @@ impl Worker {
                 .with_hint("the commands that start such runs work on them by themselves"));
         }
         if queues.is_empty() {
-            let error = Error::new(ErrorKind::InvalidRequest, "a worker that serves any run must name its queues");
+            let error =
+                Error::new(ErrorKind::InvalidRequest, "a worker that serves any run must name its queues");
             return Err(error.with_hint("name at least `default`"));
         }
         let heartbeat = alive::tell(&self.shared);

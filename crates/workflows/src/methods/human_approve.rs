@@ -28,9 +28,21 @@ const fn parameter(name: &'static str, kind: ParameterKind, doc: &'static str) -
 const PARAMETERS: &[Parameter] = &[
     Parameter { required: true, ..parameter("message", ParameterKind::String, "what is asked, in words") },
     parameter("details", ParameterKind::Any, "what the person should see before deciding"),
-    parameter("timeout", ParameterKind::Any, "how long it waits, such as `2h` or a number of seconds; without end where it is left out"),
-    parameter("on_timeout", ParameterKind::String, "what silence means: `fail` (default), `deny`, or `approve`"),
-    parameter("on_deny", ParameterKind::String, "what a denial means: `fail` (default), or `continue` with `approved` false"),
+    parameter(
+        "timeout",
+        ParameterKind::Any,
+        "how long it waits, such as `2h` or a number of seconds; without end where it is left out",
+    ),
+    parameter(
+        "on_timeout",
+        ParameterKind::String,
+        "what silence means: `fail` (default), `deny`, or `approve`",
+    ),
+    parameter(
+        "on_deny",
+        ParameterKind::String,
+        "what a denial means: `fail` (default), or `continue` with `approved` false",
+    ),
 ];
 
 /// What silence means.
@@ -144,7 +156,8 @@ fn length(value: &Value) -> Result<Duration> {
         Err(_) => duration::parse(text.trim()).ok(),
     };
     read.filter(|length| !length.is_zero()).ok_or_else(|| {
-        wrong(format!("`timeout` must be a time, but is `{text}`")).with_hint("write it as `90s`, `2h`, or a number of seconds")
+        wrong(format!("`timeout` must be a time, but is `{text}`"))
+            .with_hint("write it as `90s`, `2h`, or a number of seconds")
     })
 }
 
@@ -222,16 +235,23 @@ mod tests {
 
     #[test]
     fn parameters_are_read_and_wrong_ones_told() {
-        let whole = asked(json!({"message": "go?", "timeout": "2h", "on_timeout": "deny", "on_deny": "continue"}));
+        let whole =
+            asked(json!({"message": "go?", "timeout": "2h", "on_timeout": "deny", "on_deny": "continue"}));
         let whole = whole.unwrap();
         assert_eq!(whole.timeout, Some(Duration::from_secs(7_200)));
         assert!(whole.silence == Silence::Denies && whole.goes_on_when_denied);
-        assert_eq!(asked(json!({"message": "go?", "timeout": 1.5})).unwrap().timeout, Some(Duration::from_millis(1_500)));
+        assert_eq!(
+            asked(json!({"message": "go?", "timeout": 1.5})).unwrap().timeout,
+            Some(Duration::from_millis(1_500))
+        );
         for (params, message) in [
             (json!({"message": " "}), "`message` must be a text that is not empty"),
             (json!({"message": "a", "timeout": "soon"}), "`timeout` must be a time, but is `soon`"),
             (json!({"message": "a", "timeout": 0}), "`timeout` must be a time, but is `0`"),
-            (json!({"message": "a", "on_deny": "no"}), "`on_deny` must be one of `fail`, `continue`, but is `no`"),
+            (
+                json!({"message": "a", "on_deny": "no"}),
+                "`on_deny` must be one of `fail`, `continue`, but is `no`",
+            ),
         ] {
             assert_eq!(asked(params).err().unwrap().message(), message);
         }
@@ -245,7 +265,10 @@ mod tests {
         assert_eq!(silence(&fails, Duration::from_secs(60)).unwrap_err().kind(), ErrorKind::Timeout);
         let lenient = asked(json!({"message": "go?", "on_deny": "continue", "on_timeout": "deny"})).unwrap();
         let value = silence(&lenient, Duration::from_secs(60)).unwrap();
-        assert_eq!(value, json!({"approved": false, "by": "timeout", "reason": "nobody answered within 1m", "arguments": null}));
+        assert_eq!(
+            value,
+            json!({"approved": false, "by": "timeout", "reason": "nobody answered within 1m", "arguments": null})
+        );
         let given = answer(Decision::Approve { arguments: Some(json!({"n": 2})) }, &fails).unwrap();
         assert_eq!(given["arguments"], json!({"n": 2}));
     }

@@ -147,7 +147,9 @@ fn child(call: &MethodCall) -> Result<ChildRun> {
         (None, Some(workflow @ Value::Object(_))) => ChildWorkflow::Inline(workflow.clone()),
         _ => {
             return Err(Error::new(ErrorKind::InvalidRequest, "either `file` or `workflow` must be given")
-                .with_hint("name a file below this workflow's directory, or write the workflow as a mapping"));
+                .with_hint(
+                    "name a file below this workflow's directory, or write the workflow as a mapping",
+                ));
         }
     };
     let inputs = given("inputs").and_then(Value::as_object).cloned().unwrap_or_default();
@@ -168,7 +170,8 @@ fn joined(run: &RunId, child: ChildState) -> Result<MethodOutcome> {
             Ok(MethodOutcome::Done(Value::Object(outputs)))
         }
         RunState::Failed => {
-            let report = child.error.unwrap_or_else(|| Error::new(ErrorKind::ToolFailed, "it failed").report());
+            let report =
+                child.error.unwrap_or_else(|| Error::new(ErrorKind::ToolFailed, "it failed").report());
             let message = format!("run `{run}`: {}", report.message);
             Err(Error::from(ErrorReport { message, ..report }))
         }

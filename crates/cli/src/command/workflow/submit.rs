@@ -111,8 +111,11 @@ pub(in super::super) async fn kept(runtime: &Runtime) -> Result<()> {
     if runtime.store().await?.capabilities().durability > Durability::None {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Configuration, "the store ends with this command, so that no worker would see the run")
-        .with_hint("set `store` to `sqlite:PATH`, or use `motet run`"))
+    Err(Error::new(
+        ErrorKind::Configuration,
+        "the store ends with this command, so that no worker would see the run",
+    )
+    .with_hint("set `store` to `sqlite:PATH`, or use `motet run`"))
 }
 
 /// Says what was stored, and waits for its end where that is wanted.

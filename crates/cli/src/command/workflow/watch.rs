@@ -28,7 +28,12 @@ fn exit(state: RunState) -> Exit {
 }
 
 /// Follows a run until nothing more happens, and gives its state.
-pub(super) async fn follow(runtime: &Runtime, run: &RunId, place: Place, printer: Printer) -> Result<RunState> {
+pub(super) async fn follow(
+    runtime: &Runtime,
+    run: &RunId,
+    place: Place,
+    printer: Printer,
+) -> Result<RunState> {
     let mut watch = runtime.watch(run, place.after).await?;
     loop {
         match watch.next().await? {

@@ -37,7 +37,8 @@ pub(super) fn queue(field: &Field, report: &mut Report<'_>) -> Option<String> {
 pub(super) fn key(field: &Field, report: &mut Report<'_>) -> Option<String> {
     let written = name(field, report)?.trim();
     if let Some(bad) = written.chars().find(|bad| bad.is_control() || bad.is_whitespace() || *bad == ',') {
-        let message = format!("`{}` holds `{}`, which no name of this kind may", field.key, bad.escape_debug());
+        let message =
+            format!("`{}` holds `{}`, which no name of this kind may", field.key, bad.escape_debug());
         report.hint(field.node.place, message, "use letters, digits, `-`, `_`, and `.`");
         return None;
     }
@@ -68,8 +69,11 @@ pub(super) fn providers(fields: Fields<'_>, report: &mut Report<'_>) -> Map<Stri
     };
     for provider in written {
         if !matches!(provider.node.content, Content::Map(_)) {
-            let message =
-                format!("the provider `{}` must be a mapping, but is {}", provider.key, found(&provider.node));
+            let message = format!(
+                "the provider `{}` must be a mapping, but is {}",
+                provider.key,
+                found(&provider.node)
+            );
             report.hint(provider.node.place, message, "say how it is reached, such as `{url: …}`");
         }
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use motet_core::error::ErrorKind;
 use motet_core::Millis;
+use motet_core::error::ErrorKind;
 use motet_core::method::Parameter;
 use motet_core::settings::CacheMode;
 use motet_core::workflow::{Backoff, OnFailure, Priority, RetryPolicy};
@@ -137,8 +137,13 @@ pub(super) fn time(field: &Field, report: &mut Report<'_>) -> Option<Millis> {
         _ => None,
     };
     if time.is_none() {
-        let message = format!("`{}` must be a time with its offset, but is {}", field.key, found(&field.node));
-        report.hint(field.node.place, message, "write it as `2026-05-03T09:00:00Z` or with `+02:00` at its end");
+        let message =
+            format!("`{}` must be a time with its offset, but is {}", field.key, found(&field.node));
+        report.hint(
+            field.node.place,
+            message,
+            "write it as `2026-05-03T09:00:00Z` or with `+02:00` at its end",
+        );
     }
     time
 }

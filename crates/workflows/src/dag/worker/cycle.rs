@@ -90,7 +90,11 @@ impl<'a> Cycle<'a> {
     }
 
     /// Works on one run until nothing more happens to it.
-    pub(super) async fn run_to_end(mut self, run: &RunId, cancellation: &CancellationToken) -> Result<RunState> {
+    pub(super) async fn run_to_end(
+        mut self,
+        run: &RunId,
+        cancellation: &CancellationToken,
+    ) -> Result<RunState> {
         loop {
             if cancellation.is_cancelled() {
                 self.give_back().await;
@@ -315,8 +319,8 @@ impl<'a> Cycle<'a> {
     }
 
     fn joined(&mut self, joined: std::result::Result<Ended, JoinError>) -> Result<()> {
-        let (run, ended) = joined
-            .map_err(|error| Error::new(ErrorKind::Internal, "a task broke off").with_source(error))?;
+        let (run, ended) =
+            joined.map_err(|error| Error::new(ErrorKind::Internal, "a task broke off").with_source(error))?;
         match ended {
             Ok(state) => {
                 self.worked.ended += 1;
