@@ -18,7 +18,8 @@ struct Shown {
 impl Shown {
     fn of(place: &Place, done: &Done) -> Self {
         let report = done.json().unwrap();
-        let id = report["id"].as_str().unwrap_or_else(|| panic!("{done:?}"));
+        let id = report["id"].as_str().unwrap_or_else(|| panic!("{done:?}")).to_owned();
+        let id = id.as_str();
         let status = place.run(&["workflow", "status", id]).unwrap();
         assert_eq!(status.code, Some(0), "{status:?}");
         let shown = Self { code: done.code, status: status.stdout, report };

@@ -1,6 +1,7 @@
 //! Workers in processes of their own over one store: who finishes what, how they stop, and who hears of it.
 
 mod loops;
+mod outage;
 
 use std::process::Child;
 
@@ -202,4 +203,56 @@ fn a_paused_run_starts_nothing_until_it_is_resumed() {
     assert_eq!(report(&place, &run)["tasks"][0]["state"], "ready");
     assert_eq!(place.run(&["workflow", "watch", &run]).unwrap().code, Some(5));
     assert_eq!(place.run(&["workflow", "resume", &run]).unwrap().code, Some(0));
+}
+
+#[test]
+fn old_runs_are_counted_and_removed() {
+    let place = Place::new().unwrap();
+    let run = submit(&place, &task("a", "result = 1"));
+    assert_eq!(place.run(&["worker", "--once"]).unwrap().code, Some(0));
+    let other = submit(&place, &task("a", "result = 2"));
+    let json = |arguments: &[&str]| {
+        place.run(&[arguments, &["--output", "json"]].concat()).unwrap().json().unwrap()
+    };
+    let stats = json(&["backend", "stats"]);
+    assert_eq!(stats["runs"], serde_json::json!([["running", 1], ["completed", 1]]), "{stats}");
+    assert_eq!(stats["ready"], serde_json::json!([["default", 1]]));
+    let prune = ["backend", "prune", "--older-than", "0s"];
+    assert_eq!(json(&[&prune[..], &["--dry-run"]].concat())["runs"], 1);
+    assert_eq!(json(&["backend", "prune", "--older-than", "30d"])["runs"], 0);
+    assert_eq!(json(&[&prune[..], &["--state", "failed"]].concat())["runs"], 0);
+    assert_eq!(json(&prune), serde_json::json!({"runs": 1, "tasks": 1, "dry_run": false}));
+    assert_eq!(place.run(&["workflow", "status", &run]).unwrap().code, Some(3));
+    assert_eq!(report(&place, &other)["state"], "running");
+    let open = place.run(&[&prune[..], &["--state", "running"]].concat()).unwrap();
+    assert!(open.code == Some(3) && open.stderr.contains("has not ended"), "{open:?}");
+}
+
+#[test]
+fn limits_of_the_settings_hold_and_priorities_of_the_command_count() {
+    let place = Place::new().unwrap();
+    let tasks = "tasks:\n- {id: a, method: python/execute, limit: box, params: {code: 'result = 1'}}\n";
+    place.write("w.yaml", tasks).unwrap();
+    let unknown = place.run(&["workflow", "submit", "w.yaml"]).unwrap();
+    assert!(unknown.code == Some(3) && unknown.stderr.contains("there is no limit `box`"), "{unknown:?}");
+    let submit = ["workflow", "submit", "w.yaml", "--set", "workflow.limits.box=1", "--priority", "urgent"];
+    let submitted = place.run(&submit).unwrap();
+    let exported = place.run(&["workflow", "export", submitted.stdout.trim()]).unwrap().json().unwrap();
+    let definition = &exported["run"]["definition"];
+    assert_eq!((&definition["limits"]["box"], &definition["tasks"][0]["priority"]), (&1.into(), &"urgent".into()));
+}
+
+#[test]
+fn what_a_run_below_asks_is_shown_above_and_its_answer_lets_both_go_on() {
+    let place = Place::new().unwrap();
+    let child = "{tasks: [{id: ask, method: human/approve, params: {message: 'Go on?'}}]}";
+    let run = submit(&place, &format!("- {{id: below, method: workflow/run, params: {{workflow: {child}}}}}\n"));
+    assert_eq!(place.run(&["worker", "--once"]).unwrap().code, Some(0));
+    let waiting = report(&place, &run);
+    assert_eq!(waiting["state"], "waiting", "{waiting}");
+    let below = waiting["questions"][0]["run"].as_str().unwrap();
+    assert_eq!(waiting["children"][0]["id"], below);
+    assert_eq!(place.run(&["approve", below]).unwrap().code, Some(0));
+    assert_eq!(place.run(&["worker", "--once"]).unwrap().code, Some(0));
+    assert_eq!(report(&place, &run)["state"], "completed");
 }

@@ -151,9 +151,13 @@ fn length(value: &Value) -> Result<Duration> {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    let read = match text.trim().parse::<f64>() {
-        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
-        Err(_) => duration::parse(text.trim()).ok(),
+    let seconds = |text: &str, unit: f64| {
+        let number = text.trim().parse::<f64>().ok()?;
+        Duration::try_from_secs_f64(number * unit).ok()
+    };
+    let read = match text.trim().strip_suffix('d') {
+        Some(days) => seconds(days, 24.0 * 3_600.0),
+        None => seconds(&text, 1.0).or_else(|| duration::parse(text.trim()).ok()),
     };
     read.filter(|length| !length.is_zero()).ok_or_else(|| {
         wrong(format!("`timeout` must be a time, but is `{text}`"))
@@ -244,6 +248,8 @@ mod tests {
             asked(json!({"message": "go?", "timeout": 1.5})).unwrap().timeout,
             Some(Duration::from_millis(1_500))
         );
+        let days = asked(json!({"message": "go?", "timeout": "2d"})).unwrap().timeout;
+        assert_eq!(days, Some(Duration::from_secs(172_800)));
         for (params, message) in [
             (json!({"message": " "}), "`message` must be a text that is not empty"),
             (json!({"message": "a", "timeout": "soon"}), "`timeout` must be a time, but is `soon`"),
