@@ -98,7 +98,7 @@ fn a_failed_task_may_be_gone_on_from() {
         &["bad: failed", "after: done", "beside: done"],
         "completed",
         0,
-        &["bad    failed"],
+        &["bad     failed"],
     );
 }
 

@@ -211,9 +211,8 @@ fn old_runs_are_counted_and_removed() {
     let run = submit(&place, &task("a", "result = 1"));
     assert_eq!(place.run(&["worker", "--once"]).unwrap().code, Some(0));
     let other = submit(&place, &task("a", "result = 2"));
-    let json = |arguments: &[&str]| {
-        place.run(&[arguments, &["--output", "json"]].concat()).unwrap().json().unwrap()
-    };
+    let json =
+        |arguments: &[&str]| place.run(&[arguments, &["--output", "json"]].concat()).unwrap().json().unwrap();
     let stats = json(&["backend", "stats"]);
     assert_eq!(stats["runs"], serde_json::json!([["running", 1], ["completed", 1]]), "{stats}");
     assert_eq!(stats["ready"], serde_json::json!([["default", 1]]));
@@ -239,14 +238,18 @@ fn limits_of_the_settings_hold_and_priorities_of_the_command_count() {
     let submitted = place.run(&submit).unwrap();
     let exported = place.run(&["workflow", "export", submitted.stdout.trim()]).unwrap().json().unwrap();
     let definition = &exported["run"]["definition"];
-    assert_eq!((&definition["limits"]["box"], &definition["tasks"][0]["priority"]), (&1.into(), &"urgent".into()));
+    assert_eq!(
+        (&definition["limits"]["box"], &definition["tasks"][0]["priority"]),
+        (&1.into(), &"urgent".into())
+    );
 }
 
 #[test]
 fn what_a_run_below_asks_is_shown_above_and_its_answer_lets_both_go_on() {
     let place = Place::new().unwrap();
     let child = "{tasks: [{id: ask, method: human/approve, params: {message: 'Go on?'}}]}";
-    let run = submit(&place, &format!("- {{id: below, method: workflow/run, params: {{workflow: {child}}}}}\n"));
+    let run =
+        submit(&place, &format!("- {{id: below, method: workflow/run, params: {{workflow: {child}}}}}\n"));
     assert_eq!(place.run(&["worker", "--once"]).unwrap().code, Some(0));
     let waiting = report(&place, &run);
     assert_eq!(waiting["state"], "waiting", "{waiting}");

@@ -319,7 +319,7 @@ tasks:
     let report = place.run(&["workflow", "status", &id, "--output", "json"]).unwrap().json().unwrap();
     assert_eq!(
         (&report["state"], states(&report)),
-        (&json!("cancelled"), vec!["first: done".into(), "second: ready".into()])
+        (&json!("cancelled"), vec!["first: done".into(), "second: cancelled".into()])
     );
     place.write("go", "").unwrap();
     let resumed = place.run(&["workflow", "resume", &id, "--output", "json"]).unwrap();

@@ -9,8 +9,8 @@ use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::method::{Method, MethodCall, MethodOutcome, Parameter};
 use motet_core::run_log::Record;
 use motet_core::store::{
-    Applied, Capabilities, Claim, ClaimRequest, Control, LeaseState, LeaseToken, NewRun, Outcome, Progress, Run,
-    RunEvent, RunFilter, RunState, RunSummary, Sequenced, SharedStore, Store, Task,
+    Applied, Capabilities, Claim, ClaimRequest, Control, LeaseState, LeaseToken, NewRun, Outcome, Progress,
+    Run, RunEvent, RunFilter, RunState, RunSummary, Sequenced, SharedStore, Store, Task,
 };
 use motet_core::tool::Effect;
 use motet_core::workflow::WorkflowSpec;
@@ -60,7 +60,8 @@ impl Store for Line {
     }
 
     async fn complete(&self, token: &LeaseToken, outcome: Outcome) -> Result<Applied> {
-        let refuses = self.refuses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
+        let refuses =
+            self.refuses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if refuses.is_ok() {
             return Err(Error::new(ErrorKind::Store, "storage full"));
         }

@@ -14,6 +14,8 @@ use motet_core::tool::Effect;
 use motet_core::{RunContext, RunId};
 use serde_json::{Map, Value, json};
 
+use crate::dag::reference::escape;
+
 /// How deep runs may start runs, the one at the top being the first.
 pub const MAX_DEPTH: u32 = 16;
 
@@ -144,7 +146,8 @@ fn child(call: &MethodCall) -> Result<ChildRun> {
     let given = |name: &str| call.params.get(name).filter(|value| !value.is_null());
     let workflow = match (given("file"), given("workflow")) {
         (Some(Value::String(file)), None) => ChildWorkflow::File(file.clone()),
-        (None, Some(workflow @ Value::Object(_))) => ChildWorkflow::Inline(workflow.clone()),
+        // References were filled in already, and what a model said must not become one.
+        (None, Some(workflow @ Value::Object(_))) => ChildWorkflow::Inline(as_written(workflow)),
         _ => {
             return Err(Error::new(ErrorKind::InvalidRequest, "either `file` or `workflow` must be given")
                 .with_hint(
@@ -160,6 +163,18 @@ fn child(call: &MethodCall) -> Result<ChildRun> {
     let key = format!("{}-{}", call.idempotency_key, content_hash(&(meant, &inputs))?);
     let timeout = call.task.as_ref().and_then(|task| task.timeout);
     Ok(ChildRun { workflow, inputs, files: call.files.clone(), key, timeout })
+}
+
+/// Makes every text of a value stand for itself.
+fn as_written(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(escape(text)),
+        Value::Array(items) => items.iter().map(as_written).collect(),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(name, value)| (name.clone(), as_written(value))).collect())
+        }
+        other => other.clone(),
+    }
 }
 
 fn joined(run: &RunId, child: ChildState) -> Result<MethodOutcome> {
