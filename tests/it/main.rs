@@ -31,6 +31,8 @@ mod errors;
 #[cfg(test)]
 mod eval;
 #[cfg(test)]
+mod failures;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod mcp;
@@ -58,5 +60,7 @@ mod rows;
 mod soak;
 #[cfg(test)]
 mod switching;
+#[cfg(test)]
+mod workers;
 #[cfg(test)]
 mod workflow;

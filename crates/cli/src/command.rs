@@ -2,6 +2,7 @@
 
 mod agent;
 mod approve;
+mod backend;
 mod batch;
 mod cache;
 mod chat;
@@ -20,11 +21,15 @@ mod mcp;
 mod model;
 mod plan;
 mod provider;
+mod questions;
 mod replay;
 mod rpc;
 mod run;
 mod schema;
+mod system;
+mod task;
 mod tool;
+mod worker;
 mod workflow;
 
 use std::time::Duration;
@@ -56,12 +61,17 @@ const ROWS: &[Row] = &[
     agent::ROW,
     approve::ROW,
     deny::ROW,
+    questions::ROW,
     run::ROW,
     check::ROW,
     plan::ROW,
     graph::ROW,
     schema::ROW,
     workflow::ROW,
+    task::ROW,
+    worker::ROW,
+    backend::ROW,
+    system::ROW,
     log::ROW,
     replay::ROW,
     eval::ROW,

@@ -45,16 +45,37 @@ impl Context {
         Runtime::new(loaded, directory)
     }
 
+    /// Runs async work that is told to stop in two steps: the first interrupt or SIGTERM lets it finish what it does, the
+    /// second one has it stop at once, and the third one ends the process.
+    pub(crate) fn block_on_draining<T, F: Future<Output = Result<T>>>(
+        &self,
+        work: impl FnOnce(Signals) -> F,
+    ) -> Result<T> {
+        let runtime = start()?;
+        let signals = Signals::default();
+        let Signals { drain, now } = signals.clone();
+        runtime.spawn(async move {
+            // One stream for all of them, so that none is lost between two.
+            let mut interrupts = Interrupts::listen();
+            for token in [&drain, &now] {
+                interrupts.next().await;
+                token.cancel();
+            }
+            interrupts.next().await;
+            std::process::exit(crate::exit::Exit::Interrupted as i32);
+        });
+        let done = runtime.block_on(work(signals));
+        runtime.shutdown_background();
+        done
+    }
+
     /// Runs async work to its end. The first interrupt fires the token, so that the work can stop in good order; the
     /// second one ends the process.
     pub(crate) fn block_on<T, F: Future<Output = Result<T>>>(
         &self,
         work: impl FnOnce(CancellationToken) -> F,
     ) -> Result<T> {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(
-                |error| Error::new(ErrorKind::Internal, "the async runtime cannot start").with_source(error),
-            )?;
+        let runtime = start()?;
         let cancellation = CancellationToken::new();
         let interrupted = cancellation.clone();
         runtime.spawn(async move {
@@ -69,6 +90,63 @@ impl Context {
         runtime.shutdown_background();
         done
     }
+}
+
+/// What tells a worker to stop.
+#[derive(Clone, Default)]
+pub(crate) struct Signals {
+    /// Begin nothing new.
+    pub(crate) drain: CancellationToken,
+    /// Stop at once.
+    pub(crate) now: CancellationToken,
+}
+
+/// Interrupts of the process, and on Unix its SIGTERM.
+struct Interrupts {
+    #[cfg(unix)]
+    interrupt: Option<tokio::signal::unix::Signal>,
+    #[cfg(unix)]
+    terminate: Option<tokio::signal::unix::Signal>,
+}
+
+impl Interrupts {
+    #[cfg(unix)]
+    fn listen() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> Self {
+        Self {}
+    }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        async fn heard(signal: &mut Option<tokio::signal::unix::Signal>) {
+            match signal {
+                Some(signal) => drop(signal.recv().await),
+                None => std::future::pending().await,
+            }
+        }
+        tokio::select! { () = heard(&mut self.interrupt) => {}, () = heard(&mut self.terminate) => {} }
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn start() -> Result<tokio::runtime::Runtime> {
+    let built = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    built
+        .map_err(|error| Error::new(ErrorKind::Internal, "the async runtime cannot start").with_source(error))
 }
 
 fn start_log(filter: &str) -> Result<()> {

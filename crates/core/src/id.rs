@@ -108,6 +108,13 @@ impl Millis {
         Some(Self(start.timestamp().as_millisecond()))
     }
 
+    /// Reads a time written as RFC 3339 with its offset, such as `2026-05-03T09:00:00+02:00`; `None` when it is none.
+    #[must_use]
+    pub fn of_time(text: &str) -> Option<Self> {
+        let time: jiff::Timestamp = text.trim().parse().ok()?;
+        Some(Self(time.as_millisecond()))
+    }
+
     /// Gives the time this long after.
     #[must_use]
     pub fn after(self, duration: std::time::Duration) -> Self {
@@ -157,6 +164,18 @@ mod tests {
         // What runs of earlier versions recorded must be found again.
         let known = "49eeec183e3bb207f8fba6482e8f8fbfd25d319045032c3d68dedad5c0191421";
         assert_eq!(content_hash(&one).unwrap(), known);
+    }
+
+    #[test]
+    fn times_need_an_offset() {
+        for (time, read) in [
+            ("2026-05-03T09:00:00+02:00", Some("2026-05-03T07:00:00.000Z")),
+            ("2026-05-03T07:00:00.25Z", Some("2026-05-03T07:00:00.250Z")),
+            ("2026-05-03T07:00:00", None),
+            ("tomorrow", None),
+        ] {
+            assert_eq!(Millis::of_time(time).map(|time| time.to_string()).as_deref(), read, "{time}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@
 pub mod agent;
 pub mod batch;
 mod check;
+mod child_runs;
 mod conversation;
 pub mod discover;
 pub mod eval;
@@ -37,6 +38,8 @@ pub mod prices;
 pub mod recording;
 pub mod report;
 pub mod runtime;
+pub mod watch;
+pub mod workers;
 pub mod workflow;
 pub mod written;
 

@@ -6,7 +6,7 @@ use motet_core::cassette::RecordedTask;
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
 use motet_core::run_log::{Costs, Total};
-use motet_core::store::{Run, RunState, SharedStore, Task, TaskState};
+use motet_core::store::{Run, RunFilter, RunState, RunSummary, SharedStore, Task, TaskState};
 use motet_core::usage::{Cost, Usage};
 use motet_core::workflow::WorkflowSpec;
 use motet_workflows::dag::reference::substitute;
@@ -46,6 +46,26 @@ pub struct RunReport {
     pub cost: Option<Cost>,
     /// Seconds from its start to its end, or to now.
     pub seconds: f64,
+    /// What made it fail first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<ErrorReport>,
+    /// Runs that its tasks started.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<ChildReport>,
+}
+
+/// A run that a task started.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ChildReport {
+    /// Its id.
+    pub id: RunId,
+    /// Name of its workflow.
+    pub name: String,
+    /// Name of the task that started it.
+    pub task: String,
+    /// How it stands; `done` where it ended well, as a task does.
+    pub state: &'static str,
 }
 
 /// A task as it stands.
@@ -66,7 +86,7 @@ pub struct TaskReport {
 impl RunReport {
     /// Gives the tasks that failed; items of a failed `for_each` stand for it.
     pub fn failures(&self) -> impl Iterator<Item = &TaskReport> {
-        self.tasks.iter().filter(|task| task.state == TaskState::Failed)
+        self.tasks.iter().filter(|task| task.state.has_failed())
     }
 }
 
@@ -94,7 +114,9 @@ pub(crate) async fn report(store: &SharedStore, id: &RunId) -> Result<RunReport>
         _ => paid(store, id).await?,
     };
     let summary = run.summary;
+    let children = children(store, &summary, &tasks).await?;
     Ok(RunReport {
+        children,
         outputs,
         model_calls: u32::try_from(paid.calls).unwrap_or(u32::MAX),
         cached_calls: u32::try_from(paid.cached).unwrap_or(u32::MAX),
@@ -105,15 +127,34 @@ pub(crate) async fn report(store: &SharedStore, id: &RunId) -> Result<RunReport>
             .into_iter()
             .map(|task| TaskReport {
                 name: task.name,
-                state: task.state,
+                state: task.state.shown(summary.state),
                 attempt: task.attempt,
                 error: task.error,
             })
             .collect(),
+        error: summary.error,
         id: summary.id,
         name: summary.name,
         state: summary.state,
     })
+}
+
+/// Finds the runs that the tasks of a run started.
+async fn children(store: &SharedStore, run: &RunSummary, tasks: &[Task]) -> Result<Vec<ChildReport>> {
+    if tasks.iter().all(|task| task.awaits.is_none()) {
+        return Ok(Vec::new());
+    }
+    let tree = store.runs(&RunFilter { root: Some(run.root().clone()), ..RunFilter::default() }).await?;
+    let own = tree.into_iter().rev().filter_map(|child| {
+        let number = child.parent.as_ref().filter(|parent| parent.run == run.id)?.task;
+        let task = tasks.iter().find(|task| task.number == number)?;
+        let state = match child.state {
+            RunState::Completed => TaskState::Done.as_str(),
+            other => other.as_str(),
+        };
+        Some(ChildReport { id: child.id, name: child.name, task: task.name.clone(), state })
+    });
+    Ok(own.collect())
 }
 
 /// Reads the tasks of a run with their results, without the items of `for_each`.

@@ -23,9 +23,11 @@ use motet_providers::layers::key_pool::KeySnapshot;
 use motet_providers::layers::retry::RetryJudge;
 use motet_providers::layers::{Layer, Place};
 use motet_providers::python::{PythonConfig, PythonExecute};
+use motet_workflows::methods::workflow_run::WorkflowRun;
 use motet_workflows::methods::{self, Methods};
 use serde_json::{Map, Value};
 
+use crate::child_runs::RuntimeRuns;
 use crate::discover::{Discovered, discover};
 use crate::eval::{self, Records};
 use crate::health::Health;
@@ -246,7 +248,8 @@ impl Runtime {
     /// Gives every method that tasks can call, over other models than the runtime's own.
     pub(crate) fn methods_over(&self, models: &Arc<dyn Models>, max_repairs: u32) -> Methods {
         let (python, http) = (Arc::clone(&self.0.python), Arc::clone(&self.0.http));
-        let methods = methods::built_in(models, max_repairs).with(python).with(http);
+        let runs = Arc::new(WorkflowRun::new(Arc::new(RuntimeRuns(self.clone()))));
+        let methods = methods::built_in(models, max_repairs).with(python).with(http).with(runs);
         with_runtime(methods, self, models)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::EventSink;
-use motet_core::store::{Control, Run, RunState, Task};
+use motet_core::store::{Control, NewRun, Run, RunState, Task};
 use motet_core::workflow::WorkflowSpec;
 use motet_core::{ModelId, RunId};
 use motet_workflows::dag::plan::{self, RunSettings};
@@ -83,7 +83,8 @@ impl Runtime {
         let methods = self
             .methods_of(&read::outline(&bytes, self.settings().remote.file.is_some()))
             .map_err(FileError::Unreadable)?;
-        let spec = read::read(&bytes, &Rules::new(&methods)).map_err(FileError::Problems)?;
+        let rules = Rules::new(&methods).with_limits(self.settings().limits.clone());
+        let spec = read::read(&bytes, &rules).map_err(FileError::Problems)?;
         let path = path.canonicalize().map_err(|error| FileError::Unreadable(unreadable(path, error)))?;
         Ok(WorkflowFile { spec, path })
     }
@@ -100,7 +101,7 @@ impl Runtime {
             // What is wrong with its providers is told where one of their methods is called.
             Err(_) => self.methods().iter().cloned().collect(),
         };
-        read::read_value(value, &Rules::new(&methods))
+        read::read_value(value, &Rules::new(&methods).with_limits(self.settings().limits.clone()))
     }
 
     /// Stores a run of a workflow; nothing is executed yet.
@@ -113,12 +114,28 @@ impl Runtime {
         inputs: Map<String, Value>,
         settings: &RunSettings,
     ) -> Result<RunId> {
+        self.start_once(spec, inputs, settings, None).await
+    }
+
+    /// Stores a run as [`start`](Self::start) does; where an earlier run has the same key, gives that one and stores
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_once(
+        &self,
+        spec: &WorkflowSpec,
+        inputs: Map<String, Value>,
+        settings: &RunSettings,
+        key: Option<String>,
+    ) -> Result<RunId> {
         let mut settings = settings.clone();
         if settings.default_model.is_none() {
             settings.default_model.clone_from(&self.settings().model);
         }
         settings.max_repairs.get_or_insert(self.settings().structured.max_repairs);
-        self.store().await?.submit(plan::plan(spec, inputs, &settings)?).await
+        let run = NewRun { key, ..plan::plan(spec, inputs, &settings)? };
+        self.store().await?.submit(run).await
     }
 
     /// Works on a run until it has ended or waits for people, and reports it.
@@ -184,6 +201,14 @@ impl Runtime {
         store.control(run, Control::Cancel).await
     }
 
+    /// Halts a run until it is resumed: nothing new starts, and what runs may finish.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run; `Conflict` when it has ended.
+    pub async fn pause(&self, run: &RunId) -> Result<()> {
+        self.store().await?.control(run, Control::Pause).await
+    }
+
     /// Reports how a run stands.
     ///
     /// # Errors
@@ -205,6 +230,8 @@ impl Runtime {
         let mut config = WorkerConfig::default();
         config.max_parallel_tasks = settings.max_parallel_tasks;
         config.lease = settings.worker.lease;
+        config.max_running = settings.worker.max_running;
+        config.drain_timeout = settings.worker.drain_timeout;
         config.allowed_directories =
             settings.files.allow.iter().map(|path| self.directory().join(path)).collect();
         config.default_model.clone_from(&settings.model);

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 pub mod builtin_tools;
 pub mod file_write;
+pub mod human_approve;
 pub mod llm_chat;
 pub mod llm_complete;
 pub mod llm_embed;
@@ -27,6 +28,7 @@ pub trait MethodFamily: Send + Sync {
     /// What is wrong with the providers, or with the name.
     fn find(&self, name: &str, providers: &Map<String, Value>) -> Result<Option<Arc<dyn Method>>>;
 }
+pub mod workflow_run;
 
 /// The methods of a runtime, by name.
 #[derive(Clone, Default)]
@@ -104,7 +106,8 @@ pub fn built_in(models: &Arc<dyn Models>, max_repairs: u32) -> Methods {
         .with(Arc::new(llm_complete::LlmComplete::generate(Arc::clone(models))))
         .with(Arc::new(llm_vision::LlmVision::new(Arc::clone(models))))
         .with(Arc::new(llm_embed::LlmEmbed::new(Arc::clone(models))))
-        .with(Arc::new(file_write::FileWrite));
+        .with(Arc::new(file_write::FileWrite))
+        .with(Arc::new(human_approve::HumanApprove));
     let methods = builtin_tools::all().fold(methods, |methods, tool| methods.with(Arc::new(tool)));
     crate::pattern::rows().iter().fold(methods, |methods, row| {
         methods.with(Arc::new(crate::pattern::PatternMethod::new((row.make)(), Arc::clone(models))))

@@ -113,11 +113,14 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
     }
 }
 
-fn questions(context: &Context, run: Option<&RunId>) -> Result<Exit> {
+pub(super) fn questions(context: &Context, run: Option<&RunId>) -> Result<Exit> {
     let runtime = context.runtime()?;
     let printer = context.printer;
     context.block_on(|_| async move {
-        let mut asked = runtime.questions(run).await?;
+        let mut asked = match run {
+            Some(run) => runtime.questions_below(run).await?,
+            None => runtime.questions(None).await?,
+        };
         asked.retain(|asked| run.is_some() || asked.is_open());
         printer.data(&asked, || match asked.as_slice() {
             [] => "nothing waits for a decision\n".to_owned(),

@@ -1,4 +1,4 @@
-//! `motet approve`: lets a run make a call that it waits with.
+//! `motet approve`: says yes to what a run asks: a call of an agent, or a task that asks a person.
 
 use clap::{ArgMatches, Args};
 use motet::core::decision::Decision;
@@ -14,19 +14,20 @@ use crate::exit::Exit;
 
 pub(super) const ROW: Row = Row { name: "approve", build: Approve::augment_args, run };
 
-/// Lets a run make a call that it waits with, as the model asked for it or otherwise
+/// Says yes to what a run asks: a call that an agent waits with, or a task that asks a person
 ///
-/// A call whose outcome is unknown after a crash is made once more. The decision is kept; `motet agent resume` goes on.
+/// A call whose outcome is unknown after a crash is made once more. The decision is kept; a worker goes on with a workflow
+/// by itself, `motet workflow resume` and `motet agent resume` do so here.
 #[derive(Args)]
 struct Approve {
     /// Id of the run
     run: RunId,
     /// Step of the question; it may be left out where the run asks only one
     step: Option<String>,
-    /// Arguments of the call in the place of the model's, as JSON
+    /// Arguments of the call in the place of the model's, or what a task that asks is given, as JSON
     #[arg(long, value_name = "JSON", value_parser = json)]
     arguments: Option<Value>,
-    /// Gives the model this as the result, and makes no call; JSON, or else a text
+    /// Gives this as the result, and makes no call; JSON, or else a text
     #[arg(long, value_name = "JSON", conflicts_with = "arguments")]
     result: Option<String>,
 }
@@ -61,9 +62,10 @@ pub(super) fn decide(context: &Context, run: &RunId, step: Option<&str>, decisio
             .ok_or_else(|| Error::new(ErrorKind::Internal, "the decision was not kept"))?;
         printer.data(&decided, || format!("{}: {answer}\n", asked(&decided.question)))?;
         printer.note(&match open {
-            0 => format!("go on with `motet agent resume {run}`"),
-            1 => format!("one more decision is needed: `motet agent questions {run}`"),
-            more => format!("{more} more decisions are needed: `motet agent questions {run}`"),
+            0 if decided.question.agent.is_some() => format!("go on with `motet agent resume {run}`"),
+            0 => format!("workers go on with it, or `motet workflow resume {run}` does"),
+            1 => format!("one more decision is needed: `motet questions {run}`"),
+            more => format!("{more} more decisions are needed: `motet questions {run}`"),
         });
         Ok(Exit::Success)
     })

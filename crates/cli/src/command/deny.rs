@@ -1,4 +1,4 @@
-//! `motet deny`: keeps a run from making a call that it waits with.
+//! `motet deny`: says no to what a run asks: a call of an agent, or a task that asks a person.
 
 use clap::{ArgMatches, Args};
 use motet::core::decision::Decision;
@@ -11,14 +11,14 @@ use crate::exit::Exit;
 
 pub(super) const ROW: Row = Row { name: "deny", build: Deny::augment_args, run };
 
-/// Keeps a run from making a call that it waits with; the model is told so
+/// Says no to what a run asks: the model is told so, and a task that asked fails or goes on without
 #[derive(Args)]
 struct Deny {
     /// Id of the run
     run: RunId,
     /// Step of the question; it may be left out where the run asks only one
     step: Option<String>,
-    /// Why, for the model
+    /// Why, for the model or the task
     #[arg(long)]
     reason: Option<String>,
 }

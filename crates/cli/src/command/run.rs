@@ -92,10 +92,8 @@ pub(super) async fn work(
             let exit = print(&report, printer)?;
             let kept = runtime.store().await?.capabilities().durability > Durability::None;
             if report.state == RunState::Waiting && !printer.is_json() {
-                printer.note(&format!(
-                    "it waits for a person; `motet agent questions {}` shows for what",
-                    report.id
-                ));
+                printer
+                    .note(&format!("it waits for a person; `motet questions {}` shows for what", report.id));
             } else if kept && report.state != RunState::Completed && !printer.is_json() {
                 printer.note(&format!("resume it with `motet workflow resume {}`", report.id));
             }
@@ -122,7 +120,7 @@ pub(super) fn print(report: &RunReport, printer: Printer) -> Result<Exit> {
     }
     Ok(match report.state {
         RunState::Completed => Exit::Success,
-        RunState::Waiting => Exit::Waiting,
+        state if state.is_halted() => Exit::Waiting,
         _ => Exit::Failed,
     })
 }

@@ -1,11 +1,15 @@
 //! `motet workflow`: looks at stored runs, and goes on with them.
 
+mod export;
+pub(super) mod submit;
+mod watch;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{ArgMatches, Args, Subcommand};
 use motet::core::method::{Method, Parameter};
-use motet::core::store::{RunFilter, RunState, RunSummary, TaskState};
+use motet::core::store::{AskedQuestion, RunFilter, RunState, RunSummary};
 use motet::workflow::Definition;
 use motet::workflows::methods::Methods;
 use motet::{Error, Result, RunId, RunReport};
@@ -30,9 +34,35 @@ struct Workflow {
 
 #[derive(Subcommand)]
 enum Action {
+    /// Stores a run for workers, and waits for it where that is wanted
+    Submit(submit::Submit),
+    /// Follows a run by its events until nothing more happens, and ends as it did
+    Watch {
+        /// Id of the run
+        run: RunId,
+        /// Shows only events behind this place
+        #[arg(long, default_value_t = 0, value_name = "PLACE")]
+        after: u64,
+    },
+    /// Gives everything that is known of a run as JSON: report, definition, results, questions, and events
+    Export {
+        /// Id of the run
+        run: RunId,
+        /// Adds the journal, with every recorded call
+        #[arg(long)]
+        journal: bool,
+        /// Writes it to this file
+        #[arg(long, value_name = "FILE")]
+        output_file: Option<PathBuf>,
+    },
+    /// Halts a run until it is resumed: nothing new starts, and what runs may finish
+    Pause {
+        /// Id of the run
+        run: RunId,
+    },
     /// Lists runs, the newest first
     List {
-        /// Only runs in this state: running, failing, cancelling, completed, failed, cancelled, or waiting
+        /// Only runs in this state, such as running, waiting, paused, completed, failed, or cancelled
         #[arg(long, value_parser = state)]
         state: Option<RunState>,
         /// Only runs whose name contains this text
@@ -76,19 +106,42 @@ enum Action {
     },
 }
 
-fn state(text: &str) -> Result<RunState, String> {
+pub(super) fn state(text: &str) -> Result<RunState, String> {
     let known = RunState::ALL.iter().find(|state| state.as_str() == text).copied();
     known.ok_or_else(|| {
-        "use running, failing, cancelling, completed, failed, cancelled, or waiting".to_owned()
+        let names: Vec<&str> = RunState::ALL.iter().map(|state| state.as_str()).collect();
+        format!("use one of {}", names.join(", "))
     })
 }
 
 fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
-    let Workflow { action } = arguments(matches)?;
+    let action = match arguments(matches)? {
+        Workflow { action: Action::Submit(submit) } => return submit::run(&context, submit),
+        Workflow { action } => action,
+    };
     let runtime = context.runtime()?;
     let printer = context.printer;
     context.block_on(|cancellation| async move {
         match action {
+            Action::Submit(_) => Ok(Exit::Success),
+            Action::Watch { run, after } => tokio::select! {
+                done = watch::run(&runtime, &run, after, printer) => done,
+                () = cancellation.cancelled() => Err(submit::left(&run)),
+            },
+            Action::Export { run, journal, output_file } => {
+                let whole = export::value(&runtime, &run, journal).await?;
+                match output_file {
+                    Some(path) => submit::write(&path, &whole)?,
+                    None => printer.text(&format!("{whole}\n"))?,
+                }
+                Ok(Exit::Success)
+            }
+            Action::Pause { run } => {
+                runtime.pause(&run).await?;
+                let report = runtime.report(&run).await?;
+                printer.data(&report, || format!("run {}: {}\n", report.id, report.state))?;
+                Ok(Exit::Success)
+            }
             Action::List { state, name, limit } => {
                 let runs = runtime.store().await?.runs(&RunFilter { state, name, limit, root: None }).await?;
                 printer.data(&runs, || listed(&runs))?;
@@ -96,10 +149,14 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
             }
             Action::Status { run } => {
                 let report = runtime.report(&run).await?;
-                let asked = runtime.questions(Some(&run)).await?;
-                let open = asked.iter().filter(|asked| asked.is_open());
-                printer
-                    .data(&report, || status(&report) + &open.map(described_question).collect::<String>())?;
+                let mut asked = runtime.questions_below(&run).await?;
+                asked.retain(AskedQuestion::is_open);
+                let mut value = json!(report);
+                if !asked.is_empty() {
+                    value["questions"] = json!(asked);
+                }
+                let lines = asked.iter().map(described_question);
+                printer.data(&value, || status(&report) + &lines.collect::<String>())?;
                 Ok(Exit::Success)
             }
             Action::Results { run, reports } => {
@@ -193,12 +250,22 @@ fn listed(runs: &[RunSummary]) -> String {
 
 fn status(report: &RunReport) -> String {
     let rows = report.tasks.iter().map(|task| {
-        let never_started =
-            matches!(task.state, TaskState::Blocked | TaskState::Ready) && report.state.is_ended();
-        let state = if never_started { "not started".to_owned() } else { task.state.to_string() };
+        let state = task.state.to_string();
         let reason = task.error.as_ref().map_or("", |error| error.message.lines().next().unwrap_or_default());
         [task.name.clone(), state, task.attempt.to_string(), reason.to_owned()]
     });
     let tasks = table(["TASK", "STATE", "ATTEMPT", "REASON"], rows);
-    format!("run {} ({}): {}\n{tasks}", report.id, report.name, report.state)
+    let mut text = format!("run {} ({}): {}\n", report.id, report.name, report.state);
+    if let Some(error) = &report.error {
+        text.push_str(&format!("error: {}\n", error.message));
+        text.extend(error.hint.iter().map(|hint| format!("hint: {hint}\n")));
+    }
+    text.push_str(&tasks);
+    for child in &report.children {
+        text.push_str(&format!(
+            "task {} started run {} ({}): {}\n",
+            child.task, child.id, child.name, child.state
+        ));
+    }
+    text
 }

@@ -185,6 +185,8 @@ macro_rules! options {
             pub providers: BTreeMap<String, Provider>,
             $(#[doc = $cdoc])+
             pub prices: BTreeMap<ModelId, PriceChange>,
+            /// How many tasks of workflows with one key of a limit run at once, over all runs of the store.
+            pub limits: BTreeMap<String, u32>,
         }
 
         impl Default for Settings {
@@ -194,6 +196,7 @@ macro_rules! options {
                     $( $group: $name::default(), )*
                     providers: BTreeMap::new(),
                     prices: BTreeMap::new(),
+                    limits: BTreeMap::new(),
                 }
             }
         }
@@ -263,6 +266,18 @@ macro_rules! options {
             ),
             $( key_row!($kfield, $kkind, $kexample, [$($kfdoc)+]), )*
             $( price_row!($cfield, $ckind, $cexample, [$($cfdoc)+]), )*
+            row!(
+                "workflow.limits.<key>", Count, "2",
+                ["How many tasks whose `limit` is this key run at once, over all runs of the store; a file's own limit of the key wins."],
+                |settings, keys, value| {
+                    settings.limits.insert(keys.get(2)?.clone(), Count::read(value)?.into());
+                    Some(())
+                },
+                |settings| {
+                    let shown = settings.limits.iter().map(|(key, most)| (vec![key.clone()], most.to_string()));
+                    shown.collect()
+                }
+            ),
         ];
     };
 }
@@ -283,6 +298,12 @@ options! {
             //! Workers that claim tasks from the store.
             /// How long a claimed task stays with a worker that gives no sign of life.
             lease: Duration as Span = Duration::from_secs(30), example "45s";
+            /// How many tasks may run at once over all workers of the store; without end where it is not given.
+            max_running: Option<u32> as Count, example "64";
+            /// Queues that `motet worker` takes tasks from.
+            queues: Vec<String> as Texts = vec!["default".to_owned()], example "default,gpu";
+            /// How long a worker that is told to stop lets its tasks finish before it gives them back.
+            drain_timeout: Duration as Span = Duration::from_secs(30), example "5m";
         }
 
         request: Request {

@@ -4,8 +4,9 @@ use motet_agents::schema;
 use motet_core::RunId;
 use motet_core::decision::Decision;
 use motet_core::error::{Error, ErrorKind, Result};
-use motet_core::store::AskedQuestion;
+use motet_core::store::{AskedQuestion, RunFilter, RunSummary};
 
+use crate::report;
 use crate::runtime::Runtime;
 
 impl Runtime {
@@ -15,6 +16,25 @@ impl Runtime {
     /// `NotFound` when there is no such run; `Store` when the store fails.
     pub async fn questions(&self, run: Option<&RunId>) -> Result<Vec<AskedQuestion>> {
         self.store().await?.questions(run).await
+    }
+
+    /// Gives what a run asks people, and what the runs that its tasks started ask, at any depth.
+    ///
+    /// # Errors
+    /// As [`questions`](Self::questions).
+    pub async fn questions_below(&self, run: &RunId) -> Result<Vec<AskedQuestion>> {
+        let store = self.store().await?;
+        let found = store.run(run).await?.ok_or_else(|| report::no_such_run(run))?;
+        let filter = RunFilter { root: Some(found.summary.root().clone()), ..RunFilter::default() };
+        let tree = store.runs(&filter).await?;
+        let mut below = vec![run.clone()];
+        let mut asked = Vec::new();
+        while let Some(run) = below.pop() {
+            asked.extend(store.questions(Some(&run)).await?);
+            let started = |one: &&RunSummary| one.parent.as_ref().is_some_and(|parent| parent.run == run);
+            below.extend(tree.iter().filter(started).map(|one| one.id.clone()));
+        }
+        Ok(asked)
     }
 
     /// Answers a question of a run; `step` may be left out where only one is open. Gives the question with its answer.
@@ -39,7 +59,7 @@ impl Runtime {
 
 /// Finds the question that is meant.
 fn chosen(run: &RunId, asked: Vec<AskedQuestion>, step: Option<&str>) -> Result<AskedQuestion> {
-    let hint = "`motet agent questions` lists what waits for a decision";
+    let hint = "`motet questions` lists what waits for a decision";
     if let Some(step) = step {
         return asked.into_iter().find(|asked| asked.question.step == step).ok_or_else(|| {
             Error::new(ErrorKind::NotFound, format!("run `{run}` asks nothing at `{step}`")).with_hint(hint)

@@ -221,6 +221,6 @@ async fn ask(runtime: &Runtime, context: &RunContext, store: &SharedStore, id: &
     }
     let what = if left == 1 { "a decision".to_owned() } else { format!("{left} decisions") };
     Err(Error::new(ErrorKind::Conflict, format!("run `{id}` waits for {what} of a person")).with_hint(
-        format!("`motet agent questions {id}` shows what is asked; `motet approve` and `motet deny` answer"),
+        format!("`motet questions {id}` shows what is asked; `motet approve` and `motet deny` answer"),
     ))
 }

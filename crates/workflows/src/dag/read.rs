@@ -8,6 +8,7 @@ pub(crate) mod describe;
 mod fields;
 mod for_each;
 mod graph;
+mod limits;
 mod params;
 mod policy;
 mod problem;
@@ -27,6 +28,7 @@ use motet_core::method::{Method, Parameter};
 use motet_core::workflow::WorkflowSpec;
 use serde_json::Value;
 
+pub use limits::RESERVED_QUEUES;
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 
@@ -40,6 +42,7 @@ pub const MAX_TASKS: usize = 100_000;
 #[derive(Debug, Clone, Default)]
 pub struct Rules<'a> {
     methods: BTreeMap<&'a str, &'a [Parameter]>,
+    limits: BTreeMap<String, u32>,
 }
 
 impl<'a> Rules<'a> {
@@ -51,7 +54,14 @@ impl<'a> Rules<'a> {
 
     /// Makes the rules of methods that are given by name and parameters.
     pub fn from_tables(tables: impl IntoIterator<Item = (&'a str, &'a [Parameter])>) -> Self {
-        Self { methods: tables.into_iter().collect() }
+        Self { methods: tables.into_iter().collect(), limits: BTreeMap::new() }
+    }
+
+    /// Adds limits that tasks may name though their file does not set them, such as those of the settings.
+    #[must_use]
+    pub fn with_limits(mut self, limits: BTreeMap<String, u32>) -> Self {
+        self.limits = limits;
+        self
     }
 
     /// Gives the name by which a method is known, and its parameters; `protocol` completes a name without a `/`.

@@ -2,31 +2,35 @@
 //!
 //! Any number of workers may do so at once, in this process and in others.
 
+mod alive;
 mod attempt;
+mod cycle;
+mod definitions;
 mod leases;
+mod outage;
+mod unserved;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use motet_core::RunId;
 use motet_core::decision::Decisions;
-use motet_core::error::Result;
-use motet_core::event::{EventSink, StreamEvent};
-use motet_core::id::{Millis, WorkerId};
+use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::event::EventSink;
+use motet_core::id::WorkerId;
 use motet_core::run_log::RunLog;
-use motet_core::store::{Claim, ClaimRequest, RunState, SharedStore, TaskState};
-use motet_core::{Error, ErrorKind, RunId};
-use tokio::task::JoinSet;
-use tokio::time::Instant;
+use motet_core::store::{RunState, SharedStore};
 use tokio_util::sync::CancellationToken;
 
-use self::attempt::Definition;
-use self::leases::Leases;
+pub use self::cycle::Worked;
+use self::cycle::{Cycle, Stop};
+pub use self::unserved::{Unserved, unserved};
+use super::read::RESERVED_QUEUES;
 use crate::methods::Methods;
 
-/// Longest sleep of a worker that waits for the store to change.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// Gives a listener to the events of a run.
+pub type Listeners = Arc<dyn Fn(&RunId) -> Arc<dyn EventSink> + Send + Sync>;
 
 /// Looks up environment variables that workflows list.
 pub type Environment = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -41,6 +45,12 @@ pub struct WorkerConfig {
     pub lease: Duration,
     /// Queues to take tasks from; all of them where it is empty.
     pub queues: Vec<String>,
+    /// How many tasks may run at once over all workers of the store.
+    pub max_running: Option<u32>,
+    /// How long a worker that is told to stop lets its tasks finish before it gives them back.
+    pub drain_timeout: Duration,
+    /// The machine that it runs on, as others see it.
+    pub host: String,
     /// Directories beside the workflow's own that tasks may read and write.
     pub allowed_directories: Vec<PathBuf>,
     /// Model of tasks where neither they, their workflow, nor the run name one.
@@ -61,6 +71,9 @@ impl Default for WorkerConfig {
             max_parallel_tasks: 8,
             lease: Duration::from_secs(30),
             queues: Vec::new(),
+            max_running: None,
+            drain_timeout: Duration::from_secs(30),
+            host: String::new(),
             allowed_directories: Vec::new(),
             default_model: None,
             environment: Arc::new(|_| None),
@@ -83,7 +96,7 @@ struct Shared {
     store: SharedStore,
     methods: Methods,
     config: WorkerConfig,
-    events: Option<Arc<dyn EventSink>>,
+    events: Option<Listeners>,
     log: Option<Arc<dyn RunLog>>,
     decisions: Option<Arc<dyn Decisions>>,
 }
@@ -99,7 +112,19 @@ impl Worker {
     /// Sends the events of everything it runs to a listener.
     #[must_use]
     pub fn with_events(self, events: Arc<dyn EventSink>) -> Self {
-        self.with(|shared| shared.events = Some(events))
+        self.with(|shared| shared.events = Some(Arc::new(move |_| Arc::clone(&events))))
+    }
+
+    /// Sends the events of each run to a listener of its own.
+    #[must_use]
+    pub fn with_listeners(self, listeners: Listeners) -> Self {
+        self.with(|shared| shared.events = Some(listeners))
+    }
+
+    /// Gives the name under which it holds leases.
+    #[must_use]
+    pub fn id(&self) -> &WorkerId {
+        &self.shared.id
     }
 
     /// Keeps the steps of all tasks in this log instead of the store's journal, such as one that replays a recording.
@@ -123,7 +148,7 @@ impl Worker {
     /// the state it is in then.
     ///
     /// Other workers may work on it too. When `cancellation` fires, the tasks in hand are stopped and given back, and
-    /// the run can go on later.
+    /// the run can go on later. A task that no worker takes is told of as a warning.
     ///
     /// # Errors
     /// `NotFound` when there is no such run; `Cancelled`; `Store` when the store fails.
@@ -131,151 +156,55 @@ impl Worker {
         if self.shared.store.run(run).await?.is_none() {
             return Err(attempt::no_such_run(run));
         }
-        Loop::new(&self.shared, run).work(cancellation).await
+        Cycle::new(&self.shared, Some(run.clone())).run_to_end(run, cancellation).await
+    }
+
+    /// Takes tasks of workflows from its queues, of any run, until it is told to stop.
+    ///
+    /// When `drain` fires nothing new is taken, and what runs may finish within the time of the configuration; when
+    /// `cancellation` fires the tasks in hand are stopped and given back at once. A store that cannot be reached is tried
+    /// again until it can.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when it is to serve a queue of runs that are no workflows, or all queues.
+    pub async fn work(&self, cancellation: &CancellationToken, drain: &CancellationToken) -> Result<Worked> {
+        self.serve(Stop { now: cancellation.clone(), drain: drain.clone(), when_idle: false }).await
+    }
+
+    /// Takes tasks as [`work`](Self::work) does, and ends when no run has a task left that could be taken by and by.
+    ///
+    /// # Errors
+    /// As [`work`](Self::work).
+    pub async fn work_until_idle(
+        &self,
+        cancellation: &CancellationToken,
+        drain: &CancellationToken,
+    ) -> Result<Worked> {
+        self.serve(Stop { now: cancellation.clone(), drain: drain.clone(), when_idle: true }).await
+    }
+
+    async fn serve(&self, stop: Stop) -> Result<Worked> {
+        let queues = &self.shared.config.queues;
+        if let Some(reserved) = queues.iter().find(|queue| RESERVED_QUEUES.contains(&queue.as_str())) {
+            let message = format!("the queue `{reserved}` holds runs that are no workflows");
+            return Err(Error::new(ErrorKind::InvalidRequest, message)
+                .with_hint("the commands that start such runs work on them by themselves"));
+        }
+        if queues.is_empty() {
+            let error =
+                Error::new(ErrorKind::InvalidRequest, "a worker that serves any run must name its queues");
+            return Err(error.with_hint("name at least `default`"));
+        }
+        let heartbeat = alive::tell(&self.shared);
+        let worked = Cycle::new(&self.shared, None).serve(&stop).await;
+        heartbeat.abort();
+        Ok(worked)
     }
 }
 
-/// One worker's loop over one run.
-struct Loop<'a> {
-    shared: &'a Arc<Shared>,
-    run: &'a RunId,
-    /// Definitions by run.
-    definitions: HashMap<RunId, Arc<Definition>>,
-    limit: u32,
-    tasks: JoinSet<Result<TaskState>>,
-    leases: Leases,
-    /// When to look for ended leases and delays next.
-    sweep: Instant,
-}
-
-impl<'a> Loop<'a> {
-    fn new(shared: &'a Arc<Shared>, run: &'a RunId) -> Self {
-        let leases = Leases::new(Arc::clone(&shared.store), shared.config.lease);
-        Self {
-            shared,
-            run,
-            definitions: HashMap::new(),
-            limit: shared.config.max_parallel_tasks.max(1),
-            tasks: JoinSet::new(),
-            leases,
-            sweep: Instant::now(),
-        }
-    }
-
-    async fn work(mut self, cancellation: &CancellationToken) -> Result<RunState> {
-        let store = &self.shared.store;
-        let mut seen = 0;
-        loop {
-            if cancellation.is_cancelled() {
-                self.leases.cancel_all();
-                while self.tasks.join_next().await.is_some() {}
-                return Err(Error::new(ErrorKind::Cancelled, "the run was interrupted"));
-            }
-            let free = self.limit.saturating_sub(u32::try_from(self.tasks.len()).unwrap_or(u32::MAX));
-            let claimed = if free > 0 { self.claim(free).await? } else { 0 };
-            if claimed == 0 && self.tasks.is_empty() {
-                let state = self.state().await?;
-                if state.is_ended() || state.is_halted() {
-                    return Ok(state);
-                }
-            }
-            if claimed > 0 && claimed == free as usize {
-                continue;
-            }
-            self.sweep().await?;
-            tokio::select! {
-                joined = self.tasks.join_next(), if !self.tasks.is_empty() => self.joined(joined)?,
-                newest = store.changed(seen, LONGEST_WAIT) => seen = newest,
-                renewed = self.leases.renew_when_due() => renewed?,
-                () = tokio::time::sleep_until(self.sweep) => {}
-                () = cancellation.cancelled() => {}
-            }
-            while let Some(joined) = self.tasks.try_join_next() {
-                self.joined(Some(joined))?;
-            }
-        }
-    }
-
-    /// Takes tasks and starts them; gives how many.
-    async fn claim(&mut self, free: u32) -> Result<usize> {
-        let request = ClaimRequest {
-            worker: self.shared.id.clone(),
-            queues: self.shared.config.queues.clone(),
-            run: Some(self.run.clone()),
-            limit: free,
-            ttl: self.shared.config.lease,
-            max_active: None,
-        };
-        let claims = self.shared.store.claim(request).await?;
-        let count = claims.len();
-        for claim in claims {
-            let definition = self.definition(&claim).await?;
-            self.start(claim, definition);
-        }
-        Ok(count)
-    }
-
-    /// Gives the definition of a claimed task's run, read anew where a person changed it.
-    async fn definition(&mut self, claim: &Claim) -> Result<Arc<Definition>> {
-        let (run, number) = (&claim.token.run, claim.definition);
-        if let Some(known) = self.definitions.get(run).filter(|known| known.number == number) {
-            return Ok(Arc::clone(known));
-        }
-        let definition = Arc::new(Definition::load(self.shared, run, number).await?);
-        self.definitions.insert(run.clone(), Arc::clone(&definition));
-        Ok(definition)
-    }
-
-    fn start(&mut self, claim: Claim, definition: Arc<Definition>) {
-        let guard = self.leases.hold(claim.token.clone());
-        let shared = Arc::clone(self.shared);
-        self.tasks.spawn(async move {
-            let ended = attempt::run(&shared, &definition, claim, guard.cancellation()).await;
-            drop(guard);
-            ended
-        });
-    }
-
-    /// Takes back ended leases, now and then, and learns when the next lease or delay ends.
-    async fn sweep(&mut self) -> Result<()> {
-        if Instant::now() < self.sweep {
-            return Ok(());
-        }
-        let progress = self.shared.store.advance().await?;
-        let due = progress.next_due.map_or(LONGEST_WAIT, |due| due.since(Millis::now()));
-        self.sweep = Instant::now() + due.clamp(Duration::from_millis(1), LONGEST_WAIT);
-        Ok(())
-    }
-
-    async fn state(&self) -> Result<RunState> {
-        let run = self.shared.store.run(self.run).await?;
-        run.map(|run| run.summary.state).ok_or_else(|| attempt::no_such_run(self.run))
-    }
-
-    fn joined(
-        &mut self,
-        joined: Option<std::result::Result<Result<TaskState>, tokio::task::JoinError>>,
-    ) -> Result<()> {
-        match joined {
-            // A task that is tried again has a delay, which the next look finds.
-            Some(Ok(Ok(TaskState::Ready))) => {
-                self.sweep = Instant::now();
-                Ok(())
-            }
-            None | Some(Ok(Ok(_))) => Ok(()),
-            // The lease was lost: another worker has the task, and this attempt does not count.
-            Some(Ok(Err(error))) if error.kind() == ErrorKind::Conflict => {
-                self.emit(&StreamEvent::Warning { message: error.to_string() });
-                Ok(())
-            }
-            Some(Ok(Err(error))) => Err(error),
-            Some(Err(error)) => Err(Error::new(ErrorKind::Internal, "a task broke off").with_source(error)),
-        }
-    }
-
-    fn emit(&self, event: &StreamEvent) {
-        if let Some(events) = &self.shared.events {
-            events.emit(event);
-        }
+impl Shared {
+    /// Gives who hears of a run's events.
+    fn listener(&self, run: &RunId) -> Option<Arc<dyn EventSink>> {
+        self.events.as_ref().map(|listeners| listeners(run))
     }
 }

@@ -3,9 +3,19 @@
 use motet::core::decision::{Decision, Question, QuestionReason};
 use motet::core::store::AskedQuestion;
 use motet::{Part, RunId};
+use serde_json::Value;
 
 /// Says what is asked, in one line.
 pub(crate) fn asked(question: &Question) -> String {
+    // A task asks in its own words.
+    if let (None, Some(message)) = (&question.agent, question.arguments["message"].as_str()) {
+        let details = match &question.arguments["details"] {
+            Value::Null => String::new(),
+            Value::String(text) => format!(" ({text})"),
+            other => format!(" ({other})"),
+        };
+        return format!("a task asks: {message}{details}");
+    }
     let who = question.agent.as_deref().unwrap_or("the agent");
     let (tool, arguments) = (&question.tool, &question.arguments);
     match question.reason {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use motet_core::Millis;
+use motet_core::error::ErrorKind;
 use motet_core::method::Parameter;
 use motet_core::settings::CacheMode;
 use motet_core::workflow::{Backoff, OnFailure, Priority, RetryPolicy};
@@ -20,7 +22,8 @@ pub(super) const MOST_ATTEMPTS: u32 = 1_000;
 /// Attempts where `retry` says how, but not how often.
 const DEFAULT_ATTEMPTS: u32 = 3;
 
-pub(super) const RETRY_KEYS: [&str; 5] = ["max_attempts", "backoff", "base_delay", "max_delay", "jitter"];
+pub(super) const RETRY_KEYS: [&str; 6] =
+    ["max_attempts", "backoff", "base_delay", "max_delay", "jitter", "on"];
 
 const UNITS: [(&str, f64); 5] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0), ("d", 86_400.0)];
 
@@ -35,7 +38,7 @@ pub(super) fn timeout(field: &Field, report: &mut Report<'_>) -> Option<Duration
 }
 
 /// Reads a time in seconds, or with a unit such as `500ms`; whole milliseconds are kept.
-fn duration(field: &Field, report: &mut Report<'_>) -> Option<Duration> {
+pub(super) fn duration(field: &Field, report: &mut Report<'_>) -> Option<Duration> {
     let seconds = match &field.node.content {
         Content::Number(number) => number.as_f64(),
         Content::String(text) => with_unit(text),
@@ -94,6 +97,7 @@ pub(super) fn retry(field: &Field, report: &mut Report<'_>) -> RetryPolicy {
     if let Some(jitter) = fields.get("jitter").and_then(|field| boolean(field, report)) {
         policy.jitter = jitter;
     }
+    policy.on = fields.get("on").map(|field| kinds(field, report)).unwrap_or_default();
     let base = fields.get("base_delay");
     let longest = fields.get("max_delay");
     policy.base_delay = base.and_then(|field| duration(field, report)).unwrap_or(policy.base_delay);
@@ -109,6 +113,40 @@ pub(super) fn retry(field: &Field, report: &mut Report<'_>) -> RetryPolicy {
         None => policy.max_delay = policy.max_delay.max(policy.base_delay),
     }
     policy
+}
+
+/// Reads kinds of errors: one, or a list.
+fn kinds(field: &Field, report: &mut Report<'_>) -> Vec<ErrorKind> {
+    let nodes = match &field.node.content {
+        Content::List(nodes) => nodes.as_slice(),
+        _ => std::slice::from_ref(&field.node),
+    };
+    if nodes.is_empty() {
+        report.hint(field.node.place, "`on` names no kind of error", "leave it out to let each error decide");
+    }
+    let words: Vec<_> = ErrorKind::ALL.iter().map(|kind| (kind.as_str(), *kind)).collect();
+    let kind = |node: &Node| {
+        choice(&Field { key: field.key.clone(), place: field.place, node: node.clone() }, &words, report)
+    };
+    nodes.iter().filter_map(kind).collect()
+}
+
+/// Reads a point in time.
+pub(super) fn time(field: &Field, report: &mut Report<'_>) -> Option<Millis> {
+    let time = match &field.node.content {
+        Content::String(text) => Millis::of_time(text),
+        _ => None,
+    };
+    if time.is_none() {
+        let message =
+            format!("`{}` must be a time with its offset, but is {}", field.key, found(&field.node));
+        report.hint(
+            field.node.place,
+            message,
+            "write it as `2026-05-03T09:00:00Z` or with `+02:00` at its end",
+        );
+    }
+    time
 }
 
 /// Reads `priority`: a word, or 1 for high, 2 for normal, and 3 for low.

@@ -6,12 +6,12 @@ use serde_json::{Map, Value};
 use super::fields::{Fields, name, object, string, strings};
 use super::references::{Found, Site, collect};
 use super::report::Report;
-use super::{Rules, batch, for_each, params, policy};
+use super::{Rules, batch, for_each, limits, params, policy};
 use crate::dag::reference::{RESERVED, RESERVED_CHARACTERS};
 use crate::dag::yaml::{Content, Field, Node, Place};
 
 /// Every key that a task may have.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 22] = [
     "id",
     "name",
     "description",
@@ -26,6 +26,10 @@ pub(super) const KEYS: [&str; 18] = [
     "retry",
     "timeout",
     "priority",
+    "queue",
+    "limit",
+    "delay",
+    "not_before",
     "on_failure",
     "cache",
     "tags",
@@ -43,6 +47,8 @@ pub(super) struct Draft {
     /// Where its id is written, or its name, or where it starts.
     pub(super) id_place: Place,
     pub(super) name_place: Place,
+    /// Where its limit is named, or where it starts.
+    pub(super) limit_place: Place,
     /// Dependencies as written.
     pub(super) dependencies: Vec<(String, Place)>,
     pub(super) references: Vec<Found>,
@@ -88,6 +94,7 @@ pub(super) fn read(node: &Node, rules: &Rules<'_>, report: &mut Report<'_>) -> O
     Some(Draft {
         references: references(fields, params_field, spec.for_each.is_some(), report),
         dependencies: dependencies.into_iter().map(|(name, place)| (name.trim().to_owned(), place)).collect(),
+        limit_place: fields.get("limit").map_or(fields.place, |field| field.node.place),
         name_place: fields.get("name").map_or(id_place, |field| field.node.place),
         id_place,
         spec,
@@ -132,6 +139,10 @@ fn read_policies(spec: &mut TaskSpec, fields: Fields<'_>, report: &mut Report<'_
     if let Some(field) = fields.get("priority") {
         spec.priority = policy::priority(field, report).unwrap_or_default();
     }
+    spec.queue = fields.get("queue").and_then(|field| limits::queue(field, report));
+    spec.limit = fields.get("limit").and_then(|field| limits::key(field, report));
+    spec.delay = fields.get("delay").and_then(|field| policy::duration(field, report));
+    spec.not_before = fields.get("not_before").and_then(|field| policy::time(field, report));
     if let Some(field) = fields.get("on_failure") {
         spec.on_failure = policy::on_failure(field, report).unwrap_or_default();
     }

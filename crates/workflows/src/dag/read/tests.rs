@@ -3,6 +3,7 @@
 mod accepted;
 mod batch;
 mod hostile;
+mod placing;
 mod refused;
 mod values;
 
@@ -42,6 +43,20 @@ const PYTHON: &[Parameter] = &[
 
 const WRITE: &[Parameter] = &[parameter("path", Text, true), parameter("content", Any, true)];
 
+const RUN: &[Parameter] = &[
+    parameter("file", Text, false),
+    parameter("workflow", Object, false),
+    parameter("inputs", Object, false),
+];
+
+const APPROVE: &[Parameter] = &[
+    parameter("message", Text, true),
+    parameter("details", Any, false),
+    parameter("timeout", Any, false),
+    parameter("on_timeout", Text, false),
+    parameter("on_deny", Text, false),
+];
+
 const ECHO: &[Parameter] = &[parameter("text", Text, false)];
 
 fn rules() -> Rules<'static> {
@@ -51,6 +66,8 @@ fn rules() -> Rules<'static> {
         ("python/execute", PYTHON),
         ("file/write", WRITE),
         ("mcp/tools.echo", ECHO),
+        ("workflow/run", RUN),
+        ("human/approve", APPROVE),
     ])
 }
 

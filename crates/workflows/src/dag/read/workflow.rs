@@ -1,22 +1,20 @@
 //! Reads the top of a workflow: its keys, and everything below them.
 
-use std::collections::BTreeMap;
-
 use motet_core::ModelId;
 use motet_core::workflow::WorkflowSpec;
 use serde_json::{Map, Value};
 
 use super::describe::found;
-use super::fields::{Fields, count, misfit, name, object, string, strings};
+use super::fields::{Fields, count, misfit, name, string, strings};
 use super::graph::{self, Names};
 use super::references::{Found, Site, collect};
 use super::report::Report;
 use super::task::{self, Draft, metadata};
-use super::{MAX_TASKS, Rules, batch};
+use super::{MAX_TASKS, Rules, batch, limits, policy};
 use crate::dag::reference::references;
 use crate::dag::yaml::{Content, Node, Place};
 
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 16] = [
     "name",
     "description",
     "model",
@@ -25,6 +23,9 @@ pub(super) const KEYS: [&str; 13] = [
     "tasks",
     "outputs",
     "max_parallel_tasks",
+    "timeout",
+    "queue",
+    "limits",
     "providers",
     "metadata",
     "id",
@@ -50,6 +51,9 @@ pub(super) fn read(root: &Node, rules: &Rules<'_>, report: &mut Report<'_>) -> O
         // Without tasks every reference to one would be reported.
         references.clear();
     }
+    let mut most = limits::limits(fields, report);
+    let named = drafts.iter().map(|draft| (&draft.spec, draft.limit_place));
+    limits::check(&mut most, named, rules, report);
     let tasks = graph::check(drafts, &references, &Names { inputs: &inputs, env: &env }, report);
     let parallel = fields.get("max_parallel_tasks");
     Some(WorkflowSpec {
@@ -65,10 +69,10 @@ pub(super) fn read(root: &Node, rules: &Rules<'_>, report: &mut Report<'_>) -> O
         tasks,
         outputs,
         max_parallel_tasks: parallel.and_then(|field| count(field, 1..=100_000, report)),
-        timeout: None,
-        queue: None,
-        limits: BTreeMap::new(),
-        providers: fields.get("providers").map(|field| object(field, report)).unwrap_or_default(),
+        timeout: fields.get("timeout").and_then(|field| policy::timeout(field, report)),
+        queue: fields.get("queue").and_then(|field| limits::queue(field, report)),
+        limits: most,
+        providers: limits::providers(fields, report),
         metadata: metadata(fields, &["id", "version", "tags"], report),
     })
 }

@@ -22,7 +22,7 @@ use motet_providers::files;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::Shared;
+use super::{Shared, outage};
 use crate::dag::machine::{self, Action};
 use crate::dag::plan::{self, RunSettings};
 use crate::dag::scope::{RunScope, TaskResult};
@@ -47,6 +47,10 @@ pub(super) struct Definition {
 impl Definition {
     pub(super) async fn load(shared: &Shared, run: &RunId, number: u32) -> Result<Self> {
         let stored = shared.store.run(run).await?.ok_or_else(|| no_such_run(run))?;
+        if stored.summary.kind != plan::KIND {
+            let message = format!("run `{run}` is no workflow, but of the kind `{}`", stored.summary.kind);
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
         let spec: WorkflowSpec = from_json(stored.definition, "definition")?;
         let settings: RunSettings = from_json(Value::Object(stored.settings), "settings")?;
         let numbers: HashMap<String, u32> = shared
@@ -111,7 +115,7 @@ async fn spent(shared: &Shared, run: &RunId) -> Result<Amount> {
 
 fn from_json<T: serde::de::DeserializeOwned>(value: Value, what: &str) -> Result<T> {
     serde_json::from_value(value).map_err(|error| {
-        Error::new(ErrorKind::Store, format!("the stored {what} cannot be read"))
+        Error::new(ErrorKind::Unsupported, format!("the stored {what} cannot be read"))
             .with_hint("it may come from another version of Motet")
             .with_source(error)
     })
@@ -131,18 +135,32 @@ pub(super) async fn run(
     definition: &Definition,
     claim: Claim,
     cancellation: &CancellationToken,
+    patience: Duration,
 ) -> Result<TaskState> {
-    let name = claim.task.name.clone();
+    let (name, listener) = (claim.task.name.clone(), shared.listener(&definition.run));
+    let emit = |event: &StreamEvent| {
+        if let Some(listener) = &listener {
+            listener.emit(event);
+        }
+    };
     let changed = |state: &str, reason: Option<String>| StreamEvent::TaskChanged {
         task: name.clone(),
         state: state.to_owned(),
         attempt: claim.task.attempt,
         reason,
     };
-    emit(shared, &changed("running", None));
-    let attempted = AssertUnwindSafe(attempt(shared, definition, &claim, cancellation)).catch_unwind().await;
-    let attempted =
-        attempted.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the task's method panicked")));
+    emit(&changed("running", None));
+    let attempted = AssertUnwindSafe(attempt(shared, definition, &claim, cancellation)).catch_unwind();
+    // Work that does not mind its being stopped is dropped, before the lease ends and another worker begins it anew.
+    let overdue = async {
+        cancellation.cancelled().await;
+        tokio::time::sleep(shared.config.lease / 20).await;
+    };
+    let attempted = tokio::select! {
+        attempted = attempted => attempted
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the task's method panicked"))),
+        () = overdue => Err(Error::new(ErrorKind::Cancelled, "the task was stopped")),
+    };
     let (outcome, reason) = match attempted {
         Ok(Outcome::Skipped { reason }) => (Outcome::Skipped { reason: reason.clone() }, Some(reason)),
         Ok(outcome) => (outcome, None),
@@ -151,15 +169,9 @@ pub(super) async fn run(
             (Outcome::Failed { error: error.report(), chance: rand::random() }, Some(error.to_string()))
         }
     };
-    let applied = shared.store.complete(&claim.token, outcome).await?;
-    emit(shared, &changed(applied.state.as_str(), reason));
+    let applied = outage::complete(&shared.store, &claim.token, outcome, patience).await?;
+    emit(&changed(applied.state.as_str(), reason));
     Ok(applied.state)
-}
-
-fn emit(shared: &Shared, event: &StreamEvent) {
-    if let Some(events) = &shared.events {
-        events.emit(event);
-    }
 }
 
 async fn attempt(
@@ -304,8 +316,8 @@ async fn context(
     if let Some(most) = shared.config.run_time {
         context = context.with_time_budget(most.saturating_sub(definition.ledger.opened().elapsed()));
     }
-    Ok(match &shared.events {
-        Some(events) => context.with_events(Arc::clone(events)),
+    Ok(match shared.listener(&definition.run) {
+        Some(events) => context.with_events(events),
         None => context,
     })
 }

@@ -304,7 +304,7 @@ fn policies_that_mean_nothing_are_refused() {
         ),
         (
             "colour: red",
-            "unknown key `colour` | known are `id`, `name`, `description`, `protocol`, `method`, `params`, `parameters`, `dependencies`, `depends_on`, `when`, `for_each`, `retry`, and 6 more",
+            "unknown key `colour` | known are `id`, `name`, `description`, `protocol`, `method`, `params`, `parameters`, `dependencies`, `depends_on`, `when`, `for_each`, `retry`, and 10 more",
         ),
     ] {
         let text = format!("tasks:\n- id: t\n  method: llm/chat\n  {key}\n");
