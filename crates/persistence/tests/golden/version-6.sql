@@ -18,7 +18,7 @@ CREATE TABLE conversation (
     updated_at INTEGER NOT NULL, changed INTEGER NOT NULL, version INTEGER NOT NULL, turns INTEGER NOT NULL,
     messages INTEGER NOT NULL, instructions TEXT NOT NULL, agent TEXT, model TEXT, usage TEXT NOT NULL, cost INTEGER
 );
-INSERT INTO "conversation" VALUES(1,'trip','A trip',1770000000000,1770000000000,1,0,0,0,'[]',NULL,NULL,'{}',NULL);
+INSERT INTO "conversation" VALUES(1,'trip','A trip',1770000000000,1770000000000,1,0,0,0,'[]',NULL,NULL,'{"input":3,"output":4}',NULL);
 CREATE TABLE conversation_message (
     conversation INTEGER NOT NULL, n INTEGER NOT NULL, role TEXT AS (body ->> '$.role') VIRTUAL, body TEXT NOT NULL,
     PRIMARY KEY (conversation, n)
