@@ -20,6 +20,7 @@ mod questions;
 mod read;
 mod rows;
 mod schema;
+mod task_rows;
 mod upkeep;
 mod writer;
 

@@ -156,6 +156,20 @@ async fn left(store: &SharedStore, runs: &[RunId]) -> Vec<usize> {
     places
 }
 
+/// Checks that nothing is known of a run.
+async fn assert_gone(store: &SharedStore, run: &RunId) {
+    assert_eq!(store.run(run).await.unwrap(), None);
+    for error in [
+        store.tasks(run).await.unwrap_err(),
+        store.events(run, 0, 9).await.unwrap_err(),
+        store.records(run, 0, 9).await.unwrap_err(),
+        store.outputs(run, &[0]).await.unwrap_err(),
+        store.control(run, Control::Resume).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+}
+
 pub(crate) async fn what_is_removed_is_gone_with_all_that_was_kept(store: SharedStore) {
     let first = NewTask { payload: json!({"item": "moon"}), ..task("a", &[]) };
     let run = store
@@ -169,16 +183,7 @@ pub(crate) async fn what_is_removed_is_gone_with_all_that_was_kept(store: Shared
     drain(&store).await;
     let other = submit(&store, vec![task("c", &[])]).await;
     assert_eq!(prune(&store, ended()).await, (1, 2));
-    assert_eq!(store.run(&run).await.unwrap(), None);
-    for error in [
-        store.tasks(&run).await.unwrap_err(),
-        store.events(&run, 0, 9).await.unwrap_err(),
-        store.records(&run, 0, 9).await.unwrap_err(),
-        store.outputs(&run, &[0]).await.unwrap_err(),
-        store.control(&run, Control::Resume).await.unwrap_err(),
-    ] {
-        assert_eq!(error.kind(), ErrorKind::NotFound);
-    }
+    assert_gone(&store, &run).await;
     store.complete(&a.token, Outcome::Released).await.unwrap_err();
     let stats = store.stats().await.unwrap();
     assert_eq!((stats.runs, stats.journal, stats.events), (vec![(RunState::Running, 1)], 0, 1));

@@ -369,6 +369,6 @@ async fn the_queries_of_the_guide_give_rows() {
     for sql in queries {
         let mut statement = connection.prepare(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
         let rows = statement.query_map((), |_| Ok(())).unwrap();
-        assert!(rows.collect::<Result<Vec<_>, _>>().unwrap().len() > 0, "no rows: {sql}");
+        assert!(!rows.collect::<Result<Vec<_>, _>>().unwrap().is_empty(), "no rows: {sql}");
     }
 }

@@ -380,6 +380,7 @@ conformance_of_two! {
             a_run_that_has_ended_is_copied_as_it_ended,
             a_tree_of_runs_is_copied_run_by_run,
             an_id_that_is_taken_is_not_copied,
+            a_copy_that_an_earlier_version_wrote_is_read,
         }
     }
 }

@@ -47,7 +47,7 @@ CREATE TABLE question (
     run INTEGER NOT NULL, step TEXT NOT NULL, n INTEGER NOT NULL, task INTEGER NOT NULL, body TEXT NOT NULL,
     answer TEXT, asked_at INTEGER NOT NULL, decided_at INTEGER, PRIMARY KEY (run, step)
 ) WITHOUT ROWID;
-INSERT INTO "question" VALUES(3,'q',1,0,'{"step":"q","reason":"approval","tool":"pay","arguments":{"amount":7}}',NULL,1770000000005,NULL);
+INSERT INTO "question" VALUES(3,'q',1,0,'{"step": "q", "reason": "approval", "tool": "pay", "call_id": "c1", "arguments": {"amount": 7}, "schema": true}',NULL,1770000000005,NULL);
 CREATE TABLE run (
     key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, kind TEXT NOT NULL, state INTEGER NOT NULL,
     tasks INTEGER NOT NULL, next INTEGER NOT NULL, open INTEGER NOT NULL, active INTEGER NOT NULL,
@@ -68,7 +68,7 @@ CREATE TABLE task (
 ) WITHOUT ROWID;
 INSERT INTO "task" VALUES(1,0,'a','default',2,4,0,0,1,0,0,NULL,0,0,0,0,NULL,1770000000000,'1-0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a','1-gone',1770000060000,1770000000001,1770000000002,1,0,NULL,NULL,0);
 INSERT INTO "task" VALUES(1,1,'b','default',2,2,0,0,1,0,0,NULL,0,0,0,0,'{"max_attempts":3,"backoff":"exponential","base_delay":1000,"max_delay":60000,"jitter":false}',1770000000000,'1-0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b','1-gone',4102444800000,1770000000003,NULL,0,0,4102444800000,NULL,0);
-INSERT INTO "task" VALUES(1,2,'c','default',2,0,0,2,0,0,0,NULL,0,0,0,0,NULL,1770000000000,NULL,NULL,0,NULL,NULL,0,0,NULL,NULL,0);
+INSERT INTO "task" VALUES(1,2,'c','default',2,0,0,1,0,0,0,NULL,0,0,0,0,NULL,1770000000000,NULL,NULL,0,NULL,NULL,0,0,NULL,NULL,0);
 INSERT INTO "task" VALUES(1,3,'later','default',2,1,0,0,0,0,0,NULL,0,0,0,0,NULL,1770000000000,NULL,NULL,0,NULL,NULL,0,0,NULL,NULL,0);
 INSERT INTO "task" VALUES(2,0,'x','default',2,5,0,0,1,0,0,NULL,0,0,0,0,NULL,1770000000000,'1-0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c','1-gone',0,1770000000004,1770000000009,0,0,NULL,'{"kind":"tool_failed","message":"the tide table is missing"}',0);
 INSERT INTO "task" VALUES(2,1,'y','default',2,0,0,1,0,0,0,NULL,0,0,0,0,NULL,1770000000000,NULL,NULL,0,NULL,NULL,0,0,NULL,NULL,0);
