@@ -141,8 +141,12 @@ impl TaskRow {
     /// Makes the row of a task that was never tried.
     #[must_use]
     pub fn new(number: u32, task: &NewTask, now: Millis) -> Self {
-        let distinct: HashSet<u32> = task.dependencies.iter().copied().collect();
-        let remaining = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
+        let distinct = match task.dependencies.as_slice() {
+            [] | [_] => task.dependencies.len(),
+            [one, other] => 1 + usize::from(one != other),
+            more => more.iter().collect::<HashSet<_>>().len(),
+        };
+        let remaining = u32::try_from(distinct).unwrap_or(u32::MAX);
         Self {
             number,
             state: if remaining == 0 { TaskState::Ready } else { TaskState::Blocked },
@@ -273,6 +277,22 @@ pub trait Rows {
     /// # Errors
     /// `Store` when it cannot be written.
     fn set_output(&mut self, number: u32, output: &Value) -> Result<()>;
+
+    /// Stores a task's result that nobody else needs.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    fn give_output(&mut self, number: u32, output: Value) -> Result<()> {
+        self.set_output(number, &output)
+    }
+
+    /// Saves a task that nobody else needs.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    fn give(&mut self, task: TaskRow) -> Result<()> {
+        self.save(&task)
+    }
 
     /// Tells whether any task is ready, one whose delay is not over included.
     ///
@@ -408,8 +428,9 @@ pub fn lease(
     run.active += 1;
     let token = LeaseToken::new(run.id.clone(), task.number, task.attempt);
     task.token = Some(token.clone());
-    rows.save(&task)?;
-    note(rows, Some(number), Change::Started { attempt: task.attempt, worker: worker.clone() }, now)?;
+    let attempt = task.attempt;
+    rows.give(task)?;
+    note(rows, Some(number), Change::Started { attempt, worker: worker.clone() }, now)?;
     Ok(Some(token))
 }
 
@@ -450,7 +471,7 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
     let mut ready = 0;
     match outcome {
         Outcome::Done { output } => {
-            rows.set_output(task.number, &output)?;
+            rows.give_output(task.number, output)?;
             rows.set_error(task.number, None)?;
             rows.run().done += 1;
             ended(rows, task.number, TaskState::Done, None, now)?;
@@ -481,9 +502,8 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
             ready += failed_for_good(rows, &mut task, TaskState::Failed, &error, now)?
         }
     }
-    let state = rows.task(token.task)?.state;
     let run = settle(rows, now)?;
-    Ok(Applied { state, ready, run })
+    Ok(Applied { state: task.state, ready, run })
 }
 
 /// Takes a task back from a worker that is gone; gives the task's new state.
@@ -572,7 +592,7 @@ fn release_dependents(rows: &mut dyn Rows, number: u32, now: Millis) -> Result<u
             dependent.ready_after_delay(now);
             ready += 1;
         }
-        rows.save(&dependent)?;
+        rows.give(dependent)?;
     }
     Ok(ready)
 }

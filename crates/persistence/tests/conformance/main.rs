@@ -58,7 +58,7 @@ macro_rules! conformance {
 
 #[cfg(test)]
 conformance! {
-    [memory: crate::fixture::memory, sqlite: crate::fixture::sqlite]
+    [memory: crate::fixture::memory, sqlite: crate::fixture::sqlite, sled: crate::fixture::sled]
     {
         submit {
             tasks_without_dependencies_are_ready_at_once,
