@@ -20,6 +20,7 @@ mod model;
 mod provider;
 mod replay;
 mod run;
+mod store;
 mod tool;
 mod workflow;
 
@@ -59,6 +60,7 @@ const ROWS: &[Row] = &[
     replay::ROW,
     eval::ROW,
     cache::ROW,
+    store::ROW,
     provider::ROW,
     model::ROW,
     tool::ROW,

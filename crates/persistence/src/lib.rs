@@ -6,6 +6,7 @@ pub mod backends;
 mod books;
 mod machine;
 pub mod memory;
+pub mod migrate;
 pub mod sled;
 pub mod sqlite;
 mod wake;

@@ -171,4 +171,7 @@ impl ConversationStore for SledStore {
         let id = id.clone();
         self.run(Access::Write, move |session, _| session.delete_conversation(&id)).await
     }
+    async fn restore(&self, conversation: Conversation) -> Result<()> {
+        self.run(Access::Write, |session, _| session.create_conversation(conversation).map(drop)).await
+    }
 }
