@@ -51,6 +51,8 @@ mod rows;
 #[cfg(test)]
 mod soak;
 #[cfg(test)]
+mod stores;
+#[cfg(test)]
 mod switching;
 #[cfg(test)]
 mod workflow;

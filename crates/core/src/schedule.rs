@@ -183,6 +183,18 @@ impl TaskRow {
         run == RunState::Running && self.state == TaskState::Ready && self.not_before <= now
     }
 
+    /// Counts the end of one that it waits for; tells whether it is ready by that.
+    pub fn dependency_ended(&mut self, now: Millis) -> bool {
+        if self.state != TaskState::Blocked {
+            return false;
+        }
+        self.remaining = self.remaining.saturating_sub(1);
+        if self.remaining == 0 {
+            self.ready_after_delay(now);
+        }
+        self.remaining == 0
+    }
+
     /// Makes it ready, as soon as its delay is over.
     fn ready_after_delay(&mut self, now: Millis) {
         self.state = TaskState::Ready;
@@ -292,6 +304,20 @@ pub trait Rows {
     /// `Store` when it cannot be written.
     fn give(&mut self, task: TaskRow) -> Result<()> {
         self.save(&task)
+    }
+
+    /// Tells a task that one that it waits for has ended; gives whether it is ready by that.
+    ///
+    /// # Errors
+    /// As [`task`](Self::task) and [`save`](Self::save).
+    fn release(&mut self, number: u32, now: Millis) -> Result<bool> {
+        let mut task = self.task(number)?;
+        if task.state != TaskState::Blocked {
+            return Ok(false);
+        }
+        let is_ready = task.dependency_ended(now);
+        self.give(task)?;
+        Ok(is_ready)
     }
 
     /// Tells whether any task is ready, one whose delay is not over included.
@@ -583,16 +609,7 @@ fn end(rows: &mut dyn Rows, task: &mut TaskRow, state: TaskState, now: Millis) -
 fn release_dependents(rows: &mut dyn Rows, number: u32, now: Millis) -> Result<u32> {
     let mut ready = 0;
     for number in rows.dependents(number)? {
-        let mut dependent = rows.task(number)?;
-        if dependent.state != TaskState::Blocked {
-            continue;
-        }
-        dependent.remaining -= 1;
-        if dependent.remaining == 0 {
-            dependent.ready_after_delay(now);
-            ready += 1;
-        }
-        rows.give(dependent)?;
+        ready += u32::from(rows.release(number, now)?);
     }
     Ok(ready)
 }

@@ -55,7 +55,7 @@ impl SledStore {
         Ok(Self { writer, wake })
     }
 
-    async fn run<T: Send + 'static>(
+    async fn with<T: Send + 'static>(
         &self,
         access: Access,
         work: impl FnOnce(&mut Session, Millis) -> Result<T> + Send + 'static,
@@ -74,7 +74,7 @@ impl SledStore {
             session.need(&run, now)?;
             work(&mut session.machine, now)
         };
-        self.run(Access::Change, change).await
+        self.with(Access::Change, change).await
     }
 
     /// Looks at a run.
@@ -88,23 +88,23 @@ impl SledStore {
             session.need(&run, now)?;
             work(&session.machine, &run)
         };
-        self.run(Access::Read, look).await
+        self.with(Access::Read, look).await
     }
 }
 
 #[async_trait]
 impl Store for SledStore {
     async fn submit(&self, new: NewRun) -> Result<RunId> {
-        self.run(Access::Change, |session, now| session.machine.submit(new, now)).await
+        self.with(Access::Change, |session, now| session.machine.submit(new, now)).await
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>> {
-        self.run(Access::Write, move |session, now| session.machine.claim(&request, now)).await
+        self.with(Access::Write, move |session, now| session.machine.claim(&request, now)).await
     }
 
     async fn renew(&self, tokens: &[LeaseToken], ttl: Duration) -> Result<Vec<LeaseState>> {
         let tokens = tokens.to_vec();
-        self.run(Access::Write, move |session, now| Ok(session.machine.renew(&tokens, now.after(ttl)))).await
+        self.with(Access::Write, move |session, now| Ok(session.machine.renew(&tokens, now.after(ttl)))).await
     }
 
     async fn journal(&self, token: &LeaseToken, expect: u64, records: Vec<Record>) -> Result<u64> {
@@ -118,7 +118,7 @@ impl Store for SledStore {
     }
 
     async fn advance(&self) -> Result<Progress> {
-        let progress = self.run(Access::Write, |session, now| session.machine.advance(now)).await?;
+        let progress = self.with(Access::Write, |session, now| session.machine.advance(now)).await?;
         if progress != (Progress { next_due: progress.next_due, ..Progress::default() }) {
             self.wake.notify();
         }
@@ -132,7 +132,7 @@ impl Store for SledStore {
 
     async fn questions(&self, run: Option<&RunId>) -> Result<Vec<AskedQuestion>> {
         let run = run.cloned();
-        self.run(Access::Read, move |session, _| session.machine.questions(run.as_ref())).await
+        self.with(Access::Read, move |session, _| session.machine.questions(run.as_ref())).await
     }
 
     async fn decide(&self, run: &RunId, step: &str, decision: Decision) -> Result<()> {
@@ -146,7 +146,7 @@ impl Store for SledStore {
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunSummary>> {
         let filter = filter.clone();
-        self.run(Access::Read, move |session, _| Ok(session.machine.list(&filter))).await
+        self.with(Access::Read, move |session, _| Ok(session.machine.list(&filter))).await
     }
 
     async fn tasks(&self, run: &RunId) -> Result<Vec<Task>> {
@@ -176,7 +176,7 @@ impl Store for SledStore {
             session.need(&held.run, now)?;
             session.machine.write_item(&held, &item, write)
         };
-        self.run(Access::Write, write).await
+        self.with(Access::Write, write).await
     }
 
     async fn item_names(&self, run: &RunId, after: Option<&str>, limit: u32) -> Result<Vec<String>> {
@@ -199,7 +199,7 @@ impl Store for SledStore {
 
     async fn reserve(&self, reservation: &StoreReservation) -> Result<()> {
         let reservation = reservation.clone();
-        self.run(Access::Write, move |session, now| session.books.reserve(&reservation, now)).await
+        self.with(Access::Write, move |session, now| session.books.reserve(&reservation, now)).await
     }
 
     async fn settle(&self, reservation: &str, spent: Option<Amount>) -> Result<()> {
@@ -208,11 +208,11 @@ impl Store for SledStore {
             session.books.settle(&reservation, spent);
             Ok(())
         };
-        self.run(Access::Write, settle).await
+        self.with(Access::Write, settle).await
     }
 
     async fn books(&self) -> Result<Vec<(String, Book)>> {
-        self.run(Access::Read, |session, now| Ok(session.books.list(now))).await
+        self.with(Access::Read, |session, now| Ok(session.books.list(now))).await
     }
 
     async fn stats(&self) -> Result<StoreStats> {
@@ -221,7 +221,7 @@ impl Store for SledStore {
             let bytes = session.files.db.size_on_disk().ok();
             Ok(StoreStats { bytes, ..session.machine.stats(now) })
         };
-        self.run(Access::Read, count).await
+        self.with(Access::Read, count).await
     }
 
     async fn seen(&self, worker: &WorkerInfo) -> Result<()> {
@@ -230,16 +230,16 @@ impl Store for SledStore {
             session.machine.seen(&worker, now);
             Ok(())
         };
-        self.run(Access::Write, see).await
+        self.with(Access::Write, see).await
     }
 
     async fn workers(&self) -> Result<Vec<WorkerInfo>> {
-        self.run(Access::Read, |session, now| Ok(session.machine.workers(now))).await
+        self.with(Access::Read, |session, now| Ok(session.machine.workers(now))).await
     }
 
     async fn prune(&self, request: &PruneRequest) -> Result<Pruned> {
         let request = request.clone();
-        self.run(Access::Change, move |session, _| Ok(session.machine.prune(&request))).await
+        self.with(Access::Change, move |session, _| Ok(session.machine.prune(&request))).await
     }
 
     async fn dump(&self, run: &RunId) -> Result<Option<RunDump>> {
@@ -247,7 +247,7 @@ impl Store for SledStore {
     }
 
     async fn load(&self, dump: RunDump) -> Result<()> {
-        self.run(Access::Change, |session, now| session.machine.load(dump, now)).await
+        self.with(Access::Change, |session, now| session.machine.load(dump, now)).await
     }
 
     fn capabilities(&self) -> Capabilities {

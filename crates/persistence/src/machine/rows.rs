@@ -29,9 +29,9 @@ impl RunRows<'_> {
     }
 
     fn stored_mut(&mut self, number: u32) -> Result<&mut StoredTask> {
-        let Self { run, .. } = self;
-        let id = run.row.id.clone();
-        run.task_mut(number).ok_or_else(|| crate::no_such_task(&id, number))
+        let StoredRun { row, body, .. } = &mut *self.run;
+        let found = body.tasks.get_mut(number as usize).and_then(Option::as_mut);
+        found.ok_or_else(|| crate::no_such_task(&row.id, number))
     }
 
     pub(super) fn touch(&mut self, touch: impl FnOnce(usize) -> Touch) {
@@ -101,6 +101,23 @@ impl Rows for RunRows<'_> {
         self.touch(|slot| Touch::Task(slot, number));
         self.enter(number, Some(row));
         Ok(())
+    }
+
+    fn release(&mut self, number: u32, now: Millis) -> Result<bool> {
+        let task = self.stored_mut(number)?;
+        if task.row.state != TaskState::Blocked {
+            return Ok(false);
+        }
+        if task.row.remaining > 1 {
+            // It stays where it is in the indices: in none.
+            task.row.dependency_ended(now);
+            self.touch(|slot| Touch::Task(slot, number));
+            return Ok(false);
+        }
+        let mut row = task.row.clone();
+        row.dependency_ended(now);
+        self.give(row)?;
+        Ok(true)
     }
 
     fn name(&mut self, number: u32) -> Result<String> {

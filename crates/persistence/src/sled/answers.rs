@@ -125,7 +125,7 @@ impl Session {
 impl AnswerStore for SledStore {
     async fn find(&self, keys: &[String]) -> Result<Vec<Option<KeptAnswer>>> {
         let keys = keys.to_vec();
-        self.run(Access::Read, move |session, now| keys.iter().map(|key| session.find(key, now)).collect()).await
+        self.with(Access::Read, move |session, now| keys.iter().map(|key| session.find(key, now)).collect()).await
     }
 
     async fn keep(&self, answers: Vec<NewAnswer>, rules: KeepRules) -> Result<()> {
@@ -133,12 +133,12 @@ impl AnswerStore for SledStore {
             answers.into_iter().try_for_each(|answer| session.keep(answer, rules, now))?;
             session.shrink_answers(rules.most_bytes, &mut Removed::default())
         };
-        self.run(Access::Write, keep).await
+        self.with(Access::Write, keep).await
     }
 
     async fn lease(&self, key: &str, holder: &str, ttl: Duration) -> Result<AnswerClaim> {
         let (key, holder) = (key.to_owned(), holder.to_owned());
-        self.run(Access::Read, move |session, now| session.lease_answer(&key, &holder, ttl, now)).await
+        self.with(Access::Read, move |session, now| session.lease_answer(&key, &holder, ttl, now)).await
     }
 
     async fn release(&self, key: &str, holder: &str) -> Result<()> {
@@ -149,7 +149,7 @@ impl AnswerStore for SledStore {
             }
             Ok(())
         };
-        self.run(Access::Read, release).await
+        self.with(Access::Read, release).await
     }
 
     async fn prune(&self, most_bytes: u64) -> Result<Removed> {
@@ -162,7 +162,7 @@ impl AnswerStore for SledStore {
             session.answers.leases.retain(|_, (_, until)| *until > now);
             Ok(removed)
         };
-        self.run(Access::Write, prune).await
+        self.with(Access::Write, prune).await
     }
 
     async fn clear(&self) -> Result<Removed> {
@@ -172,7 +172,7 @@ impl AnswerStore for SledStore {
             all.iter().try_for_each(|key| session.remove_answer(key, &mut removed))?;
             Ok(removed)
         };
-        self.run(Access::Write, clear).await
+        self.with(Access::Write, clear).await
     }
 
     async fn counts(&self) -> Result<AnswerCounts> {
@@ -185,6 +185,6 @@ impl AnswerStore for SledStore {
                 oldest_seconds: heads.map(|head| now.since(head.kept).as_secs()).max(),
             })
         };
-        self.run(Access::Read, count).await
+        self.with(Access::Read, count).await
     }
 }

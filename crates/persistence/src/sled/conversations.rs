@@ -125,22 +125,22 @@ impl ConversationStore for SledStore {
             let head = new.head(now);
             session.create_conversation(Conversation { head, turns: new.turns, summaries: new.summaries })
         };
-        self.run(Access::Write, create).await
+        self.with(Access::Write, create).await
     }
 
     async fn load(&self, id: &ConversationId) -> Result<Option<Conversation>> {
         let id = id.clone();
-        self.run(Access::Read, move |session, _| session.conversation(&id)).await
+        self.with(Access::Read, move |session, _| session.conversation(&id)).await
     }
 
     async fn head(&self, id: &ConversationId) -> Result<Option<ConversationHead>> {
         let id = id.clone();
-        self.run(Access::Read, move |session, _| Ok(session.conversation_row(&id)?.map(|row| row.head))).await
+        self.with(Access::Read, move |session, _| Ok(session.conversation_row(&id)?.map(|row| row.head))).await
     }
 
     async fn append(&self, id: &ConversationId, expect: u64, addition: Addition) -> Result<ConversationHead> {
         let id = id.clone();
-        self.run(Access::Write, move |session, now| session.append(&id, expect, addition, now)).await
+        self.with(Access::Write, move |session, now| session.append(&id, expect, addition, now)).await
     }
 
     async fn fork(
@@ -154,24 +154,24 @@ impl ConversationStore for SledStore {
             let source = session.conversation(&id)?.ok_or_else(|| no_such_conversation(&id))?;
             session.create_conversation(source.forked(keep, new, now)?)
         };
-        self.run(Access::Write, fork).await
+        self.with(Access::Write, fork).await
     }
 
     async fn list(&self, filter: &ConversationFilter) -> Result<Vec<ConversationHead>> {
         let filter = filter.clone();
-        self.run(Access::Read, move |session, _| session.list_conversations(&filter)).await
+        self.with(Access::Read, move |session, _| session.list_conversations(&filter)).await
     }
 
     async fn rename(&self, id: &ConversationId, title: &str) -> Result<()> {
         let (id, title) = (id.clone(), title.to_owned());
-        self.run(Access::Write, move |session, _| session.rename_conversation(&id, &title)).await
+        self.with(Access::Write, move |session, _| session.rename_conversation(&id, &title)).await
     }
 
     async fn delete(&self, id: &ConversationId) -> Result<bool> {
         let id = id.clone();
-        self.run(Access::Write, move |session, _| session.delete_conversation(&id)).await
+        self.with(Access::Write, move |session, _| session.delete_conversation(&id)).await
     }
     async fn restore(&self, conversation: Conversation) -> Result<()> {
-        self.run(Access::Write, |session, _| session.create_conversation(conversation).map(drop)).await
+        self.with(Access::Write, |session, _| session.create_conversation(conversation).map(drop)).await
     }
 }
