@@ -4,11 +4,14 @@
 //! `motet_core::schedule`.
 
 mod answers;
+mod blobs;
 mod books;
+mod claim;
 mod clock;
 mod columns;
 mod commands;
 mod conversations;
+mod copies;
 mod events;
 mod failure;
 mod items;
@@ -17,6 +20,7 @@ mod questions;
 mod read;
 mod rows;
 mod schema;
+mod upkeep;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -34,7 +38,8 @@ use motet_core::run_log::Record;
 use motet_core::schedule;
 use motet_core::store::{
     Applied, AskedQuestion, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState,
-    LeaseToken, NewRun, Outcome, Progress, Run, RunEvent, RunFilter, RunSummary, Sequenced, Store, Task,
+    LeaseToken, NewRun, Outcome, Progress, PruneRequest, Pruned, Run, RunDump, RunEvent, RunFilter,
+    RunSummary, Sequenced, Store, StoreStats, Task, WorkerInfo,
 };
 use serde_json::Value;
 use tokio::time::Instant;
@@ -144,7 +149,7 @@ impl Store for SqliteStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>> {
-        self.writer.run(move |session| commands::claim(session, &request)).await
+        self.writer.run_checked(move |session| claim::claim(session, &request)).await
     }
 
     async fn renew(&self, tokens: &[LeaseToken], ttl: Duration) -> Result<Vec<LeaseState>> {
@@ -152,17 +157,17 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         let tokens = tokens.to_vec();
-        self.writer.run(move |session| commands::renew(session, &tokens, ttl)).await
+        self.writer.run_checked(move |session| commands::renew(session, &tokens, ttl)).await
     }
 
     async fn journal(&self, token: &LeaseToken, expect: u64, records: Vec<Record>) -> Result<u64> {
         let token = token.clone();
-        self.writer.run(move |session| commands::journal(session, &token, expect, &records)).await
+        self.writer.run_checked(move |session| commands::journal(session, &token, expect, &records)).await
     }
 
     async fn complete(&self, token: &LeaseToken, outcome: Outcome) -> Result<Applied> {
         let token = token.clone();
-        self.writer.run(move |session| commands::complete(session, &token, outcome)).await
+        self.writer.run_checked(move |session| commands::complete(session, &token, outcome)).await
     }
 
     async fn advance(&self) -> Result<Progress> {
@@ -274,6 +279,57 @@ impl Store for SqliteStore {
 
     async fn books(&self) -> Result<Vec<(String, Book)>> {
         self.writer.run(books::list).await
+    }
+
+    async fn stats(&self) -> Result<StoreStats> {
+        let shared = Arc::clone(&self.shared);
+        let stats = move |connection: &rusqlite::Connection| {
+            let now = shared.clock.at_least(read::clock(connection)?);
+            upkeep::stats(connection, now)
+        };
+        Ok(StoreStats { bytes: upkeep::bytes(&self.shared.path), ..self.readers.run(stats).await? })
+    }
+
+    async fn seen(&self, worker: &WorkerInfo) -> Result<()> {
+        let worker = worker.clone();
+        self.writer.run(move |session| upkeep::seen(session, worker)).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerInfo>> {
+        let shared = Arc::clone(&self.shared);
+        let workers = move |connection: &rusqlite::Connection| {
+            let now = shared.clock.at_least(read::clock(connection)?);
+            upkeep::workers(connection, now)
+        };
+        self.readers.run(workers).await
+    }
+
+    async fn prune(&self, request: &PruneRequest) -> Result<Pruned> {
+        let wanted = request.clone();
+        let trees = self.readers.run(move |connection| upkeep::ended_trees(connection, &wanted)).await?;
+        let mut pruned = Pruned::default();
+        for tree in trees {
+            let request = request.clone();
+            let removed = if request.dry_run {
+                self.readers.run(move |connection| upkeep::count(connection, tree)).await?
+            } else {
+                self.writer.run(move |session| upkeep::hide(session, tree, &request)).await?
+            };
+            pruned.runs += removed.runs;
+            pruned.tasks += removed.tasks;
+        }
+        // What an earlier removal left when its process died goes too.
+        while !request.dry_run && self.writer.run(upkeep::sweep).await? {}
+        Ok(pruned)
+    }
+
+    async fn dump(&self, run: &RunId) -> Result<Option<RunDump>> {
+        let run = run.clone();
+        self.readers.run(move |connection| copies::dump(connection, &run)).await
+    }
+
+    async fn load(&self, dump: RunDump) -> Result<()> {
+        self.writer.run(move |session| copies::load(session, &dump)).await
     }
 
     fn capabilities(&self) -> Capabilities {

@@ -9,7 +9,12 @@ use motet_core::id::Millis;
 ///
 /// After a jump backward, leases and delays end when they should instead of when the old time has come again.
 #[derive(Debug)]
-pub(super) struct Clock(Mutex<Anchor>);
+pub(super) struct Clock {
+    anchor: Mutex<Anchor>,
+    /// How far the system's time was set in a test, in milliseconds.
+    #[cfg(test)]
+    jumped: std::sync::atomic::AtomicI64,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Anchor {
@@ -26,20 +31,41 @@ impl Anchor {
 impl Clock {
     /// Starts with the system's time.
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Anchor { time: Millis::now(), at: Instant::now() }))
+        Self {
+            anchor: Mutex::new(Anchor { time: Millis::now(), at: Instant::now() }),
+            #[cfg(test)]
+            jumped: std::sync::atomic::AtomicI64::new(0),
+        }
+    }
+
+    #[cfg(not(test))]
+    fn system(&self) -> Millis {
+        Millis::now()
+    }
+
+    #[cfg(test)]
+    fn system(&self) -> Millis {
+        Millis(Millis::now().0 + self.jumped.load(std::sync::atomic::Ordering::Relaxed))
+    }
+
+    /// Sets the system's time ahead or back.
+    #[cfg(test)]
+    pub(super) fn jump(&self, milliseconds: i64) {
+        self.jumped.fetch_add(milliseconds, std::sync::atomic::Ordering::Relaxed);
     }
 
     fn anchor(&self) -> MutexGuard<'_, Anchor> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.anchor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the clock.
     pub(super) fn now(&self) -> Millis {
-        self.at_least(Millis::now())
+        self.at_least(Millis::default())
     }
 
     /// Learns of a time that another process, or an earlier one, has seen; gives the time now.
     pub(super) fn at_least(&self, seen: Millis) -> Millis {
+        let seen = seen.max(self.system());
         let mut anchor = self.anchor();
         if seen > anchor.now() {
             *anchor = Anchor { time: seen, at: Instant::now() };

@@ -41,7 +41,8 @@ macro_rules! view_columns {
         concat!(
             $crate::sqlite::columns::task_columns!(),
             ", name, queue, prio, error, (SELECT run.state FROM run WHERE run.key = task.run), \
-             (SELECT body FROM payload WHERE payload.run = task.run AND payload.n = task.n)"
+             (SELECT coalesce((SELECT blob.body FROM blob WHERE blob.hash = payload.blob), payload.body) FROM payload \
+             WHERE payload.run = task.run AND payload.n = task.n)"
         )
     };
 }
@@ -54,6 +55,11 @@ const TASK_WIDTH: usize = 26;
 /// Reads the state of a run.
 pub(super) fn state(row: &Row<'_>, column: usize) -> rusqlite::Result<RunState> {
     Ok(row.get::<_, Place<RunState>>(column)?.0)
+}
+
+/// Reads the state of a task.
+pub(super) fn task_state(row: &Row<'_>, column: usize) -> rusqlite::Result<TaskState> {
+    Ok(row.get::<_, Place<TaskState>>(column)?.0)
 }
 
 /// Reads the scheduling row of a run.
@@ -139,7 +145,12 @@ pub(super) fn task(row: &Row<'_>, run: &RunId) -> rusqlite::Result<(TaskRow, boo
 
 /// Reads what is shown of a task.
 pub(super) fn view(row: &Row<'_>, run: &RunId) -> rusqlite::Result<Task> {
-    let facts = TaskFacts {
+    Ok(crate::task(&task(row, run)?.0, facts(row, run)?))
+}
+
+/// Reads what is shown of a task beside its scheduling row.
+pub(super) fn facts(row: &Row<'_>, run: &RunId) -> rusqlite::Result<TaskFacts> {
+    Ok(TaskFacts {
         run: run.clone(),
         name: row.get(TASK_WIDTH)?,
         queue: row.get(TASK_WIDTH + 1)?,
@@ -147,8 +158,7 @@ pub(super) fn view(row: &Row<'_>, run: &RunId) -> rusqlite::Result<Task> {
         error: row.get::<_, Option<Json<ErrorReport>>>(TASK_WIDTH + 3)?.map(|json| json.0),
         run_state: row.get::<_, Place<RunState>>(TASK_WIDTH + 4)?.0,
         payload: row.get::<_, Option<Json<Value>>>(TASK_WIDTH + 5)?.map_or(Value::Null, |json| json.0),
-    };
-    Ok(crate::task(&task(row, run)?.0, facts))
+    })
 }
 
 /// Writes a value as JSON.

@@ -27,7 +27,7 @@ CREATE TABLE item (
 pub(super) fn write(session: &Session<'_>, token: &LeaseToken, item: &str, write: &ItemWrite) -> Result<()> {
     let connection = session.connection;
     let key = find_run(connection, &token.run)?.ok_or_else(|| token.stale())?;
-    let mut rows = RunRows::load_key(connection, key, session.now)?;
+    let mut rows = RunRows::load_key(session, key)?;
     let task = rows.task(token.task).map_err(|error| crate::stale_if_gone(error, token))?;
     if !task.is_held_by(token) {
         return Err(token.stale());

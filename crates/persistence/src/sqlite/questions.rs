@@ -32,7 +32,7 @@ CREATE VIEW questions AS SELECT run.id AS run, question.step, question.body ->> 
 
 /// Answers a question.
 pub(super) fn decide(session: &Session<'_>, run: &RunId, step: &str, decision: Decision) -> Result<()> {
-    let rows = RunRows::load(session.connection, run, session.now)?;
+    let rows = RunRows::load(session, run)?;
     let rows = rows.ok_or_else(|| crate::no_such_run(run))?;
     commands::change(session, rows, |rows| schedule::decide(rows, step, decision, session.now))?;
     Ok(())

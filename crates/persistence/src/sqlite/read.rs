@@ -144,11 +144,14 @@ pub(super) fn tasks(connection: &Connection, run: &RunId) -> Result<Vec<Task>> {
     rows.collect::<rusqlite::Result<_>>().or_store()
 }
 
+/// Reads a result, be it long or short.
+const OUTPUT: &str = "SELECT coalesce((SELECT blob.body FROM blob WHERE blob.hash = output.blob), body) FROM output \
+                      WHERE run = ?1 AND task = ?2";
+
 /// Gives the results of tasks in the order asked.
 pub(super) fn outputs(connection: &Connection, run: &RunId, tasks: &[u32]) -> Result<Vec<Option<Value>>> {
     let key = existing(connection, run)?;
-    let mut statement =
-        connection.prepare_cached("SELECT body FROM output WHERE run = ?1 AND task = ?2").or_store()?;
+    let mut statement = connection.prepare_cached(OUTPUT).or_store()?;
     let mut output = |task: &u32| {
         let found = statement.query_row((key, task), |row| row.get::<_, Json<Value>>(0)).optional();
         Ok(found.or_store()?.map(|json| json.0))

@@ -2,26 +2,44 @@
 //!
 //! Decides nothing: what changes is up to `motet_core::schedule`.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 
-use motet_core::error::{ErrorReport, Result};
+use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
 use motet_core::schedule::{Rows, RunRow, TaskRow};
-use motet_core::store::{AskedQuestion, NewRun, NewTask, RunEvent, RunState, Task, TaskState};
+use motet_core::store::{AskedQuestion, NewRun, NewTask, RunEvent, RunState, TaskDump, TaskState};
 use motet_core::workflow::RetryPolicy;
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
 
 use super::columns::{self, Places as _, json, run_columns, signed, task_columns, view_columns};
 use super::failure::OrStore as _;
-use super::{events, questions};
+use super::writer::Session;
+use super::{blobs, events, questions};
+use crate::TaskFacts;
 
-/// The rows of one run. What changes in them is written by [`RunRows::flush`]; inserting and removing is immediate.
-pub(super) struct RunRows<'a> {
-    connection: &'a Connection,
-    now: Millis,
-    key: i64,
+/// Runs with more tasks than this in the cache lose them when a transaction ends.
+const MOST_TASKS: usize = 4096;
+
+/// With more runs than this in the cache, all are dropped when a transaction ends.
+const MOST_RUNS: usize = 256;
+
+/// The rows of runs that were read, kept over the commands of a transaction and, as long as no other process writes,
+/// over transactions.
+///
+/// Between two commands everything is written but the counters of runs: those are written once for each transaction.
+#[derive(Default)]
+pub(super) struct Cache {
+    runs: HashMap<i64, Loaded>,
+    keys: HashMap<RunId, i64>,
+    /// The runs that the command in progress has taken, as they were before it and as they are written; `None` for one
+    /// that it made.
+    touched: Vec<(i64, Option<(RunRow, RunRow)>)>,
+}
+
+struct Loaded {
     run: RunRow,
     stored: RunRow,
     tasks: BTreeMap<u32, Cached>,
@@ -35,27 +53,128 @@ struct Cached {
     error: Option<Option<String>>,
 }
 
+impl Cache {
+    /// Forgets everything, as after changes by another process or a transaction that was lost.
+    pub(super) fn clear(&mut self) {
+        self.runs.clear();
+        self.keys.clear();
+        self.touched.clear();
+    }
+
+    /// Forgets a run that is removed.
+    pub(super) fn forget(&mut self, key: i64) {
+        self.runs.remove(&key);
+        self.keys.retain(|_, kept| *kept != key);
+    }
+
+    /// Ends a command; of one that failed, nothing stays.
+    pub(super) fn end_command(&mut self, succeeded: bool) {
+        if succeeded {
+            self.touched.clear();
+            return;
+        }
+        // The last first, so that a run taken twice is as it was in the beginning.
+        for (key, before) in std::mem::take(&mut self.touched).into_iter().rev() {
+            match (before, self.runs.get_mut(&key)) {
+                (Some((run, stored)), Some(loaded)) => {
+                    *loaded = Loaded { run, stored, tasks: BTreeMap::new() };
+                }
+                _ => self.forget(key),
+            }
+        }
+    }
+
+    /// Writes what is left to write before a transaction is made durable.
+    pub(super) fn flush(&mut self, connection: &Connection, now: Millis) -> Result<()> {
+        for (key, loaded) in &mut self.runs {
+            if loaded.run != loaded.stored {
+                write_run(connection, *key, loaded, now)?;
+            }
+            if loaded.tasks.len() > MOST_TASKS {
+                loaded.tasks.clear();
+            }
+        }
+        if self.runs.len() > MOST_RUNS {
+            self.clear();
+        }
+        Ok(())
+    }
+}
+
+/// The rows of one run, taken from the cache for as long as this lives. What changes in them is written by
+/// [`RunRows::flush`]; inserting and removing is immediate.
+pub(super) struct RunRows<'a> {
+    connection: &'a Connection,
+    cache: &'a RefCell<Cache>,
+    now: Millis,
+    key: i64,
+    loaded: Loaded,
+    /// Tasks that are to be written, some of them twice.
+    changed: Vec<u32>,
+    events: Vec<RunEvent>,
+}
+
+impl Drop for RunRows<'_> {
+    fn drop(&mut self) {
+        let run = self.loaded.run.clone();
+        let empty = Loaded { run: run.clone(), stored: run, tasks: BTreeMap::new() };
+        let loaded = std::mem::replace(&mut self.loaded, empty);
+        self.cache.borrow_mut().runs.insert(self.key, loaded);
+    }
+}
+
 impl<'a> RunRows<'a> {
     /// Loads a run, `None` when there is none.
-    pub(super) fn load(connection: &'a Connection, run: &RunId, now: Millis) -> Result<Option<Self>> {
-        let key = find_run(connection, run)?;
-        key.map(|key| Self::load_key(connection, key, now)).transpose()
+    pub(super) fn load(session: &Session<'a>, run: &RunId) -> Result<Option<Self>> {
+        let known = session.cache.borrow().keys.get(run).copied();
+        let key = match known {
+            Some(key) => Some(key),
+            None => find_run(session.connection, run)?,
+        };
+        key.map(|key| Self::load_key(session, key)).transpose()
     }
 
     /// Loads a run by its number in this file.
-    pub(super) fn load_key(connection: &'a Connection, key: i64, now: Millis) -> Result<Self> {
+    pub(super) fn load_key(session: &Session<'a>, key: i64) -> Result<Self> {
         const SQL: &str = concat!("SELECT ", run_columns!(), " FROM run WHERE key = ?1");
-        let run = connection.prepare_cached(SQL).or_store()?.query_row([key], columns::run).or_store()?;
-        Ok(Self { connection, now, key, stored: run.clone(), run, tasks: BTreeMap::new() })
+        let known = session.cache.borrow_mut().runs.remove(&key);
+        let loaded = match known {
+            Some(loaded) => loaded,
+            None if session.cache.borrow().touched.iter().any(|(touched, _)| *touched == key) => {
+                return Err(Error::new(ErrorKind::Internal, "a run is taken twice by one command"));
+            }
+            None => {
+                let mut statement = session.connection.prepare_cached(SQL).or_store()?;
+                let run = statement.query_row([key], columns::run).or_store()?;
+                session.cache.borrow_mut().keys.insert(run.id.clone(), key);
+                Loaded { stored: run.clone(), run, tasks: BTreeMap::new() }
+            }
+        };
+        let before = (loaded.run.clone(), loaded.stored.clone());
+        Ok(Self::of(session, key, loaded, Some(before)))
+    }
+
+    fn of(session: &Session<'a>, key: i64, loaded: Loaded, before: Option<(RunRow, RunRow)>) -> Self {
+        session.cache.borrow_mut().touched.push((key, before));
+        let (connection, cache, now) = (session.connection, session.cache, session.now);
+        Self { connection, cache, now, key, loaded, changed: Vec::new(), events: Vec::new() }
     }
 
     /// Stores a new run without its tasks.
-    pub(super) fn create(connection: &'a Connection, run: RunRow, new: &NewRun, now: Millis) -> Result<Self> {
-        const RUN: &str = "INSERT INTO run (id, name, kind, state, tasks, next, open, active, done, failed, skipped, \
-                           fatal, seq, created_at, max_active, deadline, parent, parent_task, root, submit_key) \
-                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, 0, 0, 0, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+    pub(super) fn create(
+        session: &Session<'a>,
+        run: RunRow,
+        new: &NewRun,
+        created_at: Millis,
+    ) -> Result<Self> {
+        // The number of a run that was removed may still stand at rows that wait for their removal.
+        const RUN: &str = "INSERT INTO run (key, id, name, kind, state, tasks, next, open, active, done, failed, skipped, \
+                           fatal, seq, created_at, max_active, deadline, parent, parent_task, root, submit_key) VALUES ( \
+                           1 + max(coalesce((SELECT max(key) FROM run), 0), coalesce((SELECT max(run) FROM removed), 0)), \
+                           ?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, 0, 0, 0, 0, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
         const DEFINITION: &str =
             "INSERT INTO definition (run, definition, inputs, settings) VALUES (?1, ?2, ?3, ?4)";
+        let connection = session.connection;
         connection
             .prepare_cached(RUN)
             .and_then(|mut statement| {
@@ -67,7 +186,7 @@ impl<'a> RunRows<'a> {
                     run.tasks,
                     run.next,
                     run.open,
-                    now.0,
+                    created_at.0,
                     run.max_active,
                     run.deadline.map(|time| time.0),
                     run.parent.as_ref().map(|parent| parent.run.as_str()),
@@ -84,16 +203,41 @@ impl<'a> RunRows<'a> {
             .prepare_cached(DEFINITION)
             .and_then(|mut statement| statement.execute(params![key, definition, inputs, settings]))
             .or_store()?;
-        Ok(Self { connection, now, key, stored: run.clone(), run, tasks: BTreeMap::new() })
+        let loaded = Loaded { stored: run.clone(), run, tasks: BTreeMap::new() };
+        Ok(Self::of(session, key, loaded, None))
     }
 
-    /// Gives what is shown of a task, with changes that are not written yet.
-    pub(super) fn view(&mut self, number: u32) -> Result<Task> {
+    /// Reads what is shown of a task beside its row; nothing of it may wait to be written.
+    pub(super) fn facts(&mut self, number: u32) -> Result<TaskFacts> {
         const SQL: &str = concat!("SELECT ", view_columns!(), " FROM task WHERE run = ?1 AND n = ?2");
-        self.flush()?;
         let mut statement = self.connection.prepare_cached(SQL).or_store()?;
-        let view = statement.query_row((self.key, number), |row| columns::view(row, &self.run.id));
-        view.optional().or_store()?.ok_or_else(|| crate::no_such_task(&self.run.id, number))
+        let run = &self.loaded.run.id;
+        let found = statement
+            .query_row((self.key, number), |row| Ok((columns::task(row, run)?, columns::facts(row, run)?)));
+        let found = found.optional().or_store()?;
+        let ((row, has_error), facts) = found.ok_or_else(|| crate::no_such_task(run, number))?;
+        if let Entry::Vacant(place) = self.loaded.tasks.entry(number) {
+            place.insert(Cached { row, changed: false, has_error, error: None });
+        }
+        Ok(TaskFacts { run_state: self.loaded.run.state, ..facts })
+    }
+
+    /// Writes the row of a task with everything that scheduling needs to know of it, as another store gave it.
+    pub(super) fn restore(&mut self, dump: &TaskDump) -> Result<()> {
+        self.insert(&dump.row, &dump.new)?;
+        let cached = self.cached(dump.row.number)?;
+        (cached.row, cached.changed) = (dump.row.clone(), true);
+        self.changed.push(dump.row.number);
+        self.set_error(dump.row.number, dump.error.as_ref())?;
+        if let Some(output) = &dump.output {
+            self.set_output(dump.row.number, output)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the run's number in this file.
+    pub(super) fn key(&self) -> i64 {
+        self.key
     }
 
     /// Replaces the definition.
@@ -102,17 +246,24 @@ impl<'a> RunRows<'a> {
     }
 
     /// Appends an entry to the journal, whose number the caller has counted already.
-    pub(super) fn append(&self, task: u32, record: &motet_core::run_log::Record) -> Result<()> {
+    pub(super) fn append(&self, task: u32, seq: u64, record: &motet_core::run_log::Record) -> Result<()> {
         self.execute(
             "INSERT INTO journal (run, seq, task, at, step, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-            (self.key, signed(self.run.seq), task, record.at().0, record.step(), json(record)?),
+            (self.key, signed(seq), task, record.at().0, record.step(), json(record)?),
         )
     }
 
-    /// Writes what changed.
+    /// Writes the run's own row, all of it.
+    pub(super) fn write(&mut self) -> Result<()> {
+        write_run(self.connection, self.key, &mut self.loaded, self.now)
+    }
+
+    /// Writes what changed; of the run itself only what other commands look for.
     pub(super) fn flush(&mut self) -> Result<()> {
-        let (now, parked) = (self.now, self.run.state != RunState::Running);
-        for cached in self.tasks.values_mut() {
+        let Loaded { run, stored, tasks } = &mut self.loaded;
+        let (now, parked) = (self.now, run.state != RunState::Running);
+        for number in self.changed.drain(..) {
+            let Some(cached) = tasks.get_mut(&number) else { continue };
             if std::mem::take(&mut cached.changed) {
                 write_task(self.connection, self.key, &cached.row, (parked, now))?;
             }
@@ -123,65 +274,26 @@ impl<'a> RunRows<'a> {
                 statement.execute(params![self.key, cached.row.number, error]).or_store()?;
             }
         }
-        if self.run != self.stored {
-            self.write_run()?;
+        for event in self.events.drain(..) {
+            events::append(self.connection, self.key, &event)?;
         }
-        Ok(())
-    }
-
-    fn write_run(&mut self) -> Result<()> {
-        let run = &self.run;
-        self.execute(
-            "UPDATE run SET state = ?2, tasks = ?3, next = ?4, open = ?5, active = ?6, done = ?7, failed = ?8, \
-             skipped = ?9, fatal = ?10, seq = ?11, ended_at = ?12, waiting = ?13, awaiting = ?14, events = ?15, \
-             deadline = ?16, definition = ?17 WHERE key = ?1",
-            params![
-                self.key,
-                run.state.place(),
-                run.tasks,
-                run.next,
-                run.open,
-                run.active,
-                run.done,
-                run.failed,
-                run.skipped,
-                run.fatal,
-                signed(run.seq),
-                run.ended_at.map(|time| time.0),
-                run.waiting,
-                run.awaiting,
-                signed(run.events),
-                run.deadline.map(|time| time.0),
-                run.definition
-            ],
-        )?;
-        let goes_on = |state: RunState| state == RunState::Running;
-        match (goes_on(self.stored.state), goes_on(run.state)) {
-            (true, false) => self.execute(
-                "UPDATE task INDEXED BY ready_of_run SET parked = 1, due = NULL \
-                 WHERE run = ?1 AND state = 1 AND parked = 0",
-                [self.key],
-            )?,
-            (false, true) => self.execute(
-                "UPDATE task SET parked = 0, due = CASE WHEN not_before > ?2 THEN not_before END \
-                 WHERE run = ?1 AND state = 1 AND parked = 1",
-                (self.key, self.now.0),
-            )?,
-            _ => {}
+        if run.state != stored.state || run.deadline != stored.deadline {
+            write_run(self.connection, self.key, &mut self.loaded, now)?;
         }
-        self.stored = self.run.clone();
         Ok(())
     }
 
     fn cached(&mut self, number: u32) -> Result<&mut Cached> {
-        match self.tasks.entry(number) {
+        match self.loaded.tasks.entry(number) {
             Entry::Occupied(cached) => Ok(cached.into_mut()),
             Entry::Vacant(place) => {
                 const SQL: &str = concat!("SELECT ", task_columns!(), " FROM task WHERE run = ?1 AND n = ?2");
                 let mut statement = self.connection.prepare_cached(SQL).or_store()?;
-                let found = statement.query_row((self.key, number), |row| columns::task(row, &self.run.id));
+                let found =
+                    statement.query_row((self.key, number), |row| columns::task(row, &self.loaded.run.id));
                 let found = found.optional().or_store()?;
-                let (row, has_error) = found.ok_or_else(|| crate::no_such_task(&self.run.id, number))?;
+                let (row, has_error) =
+                    found.ok_or_else(|| crate::no_such_task(&self.loaded.run.id, number))?;
                 Ok(place.insert(Cached { row, changed: false, has_error, error: None }))
             }
         }
@@ -199,8 +311,8 @@ impl<'a> RunRows<'a> {
         while let Some(row) = rows.next().or_store()? {
             let number = row.get(0).or_store()?;
             numbers.push(number);
-            if let Entry::Vacant(place) = self.tasks.entry(number) {
-                let (row, has_error) = columns::task(row, &self.run.id).or_store()?;
+            if let Entry::Vacant(place) = self.loaded.tasks.entry(number) {
+                let (row, has_error) = columns::task(row, &self.loaded.run.id).or_store()?;
                 place.insert(Cached { row, changed: false, has_error, error: None });
             }
         }
@@ -216,7 +328,7 @@ impl<'a> RunRows<'a> {
 
 impl Rows for RunRows<'_> {
     fn run(&mut self) -> &mut RunRow {
-        &mut self.run
+        &mut self.loaded.run
     }
 
     fn task(&mut self, number: u32) -> Result<TaskRow> {
@@ -228,6 +340,7 @@ impl Rows for RunRows<'_> {
         if cached.row != *task {
             cached.row = task.clone();
             cached.changed = true;
+            self.changed.push(task.number);
         }
         Ok(())
     }
@@ -236,7 +349,7 @@ impl Rows for RunRows<'_> {
         const SQL: &str = "SELECT name FROM task WHERE run = ?1 AND n = ?2";
         let mut statement = self.connection.prepare_cached(SQL).or_store()?;
         let name = statement.query_row((self.key, number), |row| row.get(0)).optional().or_store()?;
-        name.ok_or_else(|| crate::no_such_task(&self.run.id, number))
+        name.ok_or_else(|| crate::no_such_task(&self.loaded.run.id, number))
     }
 
     fn dependents(&mut self, number: u32) -> Result<Vec<u32>> {
@@ -262,7 +375,7 @@ impl Rows for RunRows<'_> {
     }
 
     fn insert(&mut self, row: &TaskRow, task: &NewTask) -> Result<()> {
-        let parked = self.run.state != RunState::Running;
+        let parked = self.loaded.run.state != RunState::Running;
         insert_task(self.connection, self.key, (row, task), (parked, self.now))?;
         for dependency in &task.dependencies {
             self.execute(
@@ -271,16 +384,17 @@ impl Rows for RunRows<'_> {
             )?;
         }
         if !task.payload.is_null() {
+            let (body, blob) = blobs::place(self.connection, json(&task.payload)?)?;
             self.execute(
-                "INSERT INTO payload (run, n, body) VALUES (?1, ?2, ?3)",
-                (self.key, row.number, json(&task.payload)?),
+                "INSERT INTO payload (run, n, body, blob) VALUES (?1, ?2, ?3, ?4)",
+                (self.key, row.number, body, blob),
             )?;
         }
         Ok(())
     }
 
     fn remove(&mut self, number: u32) -> Result<()> {
-        self.tasks.remove(&number);
+        self.loaded.tasks.remove(&number);
         for sql in [
             "DELETE FROM edge INDEXED BY edge_by_dst WHERE run = ?1 AND dst = ?2",
             "DELETE FROM payload WHERE run = ?1 AND n = ?2",
@@ -298,14 +412,17 @@ impl Rows for RunRows<'_> {
         let cached = self.cached(number)?;
         if error.is_some() || cached.has_error || cached.error.is_some() {
             cached.error = Some(error);
+            self.changed.push(number);
         }
         Ok(())
     }
 
     fn set_output(&mut self, number: u32, output: &Value) -> Result<()> {
+        let (body, blob) = blobs::place(self.connection, json(output)?)?;
         self.execute(
-            "INSERT OR REPLACE INTO output (run, task, body) VALUES (?1, ?2, ?3)",
-            (self.key, number, json(output)?),
+            "INSERT INTO output (run, task, body, blob) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (run, task) DO UPDATE SET body = excluded.body, blob = excluded.blob",
+            (self.key, number, body, blob),
         )
     }
 
@@ -317,7 +434,7 @@ impl Rows for RunRows<'_> {
     }
 
     fn question(&mut self, step: &str) -> Result<Option<AskedQuestion>> {
-        questions::find(self.connection, self.key, &self.run.id, step)
+        questions::find(self.connection, self.key, &self.loaded.run.id, step)
     }
 
     fn set_question(&mut self, question: &AskedQuestion) -> Result<()> {
@@ -325,7 +442,8 @@ impl Rows for RunRows<'_> {
     }
 
     fn append_event(&mut self, event: RunEvent) -> Result<()> {
-        events::append(self.connection, self.key, &event)
+        self.events.push(event);
+        Ok(())
     }
 
     fn set_run_error(&mut self, error: Option<&ErrorReport>) -> Result<()> {
@@ -360,6 +478,53 @@ fn due(task: &TaskRow, parked: bool, now: Millis) -> Option<i64> {
 
 fn retry(policy: &RetryPolicy) -> Result<Option<String>> {
     (*policy != RetryPolicy::default()).then(|| json(policy)).transpose()
+}
+
+/// Writes the row of a run, and what its state means for its ready tasks.
+fn write_run(connection: &Connection, key: i64, loaded: &mut Loaded, now: Millis) -> Result<()> {
+    const SQL: &str = "UPDATE run SET state = ?2, tasks = ?3, next = ?4, open = ?5, active = ?6, done = ?7, failed = ?8, \
+                       skipped = ?9, fatal = ?10, seq = ?11, ended_at = ?12, waiting = ?13, awaiting = ?14, events = ?15, \
+                       deadline = ?16, definition = ?17 WHERE key = ?1";
+    const PARK: &str = "UPDATE task INDEXED BY ready_of_run SET parked = 1, due = NULL \
+                        WHERE run = ?1 AND state = 1 AND parked = 0";
+    const UNPARK: &str = "UPDATE task SET parked = 0, due = CASE WHEN not_before > ?2 THEN not_before END \
+                          WHERE run = ?1 AND state = 1 AND parked = 1";
+    let run = &loaded.run;
+    connection
+        .prepare_cached(SQL)
+        .and_then(|mut statement| {
+            statement.execute(params![
+                key,
+                run.state.place(),
+                run.tasks,
+                run.next,
+                run.open,
+                run.active,
+                run.done,
+                run.failed,
+                run.skipped,
+                run.fatal,
+                signed(run.seq),
+                run.ended_at.map(|time| time.0),
+                run.waiting,
+                run.awaiting,
+                signed(run.events),
+                run.deadline.map(|time| time.0),
+                run.definition
+            ])
+        })
+        .or_store()?;
+    let goes_on = |state: RunState| state == RunState::Running;
+    let parked = match (goes_on(loaded.stored.state), goes_on(run.state)) {
+        (true, false) => connection.prepare_cached(PARK).and_then(|mut statement| statement.execute([key])),
+        (false, true) => {
+            connection.prepare_cached(UNPARK).and_then(|mut statement| statement.execute((key, now.0)))
+        }
+        _ => Ok(0),
+    };
+    parked.or_store()?;
+    loaded.stored = loaded.run.clone();
+    Ok(())
 }
 
 fn write_task(connection: &Connection, run: i64, task: &TaskRow, at: (bool, Millis)) -> Result<()> {

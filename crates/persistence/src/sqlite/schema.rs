@@ -66,13 +66,14 @@ CREATE INDEX journal_by_task ON journal (run, task, seq);
 ";
 
 /// What each version adds to the one before it, from version 2 on; a new file gets them all.
-const MIGRATIONS: &[&str] = &[
-    BOOKS,
-    super::answers::TABLES,
-    super::items::TABLE,
-    super::questions::TABLE,
-    super::conversations::TABLES,
-    super::events::TABLES,
+const MIGRATIONS: &[&[&str]] = &[
+    &[BOOKS],
+    &[super::answers::TABLES],
+    &[super::items::TABLE],
+    &[super::questions::TABLE],
+    &[super::conversations::TABLES],
+    &[super::events::TABLES],
+    &[super::blobs::TABLES, super::claim::INDEXES, super::upkeep::TABLES, ENTRIES],
 ];
 
 /// The books of budgets, since version 2: money in nano-dollars. `held` is a reservation; a `lost` one counts as spent,
@@ -90,6 +91,13 @@ CREATE TABLE held (
 CREATE INDEX held_until ON held (until) WHERE lost = 0;
 CREATE VIEW books AS SELECT name, spent_cost / 1e9 AS spent, unknown_cost / 1e9 AS unknown,
     reserved_cost / 1e9 AS reserved, spent_tokens, unknown_tokens, reserved_tokens FROM book;
+";
+
+/// The journal as people read it, since version 8.
+const ENTRIES: &str = "
+CREATE VIEW entries AS SELECT run.id AS run, journal.seq, datetime(journal.at / 1000, 'unixepoch') AS at,
+    journal.task AS n, task.name AS task, journal.step, journal.kind, journal.body
+    FROM journal JOIN run ON run.key = journal.run LEFT JOIN task ON task.run = journal.run AND task.n = journal.task;
 ";
 
 /// Opens the connection that writes; makes the file and its tables where they are missing.
@@ -214,8 +222,8 @@ fn migrate(connection: &mut Connection) -> Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).or_store()?;
     // Another process may have been faster.
     let known = usize::try_from(version(&transaction)?).unwrap_or(1).saturating_sub(1);
-    for migration in MIGRATIONS.iter().skip(known) {
-        transaction.execute_batch(migration).or_store()?;
+    for tables in MIGRATIONS.iter().skip(known).copied().flatten() {
+        transaction.execute_batch(tables).or_store()?;
     }
     // Made anew, as they name every state that there is by now.
     transaction.execute_batch("DROP VIEW IF EXISTS runs; DROP VIEW IF EXISTS tasks;").or_store()?;
@@ -232,17 +240,32 @@ fn views() -> String {
     };
     let runs = names(RunState::ALL.iter().map(|state| state.as_str()).collect());
     let tasks = names(TaskState::ALL.iter().map(|state| state.as_str()).collect());
+    let ended: Vec<String> = places(RunState::ALL, |state| state.is_ended());
+    let open: Vec<String> = places(TaskState::ALL, |state| !state.is_ended());
+    let (ended, open) = (ended.join(", "), open.join(", "));
     format!(
         "CREATE VIEW runs AS SELECT id, name, kind, CASE state{runs} END AS state, tasks, open, active, done, failed,
-             skipped, datetime(created_at / 1000, 'unixepoch') AS created_at,
-             datetime(ended_at / 1000, 'unixepoch') AS ended_at FROM run;
+             skipped, error ->> '$.message' AS error, parent, root, submit_key AS key,
+             datetime(created_at / 1000, 'unixepoch') AS created_at,
+             datetime(ended_at / 1000, 'unixepoch') AS ended_at,
+             datetime(deadline / 1000, 'unixepoch') AS deadline FROM run;
          CREATE VIEW tasks AS SELECT run.id AS run, task.n, task.name, task.queue, task.prio,
-             CASE task.state{tasks} END AS state, task.remaining, task.attempt, task.crashes, task.worker,
+             CASE WHEN run.state IN ({ended}) AND task.state IN ({open}) THEN 'cancelled'
+                 ELSE CASE task.state{tasks} END END AS state,
+             task.remaining, task.attempt, task.crashes, task.worker, task.limit_key, task.awaits,
+             datetime(task.not_before / 1000, 'unixepoch') AS not_before,
              datetime(task.started_at / 1000, 'unixepoch') AS started_at,
-             datetime(task.ended_at / 1000, 'unixepoch') AS ended_at, task.error, payload.body AS payload,
-             output.body AS output
+             datetime(task.ended_at / 1000, 'unixepoch') AS ended_at, task.error,
+             coalesce(long_payload.body, payload.body) AS payload, coalesce(long_output.body, output.body) AS output
              FROM task JOIN run ON run.key = task.run
              LEFT JOIN payload ON payload.run = task.run AND payload.n = task.n
-             LEFT JOIN output ON output.run = task.run AND output.task = task.n;"
+             LEFT JOIN blob AS long_payload ON long_payload.hash = payload.blob
+             LEFT JOIN output ON output.run = task.run AND output.task = task.n
+             LEFT JOIN blob AS long_output ON long_output.hash = output.blob;"
     )
+}
+
+/// Gives the numbers of those states that are asked for.
+fn places<T: super::columns::Places>(states: &[T], is_wanted: impl Fn(T) -> bool) -> Vec<String> {
+    states.iter().filter(|state| is_wanted(**state)).map(|state| state.place().to_string()).collect()
 }

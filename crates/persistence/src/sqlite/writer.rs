@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of what the commands do.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use super::failure::{OrStore as _, copy};
+use super::rows::Cache;
 
 /// Commands that wait for the thread; who comes later waits for a place.
 const WAITING: usize = 1024;
@@ -51,10 +52,13 @@ impl Writer {
         let path = shared.path.clone();
         // Read before anybody can wait: what another process changes from now on is news.
         let version = read_version(&connection).or_store()?;
-        let state = Thread { connection, shared, looking: Arc::clone(&looking), version };
+        let looks = Arc::clone(&looking);
         let thread = std::thread::Builder::new()
             .name("motet-sqlite-write".to_owned())
-            .spawn(move || state.work(receiver))
+            .spawn(move || {
+                let cache = RefCell::default();
+                Thread { connection, shared, looking: looks, version, cache, cached: version }.work(receiver);
+            })
             .map_err(|error| {
                 Error::new(ErrorKind::Store, "a thread of the store cannot be started").with_source(error)
             })?;
@@ -66,8 +70,25 @@ impl Writer {
         &self,
         work: impl FnOnce(&Session<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
+        self.send(work, Guard::Savepoint).await
+    }
+
+    /// The same for a command that writes nothing before it is sure to succeed: it needs no savepoint. Should writing fail
+    /// nevertheless, the whole transaction is lost.
+    pub(super) async fn run_checked<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Session<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.send(work, Guard::Checked).await
+    }
+
+    async fn send<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Session<'_>) -> Result<T> + Send + 'static,
+        guard: Guard,
+    ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
-        let command = Message::Run(Box::new(Call { work: Some(work), result: None, sender }));
+        let command = Message::Run(Box::new(Call { work: Some(work), guard, result: None, sender }));
         let gone = || Error::new(ErrorKind::Store, "the store's writing thread has ended");
         let channel = self.sender.as_ref().ok_or_else(gone)?;
         channel.send(command).await.map_err(|_| gone())?;
@@ -97,10 +118,20 @@ impl Drop for Writer {
     }
 }
 
+/// How what a failing command wrote is undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guard {
+    Savepoint,
+    /// It has written nothing.
+    Checked,
+}
+
 /// What a command works with.
 pub(super) struct Session<'a> {
     /// The connection, inside a transaction.
     pub(super) connection: &'a Connection,
+    /// The rows that were read before.
+    pub(super) cache: &'a RefCell<Cache>,
     /// The time.
     pub(super) now: Millis,
     /// What the store's threads share.
@@ -116,20 +147,38 @@ impl Session<'_> {
     }
 
     /// Undoes everything that a command did unless it succeeds.
-    fn in_savepoint<T>(&self, work: impl FnOnce(&Session<'_>) -> Result<T>) -> Result<T> {
-        let run = |sql| {
-            self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(())).or_store()
+    fn guarded<T>(&self, guard: Guard, work: impl FnOnce(&Session<'_>) -> Result<T>) -> Result<T> {
+        let result = match guard {
+            Guard::Savepoint => self.in_savepoint(work),
+            Guard::Checked => {
+                let changes = self.connection.total_changes();
+                let result = work(self);
+                if result.is_err() && self.connection.total_changes() != changes {
+                    self.run("ROLLBACK")?;
+                }
+                result
+            }
         };
-        run("SAVEPOINT command")?;
+        self.cache.borrow_mut().end_command(result.is_ok());
+        result
+    }
+
+    fn in_savepoint<T>(&self, work: impl FnOnce(&Session<'_>) -> Result<T>) -> Result<T> {
+        self.run("SAVEPOINT command")?;
         let result = work(self);
         // A full disk ends the whole transaction, and the savepoint with it.
         if result.is_err() && !self.connection.is_autocommit() {
-            run("ROLLBACK TO command")?;
+            self.run("ROLLBACK TO command")?;
         }
         if !self.connection.is_autocommit() {
-            run("RELEASE command")?;
+            self.run("RELEASE command")?;
         }
         result
+    }
+
+    fn run(&self, sql: &str) -> Result<()> {
+        self.connection.prepare_cached(sql).and_then(|mut statement| statement.execute(())).or_store()?;
+        Ok(())
     }
 }
 
@@ -143,13 +192,14 @@ trait Command: Send {
 
 struct Call<T, F> {
     work: Option<F>,
+    guard: Guard,
     result: Option<Result<T>>,
     sender: oneshot::Sender<Result<T>>,
 }
 
 impl<T: Send, F: FnOnce(&Session<'_>) -> Result<T> + Send> Command for Call<T, F> {
     fn execute(&mut self, session: &Session<'_>) {
-        self.result = self.work.take().map(|work| session.in_savepoint(work));
+        self.result = self.work.take().map(|work| session.guarded(self.guard, work));
     }
 
     fn answer(self: Box<Self>, lost: Option<&Error>) {
@@ -168,8 +218,11 @@ struct Thread {
     connection: Connection,
     shared: Arc<Shared>,
     looking: Arc<AtomicBool>,
-    /// Counts the changes of other connections.
+    /// Counts the changes of other connections, as those who wait were told last.
     version: i64,
+    cache: RefCell<Cache>,
+    /// The same count for what stands in the cache.
+    cached: i64,
 }
 
 impl Thread {
@@ -231,11 +284,17 @@ impl Thread {
     }
 
     fn session<'a>(&'a self, wakes: &'a Cell<bool>) -> Session<'a> {
-        Session { connection: &self.connection, now: self.shared.clock.now(), shared: &self.shared, wakes }
+        let (connection, cache) = (&self.connection, &self.cache);
+        Session { connection, cache, now: self.shared.clock.now(), shared: &self.shared, wakes }
     }
 
-    fn begin(&self) -> Result<()> {
+    fn begin(&mut self) -> Result<()> {
         self.run("BEGIN IMMEDIATE")?;
+        // What another process wrote is not in the cache; where that cannot be told, it is not either.
+        let version = read_version(&self.connection).unwrap_or(i64::MIN);
+        if std::mem::replace(&mut self.cached, version) != version || version == i64::MIN {
+            self.cache.borrow_mut().clear();
+        }
         let mut statement =
             self.connection.prepare_cached("SELECT v FROM meta WHERE k = 'clock'").or_store()?;
         let seen = statement.query_row((), |row| row.get(0)).optional();
@@ -253,10 +312,13 @@ impl Thread {
 
     fn commit(&self, changed: bool) -> Result<()> {
         if self.connection.is_autocommit() {
+            self.cache.borrow_mut().clear();
             return Err(Error::new(ErrorKind::Store, "the transaction was rolled back")
                 .with_hint("another command of the same moment failed; its error says why"));
         }
-        let committed = self.write_clock(changed).and_then(|()| self.run("COMMIT"));
+        let now = self.shared.clock.now();
+        let flushed = self.cache.borrow_mut().flush(&self.connection, now);
+        let committed = flushed.and_then(|()| self.write_clock(changed)).and_then(|()| self.run("COMMIT"));
         if committed.is_err() {
             self.roll_back();
         }
@@ -274,6 +336,7 @@ impl Thread {
     }
 
     fn roll_back(&self) {
+        self.cache.borrow_mut().clear();
         if !self.connection.is_autocommit() {
             // What is left of a lost transaction ends with the connection at the latest.
             let _ = self.run("ROLLBACK");

@@ -1,0 +1,164 @@
+-- A store as version 8 of its tables leaves it: one run goes on with a task in the hands of a worker that is gone, one failed.
+CREATE TABLE answer (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, kept_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+    bytes INTEGER NOT NULL, body BLOB NOT NULL
+);
+INSERT INTO "answer" VALUES(1,'k',1770000000000,4102444800000,4,X'6B657074');
+CREATE TABLE answer_lease (
+    key TEXT NOT NULL PRIMARY KEY, holder TEXT NOT NULL, until INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE blob (hash TEXT NOT NULL PRIMARY KEY, refs INTEGER NOT NULL, body TEXT NOT NULL);
+INSERT INTO "blob" VALUES('b1',1,'"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"');
+CREATE TABLE book (
+    name TEXT NOT NULL PRIMARY KEY, spent_cost INTEGER NOT NULL, spent_tokens INTEGER NOT NULL,
+    unknown_cost INTEGER NOT NULL, unknown_tokens INTEGER NOT NULL, reserved_cost INTEGER NOT NULL,
+    reserved_tokens INTEGER NOT NULL
+) WITHOUT ROWID;
+INSERT INTO "book" VALUES('day 2026-05-03',1500000000,100,0,0,250000000,50);
+CREATE TABLE conversation (
+    key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, title TEXT NOT NULL, created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL, changed INTEGER NOT NULL, version INTEGER NOT NULL, turns INTEGER NOT NULL,
+    messages INTEGER NOT NULL, instructions TEXT NOT NULL, agent TEXT, model TEXT, usage TEXT NOT NULL, cost INTEGER
+);
+INSERT INTO "conversation" VALUES(1,'trip','A trip',1770000000000,1770000000000,1,0,0,0,'[]',NULL,NULL,'{}',NULL);
+CREATE TABLE conversation_message (
+    conversation INTEGER NOT NULL, n INTEGER NOT NULL, role TEXT AS (body ->> '$.role') VIRTUAL, body TEXT NOT NULL,
+    PRIMARY KEY (conversation, n)
+) WITHOUT ROWID;
+CREATE TABLE conversation_summary (
+    conversation INTEGER NOT NULL, n INTEGER NOT NULL, through INTEGER NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (conversation, n)
+) WITHOUT ROWID;
+CREATE TABLE conversation_turn (
+    conversation INTEGER NOT NULL, first INTEGER NOT NULL, agent TEXT AS (body ->> '$.agent') VIRTUAL,
+    model TEXT AS (body ->> '$.model') VIRTUAL, run TEXT AS (body ->> '$.run') VIRTUAL, body TEXT NOT NULL,
+    PRIMARY KEY (conversation, first)
+) WITHOUT ROWID;
+CREATE TABLE definition (
+    run INTEGER PRIMARY KEY, definition TEXT NOT NULL, inputs TEXT NOT NULL, settings TEXT NOT NULL
+);
+INSERT INTO "definition" VALUES(1,'{"tasks":["a","b"]}','{"x":1.5}','{"directory":"."}');
+INSERT INTO "definition" VALUES(2,'{"tasks":["a","b"]}','{"x":1.5}','{"directory":"."}');
+INSERT INTO "definition" VALUES(3,'{"tasks":["a","b"]}','{"x":1.5}','{"directory":"."}');
+CREATE TABLE edge (run INTEGER NOT NULL, src INTEGER NOT NULL, dst INTEGER NOT NULL, PRIMARY KEY (run, src, dst)) WITHOUT ROWID;
+INSERT INTO "edge" VALUES(1,0,2);
+INSERT INTO "edge" VALUES(1,1,2);
+INSERT INTO "edge" VALUES(2,0,1);
+CREATE TABLE event (
+    run INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, task INTEGER, body TEXT NOT NULL,
+    PRIMARY KEY (run, seq)
+) WITHOUT ROWID;
+INSERT INTO "event" VALUES(1,1,1770000000001,NULL,'{"event":"submitted","tasks":4}');
+INSERT INTO "event" VALUES(1,2,1770000000002,0,'{"event":"started","attempt":1,"worker":"1-gone"}');
+INSERT INTO "event" VALUES(1,3,1770000000003,0,'{"event":"ended","state":"done"}');
+CREATE TABLE held (
+    id TEXT NOT NULL, book TEXT NOT NULL, cost INTEGER NOT NULL, tokens INTEGER NOT NULL, until INTEGER NOT NULL,
+    lost INTEGER NOT NULL, PRIMARY KEY (id, book)
+) WITHOUT ROWID;
+INSERT INTO "held" VALUES('r1','day 2026-05-03',250000000,50,4102444800000,0);
+CREATE TABLE item (
+    run INTEGER NOT NULL, name TEXT NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL, step TEXT NOT NULL,
+    kind TEXT AS (body ->> '$.entry') VIRTUAL, body TEXT NOT NULL, PRIMARY KEY (run, name, n)
+) WITHOUT ROWID;
+INSERT INTO "item" VALUES(1,'i',1,1770000000002,'s','{"v":1,"at":1770000000002,"step":"s","entry":"finished","result":7}');
+CREATE TABLE journal (
+    run INTEGER NOT NULL, seq INTEGER NOT NULL, task INTEGER NOT NULL, at INTEGER NOT NULL, step TEXT NOT NULL,
+    kind TEXT AS (body ->> '$.entry') VIRTUAL, body TEXT NOT NULL, PRIMARY KEY (run, seq)
+) WITHOUT ROWID;
+INSERT INTO "journal" VALUES(1,1,0,1770000000002,'a/model','{"v":1,"at":1770000000002,"step":"a/model","entry":"finished","result":{"phase":"full"}}');
+CREATE TABLE meta (k TEXT NOT NULL PRIMARY KEY, v) WITHOUT ROWID;
+CREATE TABLE output (run INTEGER NOT NULL, task INTEGER NOT NULL, body TEXT NOT NULL, blob TEXT, PRIMARY KEY (run, task)) WITHOUT ROWID;
+INSERT INTO "output" VALUES(1,0,'{"phase":"full"}',NULL);
+INSERT INTO "output" VALUES(2,0,'','b1');
+CREATE TABLE payload (run INTEGER NOT NULL, n INTEGER NOT NULL, body TEXT NOT NULL, blob TEXT, PRIMARY KEY (run, n)) WITHOUT ROWID;
+INSERT INTO "payload" VALUES(1,0,'{"item":"moon"}',NULL);
+CREATE TABLE question (
+    run INTEGER NOT NULL, step TEXT NOT NULL, n INTEGER NOT NULL, task INTEGER NOT NULL, body TEXT NOT NULL,
+    answer TEXT, asked_at INTEGER NOT NULL, decided_at INTEGER, PRIMARY KEY (run, step)
+) WITHOUT ROWID;
+INSERT INTO "question" VALUES(3,'q',1,0,'{"step":"q","reason":"approval","tool":"pay","arguments":{"amount":7}}',NULL,1770000000005,NULL);
+CREATE TABLE removed (run INTEGER PRIMARY KEY);
+CREATE TABLE run (
+    key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, kind TEXT NOT NULL, state INTEGER NOT NULL,
+    tasks INTEGER NOT NULL, next INTEGER NOT NULL, open INTEGER NOT NULL, active INTEGER NOT NULL,
+    done INTEGER NOT NULL, failed INTEGER NOT NULL, skipped INTEGER NOT NULL, fatal INTEGER NOT NULL,
+    seq INTEGER NOT NULL, created_at INTEGER NOT NULL, ended_at INTEGER
+, waiting INTEGER NOT NULL DEFAULT 0, awaiting INTEGER NOT NULL DEFAULT 0, definition INTEGER NOT NULL DEFAULT 0, events INTEGER NOT NULL DEFAULT 0, max_active INTEGER, deadline INTEGER, parent TEXT, parent_task INTEGER, root TEXT, error TEXT, submit_key TEXT);
+INSERT INTO "run" VALUES(1,'goes-on','of goes-on','workflow',0,4,4,3,1,1,0,0,0,1,1770000000000,NULL,0,0,0,3,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+INSERT INTO "run" VALUES(2,'failed','of failed','workflow',4,2,2,1,0,0,1,0,1,0,1770000000000,1770000000009,0,0,0,0,NULL,NULL,NULL,NULL,NULL,'{"kind":"tool_failed","message":"the tide table is missing"}',NULL);
+INSERT INTO "run" VALUES(3,'asks','of asks','workflow',6,1,1,1,0,0,0,0,0,0,1770000000000,NULL,1,0,0,0,NULL,NULL,NULL,NULL,NULL,NULL,NULL);
+CREATE TABLE task (
+    run INTEGER NOT NULL, n INTEGER NOT NULL, name TEXT NOT NULL, queue TEXT NOT NULL, prio INTEGER NOT NULL,
+    state INTEGER NOT NULL, parked INTEGER NOT NULL, remaining INTEGER NOT NULL, attempt INTEGER NOT NULL,
+    forgiven INTEGER NOT NULL, crashes INTEGER NOT NULL, parent INTEGER, open_children INTEGER NOT NULL,
+    failed_children INTEGER NOT NULL, joining INTEGER NOT NULL, on_failure INTEGER NOT NULL, retry TEXT,
+    not_before INTEGER NOT NULL, token TEXT, worker TEXT, lease_until INTEGER NOT NULL, started_at INTEGER,
+    ended_at INTEGER, journal INTEGER NOT NULL, journal_after INTEGER NOT NULL, due INTEGER, error TEXT, open_questions INTEGER NOT NULL DEFAULT 0, awaits TEXT, delay INTEGER NOT NULL DEFAULT 0, limit_key TEXT, limit_max INTEGER,
+    PRIMARY KEY (run, n)
+) WITHOUT ROWID;
+INSERT INTO "task" VALUES(1,0,'a','default',2,4,0,0,1,0,0,NULL,0,0,0,0,NULL,1770000000000,'1-0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a','1-gone',1770000060000,1770000000001,1770000000002,1,0,NULL,NULL,0,NULL,0,NULL,NULL);
+INSERT INTO "task" VALUES(1,1,'b','default',2,2,0,0,1,0,0,NULL,0,0,0,0,'{"max_attempts":3,"backoff":"exponential","base_delay":1000,"max_delay":60000,"jitter":false}',1770000000000,'1-0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b0b','1-gone',4102444800000,1770000000003,NULL,0,0,4102444800000,NULL,0,NULL,0,NULL,NULL);
+INSERT INTO "task" VALUES(1,2,'c','default',2,0,0,2,0,0,0,NULL,0,0,0,0,NULL,1770000000000,NULL,NULL,0,NULL,NULL,0,0,NULL,NULL,0,NULL,0,NULL,NULL);
+INSERT INTO "task" VALUES(1,3,'later','default',2,1,0,0,0,0,0,NULL,0,0,0,0,NULL,1770000000000,NULL,NULL,0,NULL,NULL,0,0,NULL,NULL,0,NULL,0,'gpu',1);
+INSERT INTO "task" VALUES(2,0,'x','default',2,5,0,0,1,0,0,NULL,0,0,0,0,NULL,1770000000000,'1-0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c0c','1-gone',0,1770000000004,1770000000009,0,0,NULL,'{"kind":"tool_failed","message":"the tide table is missing"}',0,NULL,0,NULL,NULL);
+INSERT INTO "task" VALUES(2,1,'y','default',2,0,0,1,0,0,0,NULL,0,0,0,0,NULL,1770000000000,NULL,NULL,0,NULL,NULL,0,0,NULL,NULL,0,NULL,0,NULL,NULL);
+INSERT INTO "task" VALUES(3,0,'pay','default',2,3,0,0,0,0,0,NULL,0,0,0,0,NULL,1770000000000,NULL,NULL,0,NULL,NULL,0,0,NULL,NULL,1,NULL,0,NULL,NULL);
+CREATE TABLE worker (id TEXT NOT NULL PRIMARY KEY, seen_at INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO "worker" VALUES('1-gone',1770000000000,'{"id":"1-gone","host":"brook","pid":1,"queues":["default"],"capacity":4,"version":"0.1.0","started_at":1770000000000,"seen_at":1770000000000}');
+CREATE INDEX due ON task (due) WHERE due IS NOT NULL;
+CREATE INDEX edge_by_dst ON edge (run, dst, src);
+CREATE INDEX journal_by_task ON journal (run, task, seq);
+CREATE INDEX held_until ON held (until) WHERE lost = 0;
+CREATE VIEW books AS SELECT name, spent_cost / 1e9 AS spent, unknown_cost / 1e9 AS unknown,
+    reserved_cost / 1e9 AS reserved, spent_tokens, unknown_tokens, reserved_tokens FROM book;
+CREATE INDEX answer_by_expiry ON answer (expires_at);
+CREATE VIEW questions AS SELECT run.id AS run, question.step, question.body ->> '$.reason' AS reason,
+    question.body ->> '$.tool' AS tool, question.body -> '$.arguments' AS arguments,
+    question.answer ->> '$.decision' AS decision, datetime(asked_at / 1000, 'unixepoch') AS asked_at,
+    datetime(decided_at / 1000, 'unixepoch') AS decided_at FROM question JOIN run ON run.key = question.run;
+CREATE INDEX conversation_changed ON conversation (changed);
+CREATE VIEW conversations AS SELECT id, title, datetime(created_at / 1000, 'unixepoch') AS created_at,
+    datetime(updated_at / 1000, 'unixepoch') AS updated_at, version, turns, messages, agent, model,
+    usage ->> '$.input' AS input, usage ->> '$.output' AS output, cost / 1e9 AS cost FROM conversation;
+CREATE UNIQUE INDEX run_by_submit_key ON run (submit_key) WHERE submit_key IS NOT NULL;
+CREATE INDEX run_by_parent ON run (parent) WHERE parent IS NOT NULL;
+CREATE INDEX run_by_root ON run (root) WHERE root IS NOT NULL;
+CREATE INDEX run_by_deadline ON run (deadline) WHERE deadline IS NOT NULL;
+CREATE INDEX limited ON task (limit_key) WHERE limit_key IS NOT NULL AND state = 2;
+CREATE VIEW events AS SELECT run.id AS run, event.seq, datetime(event.at / 1000, 'unixepoch') AS at,
+    event.task AS n, task.name AS task, event.body ->> '$.event' AS event, event.body
+    FROM event JOIN run ON run.key = event.run LEFT JOIN task ON task.run = event.run AND task.n = event.task;
+CREATE TRIGGER payload_names_blob AFTER INSERT ON payload WHEN NEW.blob IS NOT NULL BEGIN
+    UPDATE blob SET refs = refs + 1 WHERE hash = NEW.blob;
+END;
+CREATE TRIGGER payload_leaves_blob AFTER DELETE ON payload WHEN OLD.blob IS NOT NULL BEGIN
+    UPDATE blob SET refs = refs - 1 WHERE hash = OLD.blob;
+    DELETE FROM blob WHERE hash = OLD.blob AND refs = 0;
+END;
+CREATE TRIGGER output_names_blob AFTER INSERT ON output WHEN NEW.blob IS NOT NULL BEGIN
+    UPDATE blob SET refs = refs + 1 WHERE hash = NEW.blob;
+END;
+CREATE TRIGGER output_leaves_blob AFTER DELETE ON output WHEN OLD.blob IS NOT NULL BEGIN
+    UPDATE blob SET refs = refs - 1 WHERE hash = OLD.blob;
+    DELETE FROM blob WHERE hash = OLD.blob AND refs = 0;
+END;
+CREATE TRIGGER output_changes_blob AFTER UPDATE OF blob ON output WHEN OLD.blob IS NOT NEW.blob BEGIN
+    UPDATE blob SET refs = refs + 1 WHERE hash = NEW.blob;
+    UPDATE blob SET refs = refs - 1 WHERE hash = OLD.blob;
+    DELETE FROM blob WHERE hash = OLD.blob AND refs = 0;
+END;
+CREATE INDEX ready ON task (queue, prio, not_before, run, n, limit_key, limit_max) WHERE state = 1 AND parked = 0;
+CREATE INDEX ready_of_run ON task (run, queue, prio, not_before, n, limit_key, limit_max)
+    WHERE state = 1 AND parked = 0;
+CREATE VIEW workers AS SELECT id, body ->> '$.host' AS host, body ->> '$.pid' AS pid, body -> '$.queues' AS queues,
+    body ->> '$.capacity' AS capacity, body ->> '$.version' AS version,
+    datetime((body ->> '$.started_at') / 1000, 'unixepoch') AS started_at,
+    datetime(seen_at / 1000, 'unixepoch') AS seen_at FROM worker;
+CREATE INDEX run_by_end ON run (ended_at) WHERE ended_at IS NOT NULL;
+CREATE VIEW entries AS SELECT run.id AS run, journal.seq, datetime(journal.at / 1000, 'unixepoch') AS at,
+    journal.task AS n, task.name AS task, journal.step, journal.kind, journal.body
+    FROM journal JOIN run ON run.key = journal.run LEFT JOIN task ON task.run = journal.run AND task.n = journal.task;
+CREATE VIEW runs AS SELECT id, name, CASE state WHEN 0 THEN 'running' END AS state FROM run;
+CREATE VIEW tasks AS SELECT run, n, name FROM task;
+PRAGMA application_id = 1299149925;
+PRAGMA user_version = 8;
