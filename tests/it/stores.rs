@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use motet::core::id::WorkerId;
-use motet::core::store::{ClaimRequest, NewRun, NewTask, Outcome, RunFilter, RunState, SharedStore, TaskState};
+use motet::core::store::{
+    ClaimRequest, NewRun, NewTask, Outcome, RunFilter, RunState, SharedStore, TaskState,
+};
 use motet_tests::command::Place;
 use serde_json::json;
 
@@ -17,8 +19,14 @@ async fn fill(store: &SharedStore) {
         store.submit(NewRun::new("workflow", name, vec![NewTask::named("a")])).await.unwrap();
     }
     let ttl = Duration::from_secs(3600);
-    let request =
-        ClaimRequest { worker: WorkerId::new(), queues: Vec::new(), run: None, limit: 2, ttl, max_active: None };
+    let request = ClaimRequest {
+        worker: WorkerId::new(),
+        queues: Vec::new(),
+        run: None,
+        limit: 2,
+        ttl,
+        max_active: None,
+    };
     let claims = store.claim(request).await.unwrap();
     store.complete(&claims[0].token, Outcome::Done { output: json!({"n": 1}) }).await.unwrap();
 }
@@ -36,11 +44,17 @@ async fn a_store_is_copied_by_a_command_and_what_is_there_is_skipped() {
     });
     assert_eq!(done.json().unwrap(), counts);
     let again = place.run(&["store", "migrate", "sled:old", "sled:new"]).unwrap();
-    assert_eq!(
-        again.stdout,
-        "copied 0 runs with 0 tasks (2 there already), 0 conversations, 0 budgets\n"
-    );
-    let copy = open(&place, "new");
+    assert_eq!(again.stdout, "copied 0 runs with 0 tasks (2 there already), 0 conversations, 0 budgets\n");
+    let to_file = place.run(&["store", "migrate", "sled:new", "sqlite:new.db"]).unwrap();
+    assert_eq!(to_file.code, Some(0), "{to_file:?}");
+    let file =
+        motet::persistence::open(&format!("sqlite:{}", place.path().join("new.db").display())).unwrap();
+    for copy in [open(&place, "new"), file] {
+        is_the_copy(&copy).await;
+    }
+}
+
+async fn is_the_copy(copy: &SharedStore) {
     let runs = copy.runs(&RunFilter::default()).await.unwrap();
     let names: Vec<_> = runs.iter().map(|run| (run.name.as_str(), run.state)).collect();
     assert_eq!(names, [("second", RunState::Running), ("first", RunState::Completed)]);

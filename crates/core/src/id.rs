@@ -231,7 +231,8 @@ mod tests {
     #[test]
     fn no_nonce_comes_twice() {
         let of_thread = || std::thread::spawn(|| (0..1_000).map(|_| nonce()).collect::<Vec<_>>());
-        let made: Vec<_> = [of_thread(), of_thread()].into_iter().flat_map(|made| made.join().unwrap()).collect();
+        let made: Vec<_> =
+            [of_thread(), of_thread()].into_iter().flat_map(|made| made.join().unwrap()).collect();
         assert!(made.iter().all(|nonce| nonce.len() == 32 && nonce.bytes().all(|b| b.is_ascii_hexdigit())));
         assert_eq!(made.iter().collect::<std::collections::HashSet<_>>().len(), 2_000);
     }

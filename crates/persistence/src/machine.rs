@@ -184,7 +184,8 @@ impl Machine {
 
     /// Makes the tasks claimable whose delay is over.
     fn promote(&mut self, now: Millis) {
-        while let Some((at, slot, number)) = self.index.delayed.first().copied().filter(|(at, ..)| *at <= now) {
+        while let Some((at, slot, number)) = self.index.delayed.first().copied().filter(|(at, ..)| *at <= now)
+        {
             // Where its run is gone, so is the task.
             self.index.delayed.remove(&(at, slot, number));
             let Some(run) = self.runs.at_mut(slot) else { continue };

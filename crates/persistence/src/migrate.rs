@@ -58,8 +58,9 @@ pub async fn migrate(
     let in_hand: u32 = runs.iter().map(|run| run.active).sum();
     if held == Held::Refuse && in_hand > 0 {
         let message = format!("workers have {in_hand} tasks of the store in hand");
-        return Err(Error::new(ErrorKind::Conflict, message)
-            .with_hint("end the workers first, or copy with `--force`: what they have in hand then runs again"));
+        return Err(Error::new(ErrorKind::Conflict, message).with_hint(
+            "end the workers first, or copy with `--force`: what they have in hand then runs again",
+        ));
     }
     let mut migrated = Migrated::default();
     let all = runs.len() as u64;
@@ -154,15 +155,24 @@ mod tests {
 
     async fn claim(store: &SharedStore) -> Claim {
         let ttl = Duration::from_secs(60);
-        let request =
-            ClaimRequest { worker: WorkerId::new(), queues: Vec::new(), run: None, limit: 1, ttl, max_active: None };
+        let request = ClaimRequest {
+            worker: WorkerId::new(),
+            queues: Vec::new(),
+            run: None,
+            limit: 1,
+            ttl,
+            max_active: None,
+        };
         store.claim(request).await.unwrap().remove(0)
     }
 
     /// A run of two tasks of which the first is done and the second in hand, a conversation, and a book.
     async fn filled(store: &SharedStore) -> Claim {
         let second = NewTask { dependencies: vec![0], ..NewTask::named("second") };
-        let run = NewRun { key: Some("once".into()), ..NewRun::new("workflow", "test", vec![NewTask::named("first"), second]) };
+        let run = NewRun {
+            key: Some("once".into()),
+            ..NewRun::new("workflow", "test", vec![NewTask::named("first"), second])
+        };
         store.submit(run).await.unwrap();
         let first = claim(store).await;
         store.complete(&first.token, Outcome::Done { output: json!({"n": 1}) }).await.unwrap();
@@ -214,8 +224,34 @@ mod tests {
         let end = claim(&third).await;
         let applied = third.complete(&end.token, Outcome::Done { output: json!(2) }).await.unwrap();
         assert_eq!(applied.run, RunState::Completed);
-        let known = NewRun { key: Some("once".into()), ..NewRun::new("workflow", "other", vec![NewTask::named("x")]) };
+        let known = NewRun {
+            key: Some("once".into()),
+            ..NewRun::new("workflow", "other", vec![NewTask::named("x")])
+        };
         assert_eq!(third.submit(known).await.unwrap(), *run, "the key of a copied run is taken");
+    }
+
+    #[tokio::test]
+    async fn a_directory_of_sled_goes_by_way_of_a_file_of_sqlite() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = crate::open(&format!("sqlite:{}/runs.db", directory.path().display())).unwrap();
+        let (first, last) = (sled(&directory), crate::open("memory:").unwrap());
+        let held = filled(&first).await;
+        let whole = Migrated { runs: 1, tasks: 2, conversations: 1, books: 1, ..Migrated::default() };
+        assert_eq!(migrate(&first, &file, Held::Copy, |_, _| {}).await.unwrap(), whole);
+        assert_eq!(migrate(&file, &last, Held::Refuse, |_, _| {}).await.unwrap(), whole);
+        let talk = "talk".parse().unwrap();
+        for store in [&file, &last] {
+            assert_eq!(store.outputs(&held.token.run, &[0]).await.unwrap(), [Some(json!({"n": 1}))]);
+            let said = store.conversations().unwrap().load(&talk).await.unwrap().unwrap();
+            assert_eq!(said.messages().cloned().collect::<Vec<_>>(), [Message::user("hello")]);
+            assert_eq!(store.books().await.unwrap(), first.books().await.unwrap());
+            let next = claim(store).await;
+            assert_eq!(next.task.name, "second");
+            store.complete(&next.token, Outcome::Done { output: json!(2) }).await.unwrap();
+            let run = store.run(&held.token.run).await.unwrap().unwrap();
+            assert_eq!(run.summary.state, RunState::Completed);
+        }
     }
 
     #[test]

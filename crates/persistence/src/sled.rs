@@ -23,8 +23,8 @@ use motet_core::id::{Millis, RunId};
 use motet_core::run_log::Record;
 use motet_core::store::{
     Applied, AskedQuestion, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState,
-    LeaseToken, NewRun, Outcome, Progress, PruneRequest, Pruned, Run, RunDump, RunEvent, RunFilter, RunSummary,
-    Sequenced, Store, StoreStats, Task, WorkerInfo,
+    LeaseToken, NewRun, Outcome, Progress, PruneRequest, Pruned, Run, RunDump, RunEvent, RunFilter,
+    RunSummary, Sequenced, Store, StoreStats, Task, WorkerInfo,
 };
 use serde_json::Value;
 

@@ -78,7 +78,8 @@ async fn open(url: String) -> Result<SharedStore> {
 }
 
 fn told(migrated: &Migrated) -> String {
-    let Migrated { runs, tasks, skipped_runs, conversations, skipped_conversations, books, skipped_books } = migrated;
+    let Migrated { runs, tasks, skipped_runs, conversations, skipped_conversations, books, skipped_books } =
+        migrated;
     let there = |count: &u64| if *count > 0 { format!(" ({count} there already)") } else { String::new() };
     format!(
         "copied {runs} runs with {tasks} tasks{}, {conversations} conversations{}, {books} budgets{}\n",

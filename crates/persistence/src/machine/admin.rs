@@ -19,7 +19,8 @@ impl Machine {
                 && ended.is_some_and(|at| at < request.ended_before)
                 && (states.is_empty() || states.contains(&run.row.state))
         };
-        let mut found: Vec<_> = self.runs.iter().filter(fits).map(|run| (run.row.ended_at, run.row.id.clone())).collect();
+        let mut found: Vec<_> =
+            self.runs.iter().filter(fits).map(|run| (run.row.ended_at, run.row.id.clone())).collect();
         found.sort();
         let mut pruned = Pruned::default();
         for (_, id) in found.into_iter().take(request.limit as usize) {
@@ -73,7 +74,8 @@ impl Machine {
         // Those that it started may have come before it.
         let is_child = |run: &StoredRun| run.row.parent.as_ref().is_some_and(|parent| parent.run == id);
         let places = (0..).zip(&self.runs.slots);
-        let started = places.filter(|(_, run)| run.as_deref().is_some_and(is_child)).map(|(slot, _)| slot).collect();
+        let started =
+            places.filter(|(_, run)| run.as_deref().is_some_and(is_child)).map(|(slot, _)| slot).collect();
         if let Some(run) = self.runs.at_mut(slot) {
             run.started = started;
         }
@@ -149,7 +151,10 @@ impl Machine {
 
     /// Puts the body of a run aside that has ended; whoever asks must give it back before the run is worked on.
     pub(crate) fn put_aside(&mut self, run: &RunId) {
-        let Some(run) = self.runs.place(run).and_then(|slot| self.runs.slots.get_mut(slot)?.as_deref_mut()) else { return };
+        let Some(run) = self.runs.place(run).and_then(|slot| self.runs.slots.get_mut(slot)?.as_deref_mut())
+        else {
+            return;
+        };
         if run.row.state.is_ended() && run.timers == 0 && run.is_resident {
             (run.body, run.is_resident) = (Body::default(), false);
             (run.lanes, run.ready) = (Vec::new(), 0);
@@ -161,7 +166,8 @@ impl Machine {
         let Some(slot) = self.runs.place(&dump.row.id) else { return };
         let mut back = StoredRun::of_dump(dump);
         let Some(run) = self.runs.at_mut(slot).filter(|run| !run.is_resident) else { return };
-        (run.body, run.lanes, run.is_resident) = (std::mem::take(&mut back.body), std::mem::take(&mut back.lanes), true);
+        (run.body, run.lanes, run.is_resident) =
+            (std::mem::take(&mut back.body), std::mem::take(&mut back.lanes), true);
         run.new = back.new;
         self.enter_all(slot, now);
     }

@@ -78,13 +78,17 @@ impl Machine {
         };
         let fits = |head: &&Head| {
             let Some(run) = self.runs.at(head.run) else { return false };
-            let in_tree = |id: &RunId| run.row.id == *id || run.row.parent.as_ref().is_some_and(|it| it.root == *id);
+            let in_tree =
+                |id: &RunId| run.row.id == *id || run.row.parent.as_ref().is_some_and(|it| it.root == *id);
             let lane = run.lanes.get(head.lane as usize);
-            let in_queue = request.queues.is_empty() || lane.is_some_and(|lane| request.queues.contains(&lane.queue));
+            let in_queue =
+                request.queues.is_empty() || lane.is_some_and(|lane| request.queues.contains(&lane.queue));
             in_queue && request.run.as_ref().is_none_or(in_tree)
         };
         match passed {
-            Some(passed) => heads.range((std::ops::Bound::Excluded(passed), std::ops::Bound::Unbounded)).find(fits),
+            Some(passed) => {
+                heads.range((std::ops::Bound::Excluded(passed), std::ops::Bound::Unbounded)).find(fits)
+            }
             None => heads.iter().find(fits),
         }
         .copied()
@@ -226,8 +230,9 @@ impl Machine {
         let name = worker.id.as_str().to_owned();
         self.touch(|| Touch::Worker(name.clone()));
         self.workers.insert(name, worker);
-        let (left, forgotten): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.workers).into_iter().partition(|(_, worker)| super::is_fresh(worker, now));
+        let (left, forgotten): (Vec<_>, Vec<_>) = std::mem::take(&mut self.workers)
+            .into_iter()
+            .partition(|(_, worker)| super::is_fresh(worker, now));
         self.workers = left.into_iter().collect();
         for (name, _) in forgotten {
             self.touch(|| Touch::Worker(name));

@@ -135,7 +135,11 @@ impl Index {
                 Place::Out | Place::Lane(_) => continue,
             };
             let key = (at, slot, task.row.number);
-            if ended { set.remove(&key) } else { set.insert(key) };
+            if ended {
+                set.remove(&key)
+            } else {
+                set.insert(key)
+            };
         }
     }
 

@@ -97,7 +97,8 @@ impl Machine {
         let (mut journal, mut events) = (0, 0);
         for run in self.runs.iter() {
             *runs.entry(run.row.state).or_default() += 1;
-            (journal, events) = (journal + run.body.journal.len() as u64, events + run.body.events.len() as u64);
+            (journal, events) =
+                (journal + run.body.journal.len() as u64, events + run.body.events.len() as u64);
             for task in run.tasks() {
                 *tasks.entry(task.row.state.shown(run.row.state)).or_default() += 1u64;
             }

@@ -156,10 +156,13 @@ impl Rows for RunRows<'_> {
             }
         }
         let removed = body.tasks.get_mut(number as usize).and_then(Option::take);
-        if let Some(items) = removed.and_then(|task| task.row.parent).and_then(|parent| body.items_of.get_mut(&parent)) {
+        if let Some(items) =
+            removed.and_then(|task| task.row.parent).and_then(|parent| body.items_of.get_mut(&parent))
+        {
             items.retain(|item| *item != number);
         }
-        let (gone, left) = std::mem::take(&mut self.run.questions).into_iter().partition(|asked| asked.task == number);
+        let (gone, left) =
+            std::mem::take(&mut self.run.questions).into_iter().partition(|asked| asked.task == number);
         let gone: Vec<AskedQuestion> = gone;
         self.run.questions = left;
         for asked in gone {

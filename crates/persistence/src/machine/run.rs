@@ -120,7 +120,7 @@ impl StoredRun {
         new.dependencies.dedup();
         let number = row.number;
         for dependency in &new.dependencies {
-            at(&mut self.body.dependents, *dependency).push(number);
+            at(&mut self.body.dependents, *dependency, |dependents| dependents.push(number));
         }
         if let Some(parent) = row.parent {
             self.body.items_of.entry(parent).or_default().push(number);
@@ -128,7 +128,7 @@ impl StoredRun {
         let lane = self.lane(&new);
         let (place, entries) = (Place::Out, Vec::new());
         let task = StoredTask { row, new, error: None, output: None, entries, lane, place };
-        *at(&mut self.body.tasks, number) = Some(task);
+        at(&mut self.body.tasks, number, |place| *place = Some(task));
     }
 
     /// Gives the lane of a task.
@@ -139,7 +139,13 @@ impl StoredRun {
             Some(place) => place,
             None => {
                 let (queue, limit) = (task.queue.clone(), task.limit.clone());
-                self.lanes.push(Lane { queue, limit, ready: BTreeSet::new(), shown: None, is_changed: false });
+                self.lanes.push(Lane {
+                    queue,
+                    limit,
+                    ready: BTreeSet::new(),
+                    shown: None,
+                    is_changed: false,
+                });
                 self.lanes.len() - 1
             }
         };
@@ -229,15 +235,13 @@ impl StoredTask {
     }
 }
 
-/// Gives the element of this number, and makes those up to it where they are not there.
-pub(super) fn at<T: Default>(list: &mut Vec<T>, number: u32) -> &mut T {
+/// Changes the element of this number, and makes those up to it where they are not there.
+fn at<T: Default>(list: &mut Vec<T>, number: u32, change: impl FnOnce(&mut T)) {
     let place = number as usize;
     if list.len() <= place {
         list.resize_with(place + 1, T::default);
     }
-    // It was just made.
-    match list.get_mut(place) {
-        Some(element) => element,
-        None => unreachable!("a list has what it was made longer for"),
+    if let Some(element) = list.get_mut(place) {
+        change(element);
     }
 }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use motet_core::answers::{AnswerClaim, AnswerCounts, AnswerStore, KeepRules, KeptAnswer, NewAnswer, Removed};
+use motet_core::answers::{
+    AnswerClaim, AnswerCounts, AnswerStore, KeepRules, KeptAnswer, NewAnswer, Removed,
+};
 use motet_core::error::Result;
 use motet_core::id::Millis;
 use serde::{Deserialize, Serialize};
@@ -125,7 +127,8 @@ impl Session {
 impl AnswerStore for SledStore {
     async fn find(&self, keys: &[String]) -> Result<Vec<Option<KeptAnswer>>> {
         let keys = keys.to_vec();
-        self.with(Access::Read, move |session, now| keys.iter().map(|key| session.find(key, now)).collect()).await
+        self.with(Access::Read, move |session, now| keys.iter().map(|key| session.find(key, now)).collect())
+            .await
     }
 
     async fn keep(&self, answers: Vec<NewAnswer>, rules: KeepRules) -> Result<()> {

@@ -70,8 +70,15 @@ impl Session {
         self.write_conversation(head, summaries, (0, turns, 0))
     }
 
-    fn append(&mut self, id: &ConversationId, expect: u64, addition: Addition, now: Millis) -> Result<ConversationHead> {
-        let Row { head, summaries, .. } = self.conversation_row(id)?.ok_or_else(|| no_such_conversation(id))?;
+    fn append(
+        &mut self,
+        id: &ConversationId,
+        expect: u64,
+        addition: Addition,
+        now: Millis,
+    ) -> Result<ConversationHead> {
+        let Row { head, summaries, .. } =
+            self.conversation_row(id)?.ok_or_else(|| no_such_conversation(id))?;
         if head.version != expect {
             return Err(head.conflict(expect));
         }
@@ -109,7 +116,9 @@ impl Session {
     fn list_conversations(&mut self, filter: &ConversationFilter) -> Result<Vec<ConversationHead>> {
         self.apply()?;
         let mut rows: Vec<Row> = self.all(&keys::named(keys::CONVERSATION, ""))?;
-        let fits = |head: &ConversationHead, text: &String| head.id.as_str().contains(text) || head.title.contains(text);
+        let fits = |head: &ConversationHead, text: &String| {
+            head.id.as_str().contains(text) || head.title.contains(text)
+        };
         rows.retain(|row| filter.text.as_ref().is_none_or(|text| fits(&row.head, text)));
         rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.changed));
         let limit = if filter.limit == 0 { usize::MAX } else { filter.limit as usize };
@@ -135,7 +144,8 @@ impl ConversationStore for SledStore {
 
     async fn head(&self, id: &ConversationId) -> Result<Option<ConversationHead>> {
         let id = id.clone();
-        self.with(Access::Read, move |session, _| Ok(session.conversation_row(&id)?.map(|row| row.head))).await
+        self.with(Access::Read, move |session, _| Ok(session.conversation_row(&id)?.map(|row| row.head)))
+            .await
     }
 
     async fn append(&self, id: &ConversationId, expect: u64, addition: Addition) -> Result<ConversationHead> {

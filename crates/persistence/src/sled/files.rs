@@ -145,9 +145,15 @@ fn copy_directory(from: &Path, to: &Path) -> io::Result<()> {
 fn check_space(directory: &Path, free: FreeSpace) -> Result<()> {
     match free(directory) {
         Some(free) if free < LEAST_FREE => {
-            let message = format!("only {} MB are free where the store `sled:{}` lies", free >> 20, directory.display());
-            Err(Error::new(ErrorKind::Store, message)
-                .with_hint(format!("it needs {} MB, as a full disk may damage it: make room", LEAST_FREE >> 20)))
+            let message = format!(
+                "only {} MB are free where the store `sled:{}` lies",
+                free >> 20,
+                directory.display()
+            );
+            Err(Error::new(ErrorKind::Store, message).with_hint(format!(
+                "it needs {} MB, as a full disk may damage it: make room",
+                LEAST_FREE >> 20
+            )))
         }
         _ => Ok(()),
     }

@@ -96,8 +96,9 @@ pub(super) enum Written {
 /// Writes a value.
 pub(super) fn write(value: &impl Serialize) -> Result<Written> {
     let mut bytes = vec![JSON];
-    serde_json::to_writer(&mut bytes, value)
-        .map_err(|error| Error::new(ErrorKind::Internal, "a row cannot be written as JSON").with_source(error))?;
+    serde_json::to_writer(&mut bytes, value).map_err(|error| {
+        Error::new(ErrorKind::Internal, "a row cannot be written as JSON").with_source(error)
+    })?;
     Ok(if bytes.len() > MOST_BYTES { Written::Apart(bytes) } else { Written::Here(bytes) })
 }
 
@@ -106,12 +107,14 @@ pub(super) fn read<T: DeserializeOwned>(key: &[u8], bytes: &[u8]) -> Result<T> {
     let what = String::from_utf8_lossy(key).into_owned();
     match bytes.split_first() {
         Some((&JSON, json)) => serde_json::from_slice(json).map_err(|error| {
-            Error::new(ErrorKind::Store, format!("the row `{what}` of the store cannot be read")).with_source(error)
+            Error::new(ErrorKind::Store, format!("the row `{what}` of the store cannot be read"))
+                .with_source(error)
         }),
-        Some((format, _)) if *format > ELSEWHERE => {
-            Err(Error::new(ErrorKind::Store, format!("the row `{what}` has the format {format}, which is not known"))
-                .with_hint("a newer version of Motet wrote it: use that version"))
-        }
+        Some((format, _)) if *format > ELSEWHERE => Err(Error::new(
+            ErrorKind::Store,
+            format!("the row `{what}` has the format {format}, which is not known"),
+        )
+        .with_hint("a newer version of Motet wrote it: use that version")),
         _ => Err(Error::new(ErrorKind::Store, format!("the row `{what}` of the store is cut off"))),
     }
 }

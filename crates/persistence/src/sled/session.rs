@@ -224,10 +224,13 @@ impl Session {
                 let worker = self.machine.worker(&name).cloned();
                 self.put(keys::named(keys::WORKER, &name), worker.as_ref())
             }
-            Touch::Run(slot) | Touch::Definition(slot) => self.write_head(slot, matches!(touch, Touch::Definition(_))),
+            Touch::Run(slot) | Touch::Definition(slot) => {
+                self.write_head(slot, matches!(touch, Touch::Definition(_)))
+            }
             Touch::Task(slot, number) => self.write_part(slot, |id, run| {
                 let task = run.task(number);
-                let value = task.map(|task| TaskState { row: task.row.clone(), error: task.error.as_deref().cloned() });
+                let value = task
+                    .map(|task| TaskState { row: task.row.clone(), error: task.error.as_deref().cloned() });
                 (keys::numbered(of_run::TASK, id, number), value)
             }),
             Touch::New(slot, number) => self.write_part(slot, |id, run| {
@@ -368,7 +371,8 @@ fn check_format(files: &Files) -> Result<()> {
         return Ok(());
     }
     let message = format!("the store has the layout {found}, and this version of Motet knows {FORMAT}");
-    Err(Error::new(ErrorKind::Store, message).with_hint("use the version of Motet that wrote it, or a newer one"))
+    Err(Error::new(ErrorKind::Store, message)
+        .with_hint("use the version of Motet that wrote it, or a newer one"))
 }
 
 /// Gives an element of a list whose numbers begin with 1 and have no gaps.

@@ -39,8 +39,14 @@ fn one_task() -> NewRun {
 
 async fn claim(store: &SledStore) -> Claim {
     let ttl = Duration::from_secs(3600);
-    let request =
-        ClaimRequest { worker: WorkerId::new(), queues: Vec::new(), run: None, limit: 1, ttl, max_active: None };
+    let request = ClaimRequest {
+        worker: WorkerId::new(),
+        queues: Vec::new(),
+        run: None,
+        limit: 1,
+        ttl,
+        max_active: None,
+    };
     store.claim(request).await.unwrap().remove(0)
 }
 
@@ -98,7 +104,9 @@ async fn what_was_told_survives_kills() {
         assert_eq!(store.outputs(&run, &[0]).await.unwrap(), [Some(json!("x".repeat(2_000)))]);
     }
     // At most one run of each process was in the middle of something: it goes on.
-    for run in store.runs(&RunFilter { state: Some(RunState::Running), ..RunFilter::default() }).await.unwrap() {
+    for run in
+        store.runs(&RunFilter { state: Some(RunState::Running), ..RunFilter::default() }).await.unwrap()
+    {
         let task = store.tasks(&run.id).await.unwrap().remove(0);
         assert_eq!((task.state, run.active), (TaskState::Ready, 0));
         let held = claim(&store).await;
@@ -233,7 +241,8 @@ async fn runs_that_ended_are_read_when_somebody_asks() {
     for number in 0..80 {
         runs.push(ended(&store, json!(number)).await);
     }
-    let resident = |session: &mut Session, _| Ok(session.machine.runs().iter().filter(|run| run.is_resident).count());
+    let resident =
+        |session: &mut Session, _| Ok(session.machine.runs().iter().filter(|run| run.is_resident).count());
     assert!(store.with(Access::Read, resident).await.unwrap() <= 65);
     assert_eq!(store.outputs(&runs[0], &[0]).await.unwrap(), [Some(json!(0))]);
     drop(store);
@@ -244,11 +253,15 @@ async fn runs_that_ended_are_read_when_somebody_asks() {
     assert_eq!((stats.events, stats.journal), (80 * 4, 0));
     let listed = store.runs(&RunFilter::default()).await.unwrap();
     assert!(listed.iter().map(|run| &run.id).eq(runs.iter().rev()), "the newest come first");
-    let prune = PruneRequest { ended_before: Millis(i64::MAX), states: Vec::new(), limit: 79, dry_run: false };
+    let prune =
+        PruneRequest { ended_before: Millis(i64::MAX), states: Vec::new(), limit: 79, dry_run: false };
     assert_eq!(Store::prune(&store, &prune).await.unwrap(), Pruned { runs: 79, tasks: 79 });
     drop(store);
     let left = raw(&path, |db| db.iter().keys().map(Result::unwrap).filter(|key| key[0] != b'm').count());
-    assert_eq!(left, 9, "a head, a definition, a task and what was submitted as it, a result, and four events");
+    assert_eq!(
+        left, 9,
+        "a head, a definition, a task and what was submitted as it, a result, and four events"
+    );
 }
 
 #[tokio::test]

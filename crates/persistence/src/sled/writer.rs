@@ -46,7 +46,8 @@ impl Writer {
         let session = Some(Session::open(&directory, free, Millis::now())?);
         let (sender, receiver) = mpsc::channel(WAITING);
         let state = Thread { session, directory, free, wake, _lock: lock };
-        let thread = std::thread::Builder::new().name("motet-sled".to_owned()).spawn(move || state.work(receiver));
+        let thread =
+            std::thread::Builder::new().name("motet-sled".to_owned()).spawn(move || state.work(receiver));
         let thread = thread.map_err(|error| {
             Error::new(ErrorKind::Store, "a thread of the store cannot be started").with_source(error)
         })?;
