@@ -61,7 +61,8 @@ pub enum Change {
     },
     /// An attempt failed and another one follows.
     Retrying {
-        /// When the next attempt may begin.
+        /// When the next attempt may begin; in JSON under another name than the event's own time.
+        #[serde(rename = "not_before")]
         at: Millis,
         /// Why it failed.
         error: ErrorReport,

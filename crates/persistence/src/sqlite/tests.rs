@@ -242,10 +242,10 @@ async fn when_the_clock_jumps_ahead_leases_end_and_late_reports_are_refused() {
     let first = claim(&store).await;
     store.shared.clock.jump(2 * 3_600_000);
     assert_eq!(store.advance().await.unwrap().reclaimed, 1);
-    let late = store.complete(&first.token, Outcome::Done { output: json!(1) }).await.unwrap_err();
-    assert_eq!(late.kind(), ErrorKind::Conflict);
     // The delay is over, too.
     let names = [claim(&store).await.task.name, claim(&store).await.task.name];
+    let late = store.complete(&first.token, Outcome::Done { output: json!(1) }).await.unwrap_err();
+    assert_eq!(late.kind(), ErrorKind::Conflict);
     assert_eq!(names.map(|name| name == "b").iter().filter(|is_b| **is_b).count(), 1);
 }
 

@@ -103,7 +103,7 @@ pub(crate) async fn runs_tasks_entries_and_events_are_counted(store: SharedStore
     assert_eq!((stats.journal, stats.events), (2, 8));
 }
 
-fn worker(name: &str) -> WorkerInfo {
+pub(crate) fn worker(name: &str) -> WorkerInfo {
     WorkerInfo {
         id: WorkerId::from_stored(name),
         host: "brook".to_owned(),

@@ -27,6 +27,11 @@ async fn book(store: &SharedStore, name: &str) -> Book {
     books.into_iter().find(|(found, _)| found == name).map(|(_, book)| book).unwrap_or_default()
 }
 
+/// Puts a reservation in a book.
+pub(crate) async fn reserve_some(store: &SharedStore) {
+    store.reserve(&reservation("some", vec![limit("day 1", 50)], 40)).await.unwrap();
+}
+
 pub(crate) async fn what_is_reserved_is_settled_by_what_was_spent(store: SharedStore) {
     let books = || vec![limit("tenant a", 100), limit("day 1", 50)];
     store.reserve(&reservation("one", books(), 40)).await.unwrap();

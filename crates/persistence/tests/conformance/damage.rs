@@ -128,7 +128,7 @@ async fn a_file_of_a_few_bytes_is_no_store_and_an_empty_one_is_new() {
     let short = directory.path().join("short.db");
     fs::write(&short, &file[..50]).unwrap();
     let error = open(&short).err().unwrap();
-    assert_eq!(error.message(), "the file is no SQLite database");
+    assert_eq!(error.message(), "the store is damaged");
     assert!(error.hint().is_some());
     let empty = directory.path().join("empty.db");
     fs::write(&empty, "").unwrap();

@@ -5,22 +5,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use motet_core::budget::{Amount, BookLimit, Limits, StoreReservation};
 use motet_core::conversation::{Addition, ConversationId, NewConversation, Turn};
-use motet_core::decision::{Question, QuestionReason};
 use motet_core::error::{Error, ErrorKind};
 use motet_core::id::{RunId, WorkerId};
 use motet_core::message::Message;
 use motet_core::run_log::{Entry, Record};
-use motet_core::store::{ClaimRequest, Control, ItemWrite, LeaseState, NewTask, Outcome, SharedStore};
-use motet_core::usage::Cost;
+use motet_core::store::{ClaimRequest, Control, LeaseState, NewTask, SharedStore};
 use motet_persistence::sqlite::{Options, SqliteStore};
 use rusqlite::Connection;
 use serde_json::json;
 
 use crate::fixture::{
-    HOUR, claim, claim_named, control, counts, done, drain, end, fail, names, request, state, states, submit,
-    task,
+    HOUR, claim, claim_named, control, counts, done, drain, fail, names, request, state, states, submit, task,
 };
 
 fn open(path: &Path) -> SharedStore {
@@ -350,4 +346,29 @@ async fn an_unknown_run_of_a_shared_file_is_not_found() {
     let run = submit(&one, vec![task("a", &[])]).await;
     assert_eq!(states(&two, &run).await, "a:ready");
     assert_eq!(two.tasks(&RunId::new()).await.unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+/// The queries of the page for people, which run on a store that has some of everything.
+#[tokio::test]
+async fn the_queries_of_the_guide_give_rows() {
+    let (_directory, path) = directory();
+    let store = open(&path);
+    crate::copies::colourful(&store).await;
+    let failed = submit(&store, vec![task("tide", &[])]).await;
+    let claims = store.claim(ClaimRequest { run: Some(failed), ..request(1) }).await.unwrap();
+    fail(&store, &claims[0], ErrorKind::ToolFailed).await;
+    store.seen(&crate::admin::worker("one")).await.unwrap();
+    crate::books::reserve_some(&store).await;
+    submit(&store, vec![task("held", &[])]).await;
+    claim_named(&store, "b[1]").await;
+    let connection = Connection::open_with_flags(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let guide = include_str!("../../../../docs/guide/stores-sqlite.md");
+    let queries: Vec<&str> =
+        guide.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(queries.len() >= 8, "the guide has {} queries", queries.len());
+    for sql in queries {
+        let mut statement = connection.prepare(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
+        let rows = statement.query_map((), |_| Ok(())).unwrap();
+        assert!(rows.collect::<Result<Vec<_>, _>>().unwrap().len() > 0, "no rows: {sql}");
+    }
 }

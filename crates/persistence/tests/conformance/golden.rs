@@ -85,7 +85,7 @@ async fn a_store_of_every_earlier_version_is_brought_up_to_date_and_goes_on() {
 }
 
 /// Checks what was added by a version and those before it.
-async fn since(version: u32, store: &SharedStore) {
+async fn since(version: i64, store: &SharedStore) {
     if version >= 2 {
         let books = store.books().await.unwrap();
         assert_eq!((books.len(), books[0].1.spent.tokens, books[0].1.reserved.tokens), (1, 100, 50));

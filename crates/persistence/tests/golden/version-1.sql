@@ -12,7 +12,7 @@ CREATE TABLE journal (
     run INTEGER NOT NULL, seq INTEGER NOT NULL, task INTEGER NOT NULL, at INTEGER NOT NULL, step TEXT NOT NULL,
     kind TEXT AS (body ->> '$.entry') VIRTUAL, body TEXT NOT NULL, PRIMARY KEY (run, seq)
 ) WITHOUT ROWID;
-INSERT INTO "journal" VALUES(1,1,0,1770000000002,'a/model','{"v":1,"at":1770000000002,"step":"a/model","entry":"finished","result":{"phase":"full"}}');
+INSERT INTO "journal" VALUES(1,1,0,1770000000002,'a/model','{"version":"1","at":1770000000002,"step":"a/model","entry":"finished","result":{"phase":"full"}}');
 CREATE TABLE meta (k TEXT NOT NULL PRIMARY KEY, v) WITHOUT ROWID;
 CREATE TABLE output (run INTEGER NOT NULL, task INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (run, task)) WITHOUT ROWID;
 INSERT INTO "output" VALUES(1,0,'{"phase":"full"}');
