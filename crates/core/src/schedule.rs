@@ -493,6 +493,9 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
     if let Outcome::Waiting { questions, .. } = &outcome {
         waiting::check(questions)?;
     }
+    if let Outcome::Awaiting { run } = &outcome {
+        nested::check(rows, task.number, run)?;
+    }
     rows.run().active -= 1;
     let mut ready = 0;
     match outcome {

@@ -24,7 +24,12 @@ impl Machine {
         found.sort();
         let mut pruned = Pruned::default();
         for (_, id) in found.into_iter().take(request.limit as usize) {
-            for slot in self.tree(&id) {
+            let tree = self.tree(&id);
+            let goes_on = |slot: &usize| self.runs.at(*slot).is_some_and(|run| !run.row.state.is_ended());
+            if tree.iter().any(goes_on) {
+                continue;
+            }
+            for slot in tree {
                 let Some(run) = self.runs.at(slot) else { continue };
                 pruned.runs += 1;
                 pruned.tasks += u64::from(run.row.tasks);
