@@ -59,6 +59,8 @@ mod rows;
 #[cfg(test)]
 mod soak;
 #[cfg(test)]
+mod stores;
+#[cfg(test)]
 mod switching;
 #[cfg(test)]
 mod workers;

@@ -28,6 +28,7 @@ mod run;
 mod schema;
 mod system;
 mod task;
+mod store;
 mod tool;
 mod worker;
 mod workflow;
@@ -76,6 +77,7 @@ const ROWS: &[Row] = &[
     replay::ROW,
     eval::ROW,
     cache::ROW,
+    store::ROW,
     provider::ROW,
     model::ROW,
     tool::ROW,

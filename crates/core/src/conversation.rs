@@ -78,6 +78,17 @@ pub trait ConversationStore: Send + Sync {
     /// # Errors
     /// `Store` when it cannot be written.
     async fn delete(&self, id: &ConversationId) -> Result<bool>;
+
+    /// Keeps a conversation as another store gave it. A store that makes it anew keeps what was said; the version and
+    /// the times begin again.
+    ///
+    /// # Errors
+    /// `Conflict` when the id is taken.
+    async fn restore(&self, conversation: Conversation) -> Result<()> {
+        let Conversation { head, turns, summaries } = conversation;
+        let ConversationHead { id, title, instructions, .. } = head;
+        self.create(NewConversation { id, title, instructions, turns, summaries }).await.map(drop)
+    }
 }
 
 /// A conversation with every turn.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -10,21 +11,36 @@ use crate::canonical;
 use crate::error::{Error, ErrorKind};
 
 /// Names one run; later runs sort after earlier ones.
+///
+/// Shared, because rows, tokens, and views all carry it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RunId(String);
+#[serde(into = "String", from = "String")]
+pub struct RunId(Arc<str>);
 
 impl RunId {
     /// Makes a new name.
     #[must_use]
     pub fn new() -> Self {
-        Self(uuid::Uuid::now_v7().simple().to_string())
+        Self(uuid::Uuid::now_v7().simple().to_string().into())
     }
 
     /// Gives the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<RunId> for String {
+    fn from(id: RunId) -> Self {
+        id.0.as_ref().to_owned()
+    }
+}
+
+impl From<String> for RunId {
+    /// Takes a stored name as it is.
+    fn from(text: String) -> Self {
+        Self(text.into())
     }
 }
 
@@ -48,7 +64,7 @@ impl FromStr for RunId {
         let fits = (1..=64).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         if fits {
-            return Ok(Self(text.to_owned()));
+            return Ok(Self(text.into()));
         }
         Err(Error::new(ErrorKind::InvalidRequest, format!("`{text}` is not a run id"))
             .with_hint("`motet workflow list` shows the ids of all runs"))
@@ -57,21 +73,21 @@ impl FromStr for RunId {
 
 /// Names one worker process or thread that claims tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct WorkerId(String);
+#[serde(into = "String", from = "String")]
+pub struct WorkerId(Arc<str>);
 
 impl WorkerId {
     /// Makes a new name that carries the process id for people who read tables.
     #[must_use]
     pub fn new() -> Self {
         let unique = uuid::Uuid::now_v7().simple().to_string();
-        Self(format!("{}-{unique}", std::process::id()))
+        Self(format!("{}-{unique}", std::process::id()).into())
     }
 
     /// Reads a name back from a store.
     #[must_use]
     pub fn from_stored(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(text.into().into())
     }
 
     /// Gives the text.
@@ -81,9 +97,62 @@ impl WorkerId {
     }
 }
 
+impl From<WorkerId> for String {
+    fn from(id: WorkerId) -> Self {
+        id.0.as_ref().to_owned()
+    }
+}
+
+impl From<String> for WorkerId {
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
 impl Default for WorkerId {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Gives 16 random bytes in hexadecimal, which nobody can foresee.
+///
+/// Asks the operating system once for each thread; four of them then cost one hash.
+#[must_use]
+pub(crate) fn nonce() -> String {
+    NONCES.with_borrow_mut(|nonces| uuid::Uuid::from_bytes(nonces.next()).simple().to_string())
+}
+
+thread_local! {
+    static NONCES: std::cell::RefCell<Nonces> = std::cell::RefCell::new(Nonces::new());
+}
+
+struct Nonces {
+    key: [u8; 32],
+    count: u64,
+    left: Vec<[u8; 16]>,
+}
+
+impl Nonces {
+    fn new() -> Self {
+        let mut key = [0; 32];
+        let random = uuid::Uuid::new_v4().into_bytes().into_iter().chain(uuid::Uuid::new_v4().into_bytes());
+        key.iter_mut().zip(random).for_each(|(byte, random)| *byte = random);
+        Self { key, count: 0, left: Vec::with_capacity(4) }
+    }
+
+    fn next(&mut self) -> [u8; 16] {
+        if let Some(nonce) = self.left.pop() {
+            return nonce;
+        }
+        // A process that was forked has the same key and count, and another id.
+        let mut hash = blake3::Hasher::new_keyed(&self.key);
+        hash.update(&self.count.to_le_bytes()).update(&std::process::id().to_le_bytes());
+        let mut block = [0; 64];
+        hash.finalize_xof().fill(&mut block);
+        self.count += 1;
+        self.left.extend(block.as_chunks::<16>().0);
+        self.left.pop().unwrap_or_default()
     }
 }
 
@@ -176,6 +245,15 @@ mod tests {
         ] {
             assert_eq!(Millis::of_time(time).map(|time| time.to_string()).as_deref(), read, "{time}");
         }
+    }
+
+    #[test]
+    fn no_nonce_comes_twice() {
+        let of_thread = || std::thread::spawn(|| (0..1_000).map(|_| nonce()).collect::<Vec<_>>());
+        let made: Vec<_> =
+            [of_thread(), of_thread()].into_iter().flat_map(|made| made.join().unwrap()).collect();
+        assert!(made.iter().all(|nonce| nonce.len() == 32 && nonce.bytes().all(|b| b.is_ascii_hexdigit())));
+        assert_eq!(made.iter().collect::<std::collections::HashSet<_>>().len(), 2_000);
     }
 
     #[test]

@@ -118,8 +118,9 @@ pub fn lease(
     run.active += 1;
     let token = LeaseToken::new(run.id.clone(), task.number, task.attempt);
     task.token = Some(token.clone());
-    rows.save(&task)?;
-    note(rows, Some(number), Change::Started { attempt: task.attempt, worker: worker.clone() }, now)?;
+    let attempt = task.attempt;
+    rows.give(task)?;
+    note(rows, Some(number), Change::Started { attempt, worker: worker.clone() }, now)?;
     Ok(Some(token))
 }
 
@@ -156,11 +157,14 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
     if let Outcome::Waiting { questions, .. } = &outcome {
         waiting::check(questions)?;
     }
+    if let Outcome::Awaiting { run } = &outcome {
+        nested::check(rows, task.number, run)?;
+    }
     rows.run().active -= 1;
     let mut ready = 0;
     match outcome {
         Outcome::Done { output } => {
-            rows.set_output(task.number, &output)?;
+            rows.give_output(task.number, output)?;
             rows.set_error(task.number, None)?;
             rows.run().done += 1;
             ended(rows, task.number, TaskState::Done, None, now)?;
@@ -191,9 +195,8 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
             ready += failed_for_good(rows, &mut task, TaskState::Failed, &error, now)?
         }
     }
-    let state = rows.task(token.task)?.state;
     let run = settle(rows, now)?;
-    Ok(Applied { state, ready, run })
+    Ok(Applied { state: task.state, ready, run })
 }
 
 /// Takes a task back from a worker that is gone; gives the task's new state.
@@ -273,16 +276,7 @@ fn end(rows: &mut dyn Rows, task: &mut TaskRow, state: TaskState, now: Millis) -
 fn release_dependents(rows: &mut dyn Rows, number: u32, now: Millis) -> Result<u32> {
     let mut ready = 0;
     for number in rows.dependents(number)? {
-        let mut dependent = rows.task(number)?;
-        if dependent.state != TaskState::Blocked {
-            continue;
-        }
-        dependent.remaining -= 1;
-        if dependent.remaining == 0 {
-            dependent.ready_after_delay(now);
-            ready += 1;
-        }
-        rows.save(&dependent)?;
+        ready += u32::from(rows.release(number, now)?);
     }
     Ok(ready)
 }

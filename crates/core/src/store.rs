@@ -137,6 +137,15 @@ pub trait Store: Send + Sync {
     /// Gives the results of tasks in the order asked; `None` for one that has none.
     async fn outputs(&self, run: &RunId, tasks: &[u32]) -> Result<Vec<Option<Value>>>;
 
+    /// Gives the numbers of the items of a `for_each` task, in ascending order.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run.
+    async fn children(&self, run: &RunId, task: u32) -> Result<Vec<u32>> {
+        let tasks = self.tasks(run).await?;
+        Ok(tasks.iter().filter(|child| child.parent == Some(task)).map(|child| child.number).collect())
+    }
+
     /// Gives journal entries of a run with sequence numbers above `after`, in order, at most `limit`.
     async fn records(&self, run: &RunId, after: u64, limit: u32) -> Result<Vec<Sequenced>>;
 
@@ -316,7 +325,7 @@ impl LeaseToken {
     /// Makes a token that was never issued before.
     #[must_use]
     pub fn new(run: RunId, task: u32, attempt: u32) -> Self {
-        Self { run, task, attempt, nonce: uuid::Uuid::new_v4().simple().to_string() }
+        Self { run, task, attempt, nonce: crate::id::nonce() }
     }
 
     /// Makes the error for a token that is not current.

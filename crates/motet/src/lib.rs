@@ -68,6 +68,11 @@ pub struct ApprovalsGuide;
 #[doc = include_str!("../../../docs/guide/cache.md")]
 pub struct CacheGuide;
 
+/// The examples of the page about stores, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/stores.md")]
+pub struct StoresGuide;
+
 /// The examples of the page about testing, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/testing.md")]

@@ -7,6 +7,7 @@ use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::store::SharedStore;
 
 use crate::memory::MemoryStore;
+use crate::sled::SledStore;
 use crate::sqlite::{Options, SqliteStore, Synchronous};
 
 /// One way to keep runs.
@@ -37,6 +38,12 @@ pub const BACKENDS: &[Backend] = &[
         url: "memory:",
         doc: "Nothing is kept beyond the end of the process.",
         open: open_memory,
+    },
+    Backend {
+        scheme: "sled",
+        url: "sled:PATH",
+        doc: "A directory of sled's that one process at a time has; legacy, for those who have one.",
+        open: open_sled,
     },
 ];
 
@@ -88,6 +95,15 @@ fn open_memory(rest: &str, _directory: &Path) -> Result<SharedStore> {
     Ok(Arc::new(MemoryStore::new()))
 }
 
+fn open_sled(rest: &str, directory: &Path) -> Result<SharedStore> {
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    if path.is_empty() {
+        return Err(configuration("the URL of the store names no directory".to_owned())
+            .with_hint("write `sled:PATH`, such as `sled:runs` or `sled:///var/lib/motet/runs`"));
+    }
+    Ok(Arc::new(SledStore::open(directory.join(path))?))
+}
+
 fn open_sqlite(rest: &str, directory: &Path) -> Result<SharedStore> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let path = path.strip_prefix("//").unwrap_or(path);
@@ -129,7 +145,7 @@ mod tests {
 
     #[test]
     fn every_url_that_names_no_store_is_refused_with_what_to_write() {
-        let known = "known are `sqlite:PATH[?synchronous=full|normal]`, `memory:`";
+        let known = "known are `sqlite:PATH[?synchronous=full|normal]`, `memory:`, `sled:PATH`";
         assert_eq!(
             refused("sqlit:x.db"),
             format!("there is no store `sqlit:` | did you mean `sqlite:`? {known}")
@@ -140,6 +156,7 @@ mod tests {
             "`runs.db` is no URL of a store | a file is named by `sqlite:runs.db`"
         );
         assert!(refused("memory:x").starts_with("a store in memory has no name"));
+        assert!(refused("sled:").starts_with("the URL of the store names no directory"));
         assert!(refused("sqlite:").starts_with("the URL of the store names no file"));
         assert!(refused("sqlite::memory:").ends_with("write `memory:` for a store that is not kept"));
         assert!(
@@ -156,6 +173,8 @@ mod tests {
             (format!("sqlite://{base}/deep/er/b.db"), "deep/er/b.db", Durability::Fsync),
             (format!("sqlite:{base}/c.db?synchronous=normal"), "c.db", Durability::Process),
             (format!("sqlite:{base}/d.db?synchronous=full"), "d.db", Durability::Fsync),
+            (format!("sled:{base}/deep/e"), "deep/e/db", Durability::Fsync),
+            (format!("sled://{base}/f"), "f/db", Durability::Fsync),
         ] {
             let store = open(&url).unwrap();
             assert!(directory.path().join(file).exists(), "{url}");

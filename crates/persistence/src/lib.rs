@@ -1,10 +1,13 @@
-//! Stores behind one contract: memory and SQLite.
+//! Stores behind one contract: memory, SQLite, and sled.
 //!
 //! Knows nothing of models, workflows, or what the payloads mean.
 
 pub mod backends;
 mod books;
+mod machine;
 pub mod memory;
+pub mod migrate;
+pub mod sled;
 pub mod sqlite;
 mod wake;
 
@@ -20,6 +23,10 @@ pub use backends::{BACKENDS, Backend, open, open_in};
 fn no_such_run(run: &RunId) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no run `{run}` in this store"))
         .with_hint("`motet workflow list` shows the runs; the setting `store` says which store is read")
+}
+
+fn no_run_at(place: usize) -> Error {
+    Error::new(ErrorKind::Internal, format!("there is no run at place {place} of the store"))
 }
 
 fn no_such_task(run: &RunId, number: u32) -> Error {

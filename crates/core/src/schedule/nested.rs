@@ -25,12 +25,18 @@ pub fn news(before: RunState, run: &super::RunRow) -> Option<News> {
     (before != run.state).then(|| News { parent, run: run.id.clone(), state: run.state })
 }
 
+/// Refuses to wait for a run that is not there, before anything is changed.
+pub(super) fn check(rows: &mut dyn Rows, task: u32, run: &RunId) -> Result<RunState> {
+    if let Some(state) = rows.other_run(run)? {
+        return Ok(state);
+    }
+    let message = format!("task `{}` waits for run `{run}`, which is not there", rows.name(task)?);
+    Err(Error::new(ErrorKind::InvalidRequest, message))
+}
+
 /// Parks a task until its run has ended; gives how many tasks became ready.
 pub(super) fn wait(rows: &mut dyn Rows, task: &mut TaskRow, run: RunId, now: Millis) -> Result<u32> {
-    let Some(state) = rows.other_run(&run)? else {
-        let message = format!("task `{}` waits for run `{run}`, which is not there", rows.name(task.number)?);
-        return Err(Error::new(ErrorKind::InvalidRequest, message));
-    };
+    let state = check(rows, task.number, &run)?;
     task.attempt -= 1;
     task.awaits = Some(run.clone());
     task.not_before = now;

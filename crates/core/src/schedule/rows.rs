@@ -123,8 +123,12 @@ impl TaskRow {
     /// Makes the row of a task that was never tried.
     #[must_use]
     pub fn new(number: u32, task: &NewTask, now: Millis) -> Self {
-        let distinct: HashSet<u32> = task.dependencies.iter().copied().collect();
-        let remaining = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
+        let distinct = match task.dependencies.as_slice() {
+            [] | [_] => task.dependencies.len(),
+            [one, other] => 1 + usize::from(one != other),
+            more => more.iter().collect::<HashSet<_>>().len(),
+        };
+        let remaining = u32::try_from(distinct).unwrap_or(u32::MAX);
         Self {
             number,
             state: if remaining == 0 { TaskState::Ready } else { TaskState::Blocked },
@@ -159,6 +163,18 @@ impl TaskRow {
     #[must_use]
     pub fn is_claimable(&self, run: RunState, now: Millis) -> bool {
         run == RunState::Running && self.state == TaskState::Ready && self.not_before <= now
+    }
+
+    /// Counts the end of one that it waits for; tells whether it is ready by that.
+    pub fn dependency_ended(&mut self, now: Millis) -> bool {
+        if self.state != TaskState::Blocked {
+            return false;
+        }
+        self.remaining = self.remaining.saturating_sub(1);
+        if self.remaining == 0 {
+            self.ready_after_delay(now);
+        }
+        self.remaining == 0
     }
 
     /// Makes it ready, as soon as its delay is over.
@@ -255,6 +271,36 @@ pub trait Rows {
     /// # Errors
     /// `Store` when it cannot be written.
     fn set_output(&mut self, number: u32, output: &Value) -> Result<()>;
+
+    /// Stores a task's result that nobody else needs.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    fn give_output(&mut self, number: u32, output: Value) -> Result<()> {
+        self.set_output(number, &output)
+    }
+
+    /// Saves a task that nobody else needs.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    fn give(&mut self, task: TaskRow) -> Result<()> {
+        self.save(&task)
+    }
+
+    /// Tells a task that one that it waits for has ended; gives whether it is ready by that.
+    ///
+    /// # Errors
+    /// As [`task`](Self::task) and [`save`](Self::save).
+    fn release(&mut self, number: u32, now: Millis) -> Result<bool> {
+        let mut task = self.task(number)?;
+        if task.state != TaskState::Blocked {
+            return Ok(false);
+        }
+        let is_ready = task.dependency_ended(now);
+        self.give(task)?;
+        Ok(is_ready)
+    }
 
     /// Tells whether any task is ready, one whose delay is not over included.
     ///

@@ -118,4 +118,7 @@ impl ConversationStore for Conversations {
     async fn delete(&self, id: &ConversationId) -> Result<bool> {
         Ok(self.state().kept.remove(id).is_some())
     }
+    async fn restore(&self, conversation: Conversation) -> Result<()> {
+        self.state().insert(conversation).map(drop)
+    }
 }

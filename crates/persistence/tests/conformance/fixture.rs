@@ -29,6 +29,12 @@ pub(crate) fn sqlite() -> Opened {
     Opened { store, _directory: Some(directory) }
 }
 
+pub(crate) fn sled() -> Opened {
+    let directory = tempfile::tempdir().unwrap();
+    let store = motet_persistence::open(&format!("sled:{}/store", directory.path().display())).unwrap();
+    Opened { store, _directory: Some(directory) }
+}
+
 /// A task that waits for the tasks of these numbers.
 pub(crate) fn task(name: &str, dependencies: &[u32]) -> NewTask {
     NewTask { dependencies: dependencies.to_vec(), ..NewTask::named(name) }

@@ -76,7 +76,7 @@ macro_rules! conformance {
 
 #[cfg(test)]
 conformance! {
-    [memory: crate::fixture::memory, sqlite: crate::fixture::sqlite]
+    [memory: crate::fixture::memory, sqlite: crate::fixture::sqlite, sled: crate::fixture::sled]
     {
         submit {
             tasks_without_dependencies_are_ready_at_once,
@@ -369,7 +369,7 @@ macro_rules! conformance_of_two {
 
 #[cfg(test)]
 conformance_of_two! {
-    [two_memory: crate::fixture::memory, two_sqlite: crate::fixture::sqlite]
+    [two_memory: crate::fixture::memory, two_sqlite: crate::fixture::sqlite, two_sled: crate::fixture::sled]
     {
         copies {
             everything_of_a_run_is_copied,

@@ -246,9 +246,7 @@ async fn scope<'a>(
 
 /// Collects the results of a task's items in their order; a failed or skipped item gives null.
 async fn join(shared: &Shared, task: &Task) -> Result<Outcome> {
-    let tasks = shared.store.tasks(&task.run).await?;
-    let numbers: Vec<u32> =
-        tasks.iter().filter(|child| child.parent == Some(task.number)).map(|child| child.number).collect();
+    let numbers = shared.store.children(&task.run, task.number).await?;
     let outputs = shared.store.outputs(&task.run, &numbers).await?;
     Ok(Outcome::Done { output: outputs.into_iter().map(Option::unwrap_or_default).collect() })
 }
