@@ -151,7 +151,8 @@ impl Runtime {
         let inputs = plan::known_inputs(spec, given)?;
         let directory = file.path.parent().unwrap_or(Path::new("/")).to_owned();
         let sizes = Sizes { inputs: &inputs, spec, files: self.file_scope(&directory) };
-        Ok(Forecaster { runtime: self, methods: self.methods(), spec, sizes, recorded, model: options.model }.forecast())
+        Ok(Forecaster { runtime: self, methods: self.methods(), spec, sizes, recorded, model: options.model }
+            .forecast())
     }
 
     /// Reads what an earlier run has done of the tasks that are still the same.
@@ -251,8 +252,10 @@ impl Forecaster<'_> {
         known: &HashMap<String, (Items, Span)>,
         unknown_prices: &mut BTreeSet<ModelId>,
     ) -> (TaskForecast, Span) {
-        let calls =
-            self.methods.get(&task.method).map_or(ModelCalls::NONE, |method| method.model_calls(&task.params));
+        let calls = self
+            .methods
+            .get(&task.method)
+            .map_or(ModelCalls::NONE, |method| method.model_calls(&task.params));
         let count = items.count;
         let done = if self.recorded.done.contains(&task.id) {
             count.unwrap_or(1)
@@ -328,7 +331,14 @@ impl Forecaster<'_> {
         let answer =
             Span { expected: output * BYTES_PER_TOKEN, most: longest.map(|tokens| tokens * BYTES_PER_TOKEN) };
         let read = input.expected.div_ceil(BYTES_PER_TOKEN);
-        let mut each = Each { tokens: read + output, most_tokens: None, cost: None, most_cost: None, is_free: false, answer };
+        let mut each = Each {
+            tokens: read + output,
+            most_tokens: None,
+            cost: None,
+            most_cost: None,
+            is_free: false,
+            answer,
+        };
         let Some(candidate) = candidate else { return each };
         each.is_free = candidate.price == Some(Price::FREE);
         each.cost = candidate.price.map(|price| price.cost(&Usage::new(read, output)));

@@ -217,7 +217,9 @@ fn queues(view: &View<'_>, found: &mut Found) {
         *named.entry(queue).or_default() += 1;
     }
     for task in &view.tasks {
-        let Some(name) = task.spec.queue.as_deref().filter(|name| named.get(name) == Some(&1)) else { continue };
+        let Some(name) = task.spec.queue.as_deref().filter(|name| named.get(name) == Some(&1)) else {
+            continue;
+        };
         let mut others: Vec<&str> = named.keys().copied().filter(|other| *other != name).collect();
         others.sort_unstable();
         let others = others.into_iter().chain(view.spec.queue.as_deref()).chain([DEFAULT_QUEUE]);
