@@ -123,6 +123,28 @@ fn messages(task: &TaskView<'_>, found: &mut Found) {
 /// properties that are not named.
 fn schema(node: &Node, found: &mut Found) {
     let Content::Map(fields) = &node.content else { return };
+    kinds(node, found);
+    required(node, found);
+    for inner in fields {
+        match (inner.key.as_str(), &inner.node.content) {
+            ("properties" | "$defs", Content::Map(properties)) => {
+                properties.iter().for_each(|property| schema(&property.node, found));
+            }
+            ("properties" | "$defs", _) => {
+                let message = format!("`{}` of a schema must be a mapping", inner.key);
+                found.add(&rules::PARAMETERS, inner.node.place, message, "write names and their schemas");
+            }
+            ("items" | "additionalProperties", Content::Map(_)) => schema(&inner.node, found),
+            ("anyOf" | "oneOf" | "allOf", Content::List(several)) => {
+                several.iter().for_each(|one| schema(one, found))
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Reports types that there are not.
+fn kinds(node: &Node, found: &mut Found) {
     if let Some(kind) = field(node, "type") {
         let words = match &kind.node.content {
             Content::List(words) => words.as_slice(),
@@ -150,6 +172,10 @@ fn schema(node: &Node, found: &mut Found) {
             }
         }
     }
+}
+
+/// Reports required properties that the schema does not name.
+fn required(node: &Node, found: &mut Found) {
     if let (Some(required), Some(properties)) = (field(node, "required"), field(node, "properties")) {
         let Content::List(names) = &required.node.content else {
             found.add(
@@ -172,22 +198,6 @@ fn schema(node: &Node, found: &mut Found) {
                     "add it to `properties`, or remove it from `required`",
                 );
             }
-        }
-    }
-    for inner in fields {
-        match (inner.key.as_str(), &inner.node.content) {
-            ("properties" | "$defs", Content::Map(properties)) => {
-                properties.iter().for_each(|property| schema(&property.node, found));
-            }
-            ("properties" | "$defs", _) => {
-                let message = format!("`{}` of a schema must be a mapping", inner.key);
-                found.add(&rules::PARAMETERS, inner.node.place, message, "write names and their schemas");
-            }
-            ("items" | "additionalProperties", Content::Map(_)) => schema(&inner.node, found),
-            ("anyOf" | "oneOf" | "allOf", Content::List(several)) => {
-                several.iter().for_each(|one| schema(one, found))
-            }
-            _ => {}
         }
     }
 }

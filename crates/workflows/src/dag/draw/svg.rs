@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use motet_core::store::TaskState;
+
 use super::layout::{GAP, HEIGHT, Spot, layout};
 use super::{Drawing, colours};
 
@@ -60,10 +62,16 @@ pub(super) fn draw(drawing: &Drawing) -> String {
             escaped(&node.detail),
         );
     }
+    legend_of(&states, layout.height, &mut text);
+    text.push_str("</svg>\n");
+    text
+}
+
+/// Names the colours of the states below the boxes.
+fn legend_of(states: &[TaskState], y: f64, text: &mut String) {
     let mut x = GAP;
-    for state in states {
+    for state in states.iter().copied() {
         let (fill, line) = colours(Some(state));
-        let y = layout.height;
         let _ = writeln!(
             text,
             "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"12\" height=\"12\" fill=\"{fill}\" stroke=\"{line}\"/><text x=\"{:.1}\" y=\"{:.1}\" font-size=\"11\" fill=\"#57606a\">{}</text>",
@@ -73,8 +81,6 @@ pub(super) fn draw(drawing: &Drawing) -> String {
         );
         x += 96.0;
     }
-    text.push_str("</svg>\n");
-    text
 }
 
 /// Draws an arrow from the bottom of one box to the top of another.

@@ -192,10 +192,12 @@ fn of_method(method: &dyn Method) -> Value {
         .map(|parameter| parameter.name)
         .collect();
     let given = json!({"type": ["object", "null"], "properties": properties, "additionalProperties": false, "required": required});
-    let mut then = json!({"properties": {"params": given, "parameters": given}});
-    if !required.is_empty() {
-        then["anyOf"] = json!([{"required": ["params"]}, {"required": ["parameters"]}]);
-    }
+    let properties = json!({"params": given, "parameters": given});
+    let then = if required.is_empty() {
+        json!({"properties": properties})
+    } else {
+        json!({"properties": properties, "anyOf": [{"required": ["params"]}, {"required": ["parameters"]}]})
+    };
     json!({
         "if": {"properties": {"method": {"const": method.name()}}, "required": ["method"]},
         "then": then,

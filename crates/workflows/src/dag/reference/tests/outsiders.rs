@@ -189,9 +189,9 @@ proptest! {
     /// No answer pulls what another task holds, whatever references it spells.
     #[test]
     fn no_answer_pulls_a_secret(answer in any_text().prop_map(|text| text.replace("the-secret", "")), around in any_text()) {
-        let template = format!("{}${{ask.content}}", escape(&around));
+        let template = format!("{} ${{ask.content}}", escape(&around));
         let filled = substitute(&json!(template), &answered(&json!(answer))).unwrap();
-        prop_assert_eq!(filled, json!(format!("{around}{answer}")));
+        prop_assert_eq!(filled, json!(format!("{around} {answer}")));
     }
 
     /// What is filled in keeps its type however deep it stands, beside values that hold no reference.
