@@ -5,7 +5,8 @@ use std::time::Duration;
 use motet_core::error::{Error, ErrorKind};
 use motet_core::id::{RunId, WorkerId};
 use motet_core::store::{
-    Applied, Claim, ClaimRequest, Control, DEFAULT_QUEUE, NewRun, NewTask, Outcome, RunState, SharedStore,
+    Applied, Change, Claim, ClaimRequest, Control, DEFAULT_QUEUE, NewRun, NewTask, Outcome, ParentTask,
+    RunEvent, RunState, SharedStore,
 };
 use motet_core::workflow::{OnFailure, RetryPolicy};
 use serde_json::json;
@@ -157,6 +158,49 @@ pub(crate) async fn error_of(store: &SharedStore, run: &RunId, name: &str) -> Op
 
 pub(crate) async fn control(store: &SharedStore, run: &RunId, control: Control) {
     store.control(run, control).await.unwrap();
+}
+
+/// All events of a run, after a check that no number is missing.
+pub(crate) async fn events(store: &SharedStore, run: &RunId) -> Vec<RunEvent> {
+    let events = store.events(run, 0, 1_000_000).await.unwrap();
+    assert!(events.iter().map(|event| event.seq).eq(1..=events.len() as u64), "{events:?}");
+    assert!(events.is_sorted_by_key(|event| event.at), "{events:?}");
+    events
+}
+
+/// What happened to a run, such as `submitted 1; 0 started 1; 0 ended done; run completed`.
+pub(crate) async fn history(store: &SharedStore, run: &RunId) -> String {
+    let told = events(store, run).await.into_iter().map(|event| {
+        let what = match event.change {
+            Change::Submitted { tasks } => format!("submitted {tasks}"),
+            Change::RunChanged { state, .. } => format!("run {state}"),
+            Change::Redefined { tasks } => format!("redefined {tasks}"),
+            Change::Started { attempt, .. } => format!("started {attempt}"),
+            Change::Ended { state, .. } => format!("ended {state}"),
+            Change::Retrying { .. } => "retrying".to_owned(),
+            Change::Released => "released".to_owned(),
+            Change::Crashed { crashes } => format!("crashed {crashes}"),
+            Change::Expanded { items } => format!("expanded {items}"),
+            Change::Asked { questions } => format!("asked {questions}"),
+            Change::Awaiting { .. } => "awaiting".to_owned(),
+            Change::Woken => "woken".to_owned(),
+            other => panic!("{other:?}"),
+        };
+        event.task.map_or(what.clone(), |task| format!("{task} {what}"))
+    });
+    told.collect::<Vec<_>>().join("; ")
+}
+
+/// Stores a run that a claimed task starts.
+pub(crate) async fn submit_child(store: &SharedStore, parent: &Claim, tasks: Vec<NewTask>) -> RunId {
+    let above = store.run(&parent.token.run).await.unwrap().unwrap().summary;
+    let parent = ParentTask { run: above.id.clone(), task: parent.task.number, root: above.root().clone() };
+    store.submit(NewRun { parent: Some(parent), ..run_of(tasks) }).await.unwrap()
+}
+
+/// Parks a claimed task until a run has ended.
+pub(crate) async fn awaits(store: &SharedStore, claim: &Claim, run: &RunId) -> Applied {
+    end(store, claim, Outcome::Awaiting { run: run.clone() }).await
 }
 
 /// A source of numbers that is the same in every run of the tests.

@@ -3,6 +3,8 @@
 //! A case that is not listed here is dead code, which the lints refuse.
 
 #[cfg(test)]
+mod admin;
+#[cfg(test)]
 mod answers;
 #[cfg(test)]
 mod books;
@@ -15,11 +17,17 @@ mod control;
 #[cfg(test)]
 mod conversations;
 #[cfg(test)]
+mod copies;
+#[cfg(test)]
+mod events;
+#[cfg(test)]
 mod failure;
 #[cfg(test)]
 mod file;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod halts;
 #[cfg(test)]
 mod item_logs;
 #[cfg(test)]
@@ -29,6 +37,8 @@ mod journal;
 #[cfg(test)]
 mod leases;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod questions;
 #[cfg(test)]
 mod read;
@@ -36,6 +46,10 @@ mod read;
 mod redefine;
 #[cfg(test)]
 mod submit;
+#[cfg(test)]
+mod timers;
+#[cfg(test)]
+mod trees;
 #[cfg(test)]
 mod workers;
 
@@ -236,10 +250,132 @@ conformance! {
             an_unknown_conversation_is_not_found,
             five_hundred_turns_are_added_one_by_one,
         }
+        events {
+            each_change_is_one_event,
+            an_event_says_who_and_why,
+            events_are_given_from_a_place_on_and_up_to_a_limit,
+            items_and_questions_are_told,
+            numbers_go_on_after_a_resume_and_a_new_definition,
+            what_changes_nothing_is_no_event,
+            a_refused_command_leaves_no_event,
+            events_of_many_workers_are_in_one_order,
+            events_of_an_unknown_run_are_not_found,
+        }
+        limits {
+            a_run_has_no_more_in_hand_than_it_may_over_all_workers,
+            a_full_run_does_not_hold_up_others,
+            a_run_that_may_run_one_at_a_time_does_so_to_the_end,
+            items_count_as_tasks_of_their_run,
+            a_key_is_limited_over_several_runs,
+            each_task_says_how_many_of_its_key_it_may_be_among,
+            however_a_task_is_left_its_key_is_free,
+            the_store_gives_no_more_than_the_request_allows_for_all,
+            of_many_claims_at_once_no_limit_is_exceeded,
+            no_queue_named_means_all_by_urgency,
+        }
+        timers {
+            a_delay_begins_when_the_dependencies_have_ended,
+            the_delay_of_a_first_task_begins_at_once,
+            a_short_delay_passes,
+            nothing_starts_before_its_time,
+            a_delay_is_not_waited_for_again_by_a_retry,
+            waiting_for_people_ends_when_its_time_is_over,
+            an_answer_in_time_ends_the_waiting_at_once,
+            waiting_without_end_is_never_due,
+            only_the_kinds_that_are_named_are_tried_again,
+        }
+        halts {
+            a_paused_run_starts_nothing_and_lets_finish_what_runs,
+            a_paused_run_ends_with_its_last_task,
+            a_paused_run_fails_when_what_runs_fails,
+            what_has_ended_cannot_be_paused,
+            a_paused_run_can_be_cancelled,
+            a_crash_in_a_paused_run_waits_for_the_resume,
+            an_answer_to_a_paused_run_counts_when_it_goes_on,
+            runs_that_tasks_started_are_paused_and_go_on_with_theirs,
+            when_the_time_of_a_run_is_over_what_runs_is_told_to_stop,
+            a_run_whose_time_was_over_is_resumed_without_a_limit,
+            a_run_that_ends_in_time_is_left_alone,
+            the_time_of_a_halted_run_goes_on,
+            when_its_time_is_over_so_is_that_of_the_runs_it_started,
+            a_task_that_kills_its_workers_is_dead,
+            dependents_of_a_dead_task_go_on_where_asked,
+            a_dead_task_runs_again_when_its_run_is_resumed,
+        }
+        trees {
+            a_task_joins_the_run_that_it_waited_for,
+            a_run_that_ended_badly_is_joined_too,
+            a_run_that_was_cancelled_by_itself_is_joined_too,
+            a_run_that_ended_before_is_joined_at_once,
+            a_run_that_is_not_there_cannot_be_waited_for,
+            a_run_waits_for_people_when_the_run_it_waits_for_does,
+            a_run_waits_when_the_run_it_waits_for_is_paused,
+            runs_that_tasks_started_are_cancelled_with_theirs,
+            after_a_resume_the_task_has_its_run_go_on,
+            a_retry_does_not_join_the_run_that_failed,
+            the_join_of_a_worker_that_died_is_done_by_the_next,
+            runs_of_three_levels_end_from_the_deepest_up,
+            a_claim_for_a_run_takes_from_all_that_it_started,
+            a_run_and_those_it_started_are_listed_by_their_root,
+            two_tasks_wait_for_runs_of_their_own,
+        }
+        admin {
+            a_key_that_was_submitted_gives_its_run_and_stores_nothing,
+            of_many_submissions_of_one_key_one_is_stored,
+            a_run_says_what_made_it_fail_first,
+            an_allowed_failure_is_no_error_of_the_run,
+            a_claim_tells_when_the_definition_is_another,
+            an_empty_store_has_nothing_to_count,
+            runs_tasks_entries_and_events_are_counted,
+            a_worker_that_was_seen_is_given_with_the_time_of_it,
+            a_worker_seen_again_is_one_worker,
+            what_is_removed_is_gone_with_all_that_was_kept,
+            only_what_ended_before_the_time_is_removed,
+            runs_that_go_on_are_never_removed,
+            only_runs_in_the_states_asked_are_removed,
+            a_dry_run_counts_and_leaves_all,
+            the_oldest_are_removed_first_up_to_the_limit,
+            a_run_is_removed_with_all_that_it_started_and_not_before,
+            a_tree_of_which_a_run_goes_on_stays,
+        }
         workers {
             many_workers_run_every_task_once_and_in_order,
             workers_that_die_cost_attempts_but_no_task,
             many_runs_at_once_all_complete,
+        }
+    }
+}
+
+/// The same for cases that need two stores of a backend.
+#[cfg(test)]
+macro_rules! conformance_of_two {
+    ([$($backend:ident: $open:path),*] $cases:tt) => { $(conformance_of_two!(@backend $backend, $open, $cases);)* };
+    (@backend $backend:ident, $open:path, { $($area:ident { $($case:ident,)* })* }) => {
+        mod $backend {
+            $(mod $area {
+                $(#[tokio::test]
+                async fn $case() {
+                    let (one, two) = ($open(), $open());
+                    crate::$area::$case(one.store.clone(), two.store.clone()).await;
+                })*
+            })*
+        }
+    };
+}
+
+#[cfg(test)]
+conformance_of_two! {
+    [two_memory: crate::fixture::memory, two_sqlite: crate::fixture::sqlite]
+    {
+        copies {
+            everything_of_a_run_is_copied,
+            a_copied_run_goes_on,
+            dependents_of_a_copied_task_start_when_it_ends,
+            what_workers_have_in_hand_is_ready_in_the_copy,
+            a_run_whose_last_worker_was_to_stop_ends_in_the_copy,
+            a_run_that_has_ended_is_copied_as_it_ended,
+            a_tree_of_runs_is_copied_run_by_run,
+            an_id_that_is_taken_is_not_copied,
         }
     }
 }
