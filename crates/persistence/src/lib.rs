@@ -1,10 +1,11 @@
-//! Stores behind one contract: memory and SQLite.
+//! Stores behind one contract: memory, SQLite, and Redis.
 //!
 //! Knows nothing of models, workflows, or what the payloads mean.
 
 pub mod backends;
 mod books;
 pub mod memory;
+pub mod redis;
 pub mod sqlite;
 mod wake;
 

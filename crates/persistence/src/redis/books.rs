@@ -53,9 +53,10 @@ fn amount(amount: Amount) -> [String; 2] {
 
 fn read(fields: &Fields) -> Result<Book> {
     let read = Reader(fields);
-    let amount = |part: &str| {
+    let amount = |part: &str| -> Result<Amount> {
         let number = |what: &str| read.number::<u64>(&format!("{part}_{what}"));
-        Ok(Amount { cost: Cost::from_nanos(number("cost")?), tokens: number("tokens")? })
+        let (cost, tokens) = (Cost::from_nanos(number("cost")?), number("tokens")?);
+        Ok(Amount { cost, tokens })
     };
     Ok(Book { spent: amount("spent")?, unknown: amount("unknown")?, reserved: amount("reserved")? })
 }

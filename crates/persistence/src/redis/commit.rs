@@ -60,7 +60,7 @@ impl<'a> Commit<'a> {
         self.commands.push(all);
     }
 
-    fn key(&self, rest: impl std::fmt::Display) -> String {
+    pub(super) fn key(&self, rest: impl std::fmt::Display) -> String {
         self.server.key(rest)
     }
 
@@ -72,6 +72,11 @@ impl<'a> Commit<'a> {
         } else {
             self.add("HSET", [hash.to_owned(), field.to_owned(), value]);
         }
+    }
+
+    /// Has claims find the tasks of a run, if it may start any.
+    pub(super) fn list_run(&mut self, run: &RunId) {
+        self.listed.push(run.as_str().to_owned());
     }
 
     fn remove_value(&mut self, hash: &str, field: &str) {
@@ -153,6 +158,12 @@ impl<'a> Commit<'a> {
                 self.add("ZADD", [key, score.to_string(), format!("{:010}", row.number)]);
                 self.add("SADD", [self.key(format!("lanes:{id}")), lane]);
             }
+            TaskState::Running => {
+                self.add("ZADD", [self.key("leases"), row.lease_until.0.to_string(), member]);
+                if let Some(limit) = &new.limit {
+                    self.add("HINCRBY", [self.key("limits"), limit.key.clone(), "1".to_owned()]);
+                }
+            }
             TaskState::Waiting if row.lease_until > Millis::default() => {
                 self.add("ZADD", [self.key("waiting"), row.lease_until.0.to_string(), member]);
             }
@@ -160,7 +171,8 @@ impl<'a> Commit<'a> {
         }
     }
 
-    fn task(&mut self, id: &RunId, before: Option<&TaskRow>, (row, new): (&TaskRow, &NewTask)) {
+    /// Writes a task's row and its places on the lists.
+    pub(super) fn task(&mut self, id: &RunId, before: Option<&TaskRow>, (row, new): (&TaskRow, &NewTask)) {
         if let Some(before) = before {
             self.unlist(id, before, new);
         }
@@ -187,7 +199,8 @@ impl<'a> Commit<'a> {
         Ok(())
     }
 
-    fn after(&mut self, id: &RunId, number: u32, before: usize, waiting: &[u32]) {
+    /// Writes who waits for a task, of whom there were so many before.
+    pub(super) fn after(&mut self, id: &RunId, number: u32, before: usize, waiting: &[u32]) {
         let key = self.key(format!("after:{id}"));
         let field = |part: usize| if part == 0 { number.to_string() } else { format!("{number}:{part}") };
         let parts = row::parts(waiting);
