@@ -6,7 +6,6 @@ use motet_core::error::Result;
 use motet_core::id::{Millis, RunId};
 use motet_core::schedule::TaskRow;
 use motet_core::store::{NewTask, RunEvent, TaskState};
-use serde_json::Value;
 
 use super::row::{self, to_json};
 use super::rows::RunRows;
@@ -311,10 +310,6 @@ impl<'a> Commit<'a> {
 
 /// Writes an event without its number, which its place in the list is.
 fn event_json(event: &RunEvent) -> Result<String> {
-    let mut value = serde_json::to_value(event)
-        .map_err(|error| super::failure::unreadable("an event", error))?;
-    if let Value::Object(fields) = &mut value {
-        fields.shift_remove("seq");
-    }
-    to_json(&value)
+    let RunEvent { at, task, change, .. } = event.clone();
+    to_json(&row::StoredEvent { at, task, change })
 }

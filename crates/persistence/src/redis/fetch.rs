@@ -58,6 +58,9 @@ pub(super) async fn head(server: &Server, id: &RunId) -> Result<Option<Head>> {
 
 /// Reads the heads of runs in the order asked.
 pub(super) async fn heads(server: &Server, ids: &[RunId]) -> Result<Vec<Option<Head>>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut pipe = redis::pipe();
     for id in ids {
         pipe.cmd("HGETALL").arg(server.key(format!("run:{id}")));

@@ -131,8 +131,12 @@ async fn send(server: &Server, mut batch: Vec<Asked>) {
     match answers {
         Ok(answers) => {
             for (asked, answer) in batch.into_iter().zip(answers) {
-                // Who does not wait any more needs no answer.
-                let _ = asked.answer.send(Ok(answer));
+                // Who does not wait any more needs no answer; but tasks must not stay in its hands.
+                if let Err(Ok(claims)) = asked.answer.send(Ok(answer))
+                    && asked.command.name == "claim"
+                {
+                    give_back(server, claims).await;
+                }
             }
         }
         Err(error) => {
@@ -140,6 +144,17 @@ async fn send(server: &Server, mut batch: Vec<Asked>) {
                 let report = Error::from(error.report());
                 let _ = asked.answer.send(Err(report));
             }
+        }
+    }
+}
+
+/// Gives back what was claimed for somebody who is gone; where that fails, the leases end by themselves.
+async fn give_back(server: &Server, claims: Value) {
+    for Command { name, arguments, .. } in super::work::give_back(claims) {
+        let mut words = vec![name.as_bytes().to_vec(), arguments.len().to_string().into_bytes()];
+        words.extend(arguments);
+        if let Err(error) = server.run::<Value>(&server.scripts.hot, &words).await {
+            tracing::warn!(%error, "tasks that nobody waits for could not be given back");
         }
     }
 }

@@ -154,10 +154,10 @@ pub(super) async fn events(server: &Server, id: &RunId, after: u64, limit: u32) 
     let last = after.saturating_add(u64::from(limit)) - 1;
     let range = redis::cmd("LRANGE").arg(server.key(format!("events:{id}"))).arg(after).arg(last).to_owned();
     let events: Vec<String> = server.ask(&range).await?;
+    // The place in the list is the number of the event.
     let read = |(seq, text): (u64, String)| {
-        // The place in the list is the number of the event.
-        let fields = text.strip_prefix('{').unwrap_or_default();
-        from_json(&format!("{{\"seq\":{seq},{fields}"))
+        let row::StoredEvent { at, task, change } = from_json(&text)?;
+        Ok(RunEvent { seq, at, task, change })
     };
     (after.saturating_add(1)..).zip(events).map(read).collect()
 }

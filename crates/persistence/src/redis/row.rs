@@ -9,7 +9,7 @@ use std::time::Duration;
 use motet_core::error::{Error, Result};
 use motet_core::id::{Millis, RunId, WorkerId};
 use motet_core::schedule::{RunRow, TaskRow};
-use motet_core::store::{LeaseToken, NewTask, ParentTask, RunState, TaskState};
+use motet_core::store::{Change, LeaseToken, NewTask, ParentTask, RunState, TaskState};
 use motet_core::workflow::OnFailure;
 use serde::de::DeserializeOwned;
 
@@ -17,6 +17,15 @@ use super::failure;
 
 /// The fields of a hash.
 pub(super) type Fields = HashMap<String, String>;
+
+/// An event as it lies in the list of its run, where its place is its number.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(super) struct StoredEvent {
+    pub(super) at: Millis,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) task: Option<u32>,
+    pub(super) change: Change,
+}
 
 /// Reads fields by name.
 pub(super) struct Reader<'a>(pub(super) &'a Fields);

@@ -20,12 +20,24 @@ use super::server::{self, Server};
 use super::{failure, lists};
 use crate::TaskFacts;
 
-/// Tasks that one claim gives at most.
+/// Tasks that one script gives at most.
 const MOST: u32 = 500;
 
-/// Takes ready tasks.
+/// Takes ready tasks, some hundreds in one script.
 pub(super) async fn claim(hot: &Hot, request: &ClaimRequest) -> Result<Vec<Claim>> {
-    let limit = request.limit.min(MOST);
+    let mut claims = claim_some(hot, request, request.limit.min(MOST)).await?;
+    while claims.len() < request.limit as usize && claims.len() % MOST as usize == 0 && !claims.is_empty() {
+        let left = request.limit - u32::try_from(claims.len()).unwrap_or(request.limit);
+        let more = claim_some(hot, request, left.min(MOST)).await?;
+        if more.is_empty() {
+            break;
+        }
+        claims.extend(more);
+    }
+    Ok(claims)
+}
+
+async fn claim_some(hot: &Hot, request: &ClaimRequest, limit: u32) -> Result<Vec<Claim>> {
     let mut words = vec![
         request.worker.as_str().to_owned(),
         to_json(&request.worker)?,
@@ -173,7 +185,7 @@ fn strange(what: &str) -> Error {
     failure::unreadable(what, "the answer of the script has another form")
 }
 
-/// Gives back tasks that were claimed for somebody who is gone.
+/// Makes the commands that give back tasks which were claimed for somebody who is gone.
 pub(super) fn give_back(claims: Value) -> Vec<Command> {
     let Value::Array(claims) = claims else { return Vec::new() };
     let read = claims.into_iter().filter_map(|claim| read_claim(claim).ok());

@@ -130,7 +130,7 @@ end
 local function note(run, task, event)
   run.events = run.events + 1
   local subject = task and ('"task":' .. task .. ',') or ''
-  run.happened[#run.happened + 1] = '{"at":' .. text(NOW) .. ',' .. subject .. event .. '}'
+  run.happened[#run.happened + 1] = '{"at":' .. text(NOW) .. ',' .. subject .. '"change":{' .. event .. '}}'
   if #run.happened >= 500 then
     call('RPUSH', P .. 'events:' .. run.id, unpack(run.happened))
     run.happened = {}

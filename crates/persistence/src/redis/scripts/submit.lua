@@ -80,7 +80,7 @@ if facts[1] ~= '' then
   call('SADD', P .. 'tree:' .. facts[2], id)
 end
 if facts[3] ~= '' then call('ZADD', P .. 'deadlines', facts[3], id) end
-call('RPUSH', P .. 'events:' .. id, '{"at":' .. text(NOW) .. ',"event":"submitted","tasks":' .. facts[4] .. '}')
+call('RPUSH', P .. 'events:' .. id, '{"at":' .. text(NOW) .. ',"change":{"event":"submitted","tasks":' .. facts[4] .. '}}')
 call('ZREM', P .. 'submitting', id)
 call('HDEL', by, id)
 list_all(load_run(id))
