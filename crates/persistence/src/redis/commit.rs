@@ -163,7 +163,7 @@ impl<'a> Commit<'a> {
                     self.add("HINCRBY", [self.key("limits"), limit.key.clone(), "1".to_owned()]);
                 }
             }
-            TaskState::Waiting if row.lease_until > Millis::default() => {
+            TaskState::Waiting if row.waits_for_people() && row.lease_until > Millis::default() => {
                 self.add("ZADD", [self.key("waiting"), row.lease_until.0.to_string(), member]);
             }
             _ => {}
