@@ -37,8 +37,8 @@ use motet_core::run_log::Record;
 use motet_core::schedule;
 use motet_core::store::{
     Applied, AskedQuestion, Capabilities, Claim, ClaimRequest, Control, Durability, ItemWrite, LeaseState,
-    LeaseToken, NewRun, Outcome, Progress, PruneRequest, Pruned, Run, RunDump, RunEvent, RunFilter, RunSummary,
-    Sequenced, Store, StoreStats, Task, WorkerInfo,
+    LeaseToken, NewRun, Outcome, Progress, PruneRequest, Pruned, Run, RunDump, RunEvent, RunFilter,
+    RunSummary, Sequenced, Store, StoreStats, Task, WorkerInfo,
 };
 use serde_json::Value;
 
@@ -67,7 +67,9 @@ impl RedisStore {
         let (client, namespace) = (address.client.clone(), address.namespace.clone());
         // On a thread of its own, because the caller may be a task that must not block on a runtime's thread.
         let looked = std::thread::spawn(move || checks::look(&client, &namespace)).join();
-        let broken = || motet_core::Error::new(motet_core::ErrorKind::Internal, "looking at the Redis server broke off");
+        let broken = || {
+            motet_core::Error::new(motet_core::ErrorKind::Internal, "looking at the Redis server broke off")
+        };
         let found = looked.map_err(|_| broken())??;
         let server = Server::new(address.client, &address.namespace);
         Ok(Self {

@@ -33,7 +33,8 @@ impl Address {
                 }
             }
         }
-        let has_host = place.strip_prefix("//").is_some_and(|host| !host.is_empty() && !host.starts_with('/'));
+        let has_host =
+            place.strip_prefix("//").is_some_and(|host| !host.is_empty() && !host.starts_with('/'));
         let info = if has_host { format!("{scheme}:{place}").into_connection_info().ok() } else { None };
         // The library's own error may repeat the URL and with it the password.
         let client = info.and_then(|info| Client::open(info).ok()).ok_or_else(|| {
@@ -61,17 +62,16 @@ mod tests {
     fn a_url_names_a_server_and_a_namespace() {
         let address = Address::read("redis", "//:s3cret@localhost:7000/2?namespace=team.a").unwrap();
         let info = address.client.get_connection_info();
-        assert_eq!(
-            (info.addr().to_string().as_str(), info.redis_settings().db()),
-            ("localhost:7000", 2)
-        );
+        assert_eq!((info.addr().to_string().as_str(), info.redis_settings().db()), ("localhost:7000", 2));
         assert_eq!(address.namespace, "team.a");
         assert_eq!(Address::read("rediss", "//localhost").unwrap().namespace, "motet");
     }
 
     #[test]
     fn what_names_no_server_is_refused_without_the_password() {
-        for rest in ["", "localhost", "//", "///0", "//:s3cret@host:x", "//h?name=s3cret", "//h?namespace=a{b}"] {
+        for rest in
+            ["", "localhost", "//", "///0", "//:s3cret@host:x", "//h?name=s3cret", "//h?namespace=a{b}"]
+        {
             let error = Address::read("redis", rest).err().unwrap_or_else(|| panic!("`{rest}` was read"));
             assert_eq!(error.kind(), ErrorKind::Configuration, "{rest}");
             assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");

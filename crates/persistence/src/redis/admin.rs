@@ -183,7 +183,8 @@ pub(super) async fn load(server: &Server, dump: RunDump) -> Result<()> {
         return Err(crate::run_exists(&id));
     }
     let in_hand = |task: &&TaskDump| task.row.state == TaskState::Running;
-    let tokens: Vec<_> = dump.tasks.iter().filter(in_hand).filter_map(|task| task.row.token.clone()).collect();
+    let tokens: Vec<_> =
+        dump.tasks.iter().filter(in_hand).filter_map(|task| task.row.token.clone()).collect();
     if tokens.is_empty() {
         return Ok(());
     }

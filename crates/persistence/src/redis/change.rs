@@ -36,7 +36,9 @@ pub(super) async fn change<T: Send>(server: &Server, id: &RunId, work: impl Work
         } else if attempt > 0 {
             tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 3)).await;
         }
-        let Some((mut fetched, now)) = fetch::run(server, id).await? else { return Err(crate::no_such_run(id)) };
+        let Some((mut fetched, now)) = fetch::run(server, id).await? else {
+            return Err(crate::no_such_run(id));
+        };
         if fetched.fields.get("releasing").is_some_and(|left| left != "0") {
             release(server, id).await?;
             continue;

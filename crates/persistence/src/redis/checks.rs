@@ -55,11 +55,15 @@ fn check_memory(connection: &mut Connection, info: &HashMap<&str, &str>, address
                 "the Redis server `{address}` drops keys when its memory is full (`maxmemory-policy` is `{policy}`), \
                  and with them tasks and results"
             );
-            Err(refused(message)
-                .with_hint("set it with `redis-cli CONFIG SET maxmemory-policy noeviction` and in redis.conf"))
+            Err(refused(message).with_hint(
+                "set it with `redis-cli CONFIG SET maxmemory-policy noeviction` and in redis.conf",
+            ))
         }
         None => {
-            tracing::warn!(address, "the Redis server does not tell its `maxmemory-policy`; it must be `noeviction`");
+            tracing::warn!(
+                address,
+                "the Redis server does not tell its `maxmemory-policy`; it must be `noeviction`"
+            );
             Ok(())
         }
     }

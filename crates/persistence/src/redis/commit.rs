@@ -112,7 +112,9 @@ impl<'a> Commit<'a> {
 
     fn remove_task(&mut self, rows: &RunRows<'_>, number: u32) {
         let id = &rows.run.id;
-        if let (Some(row), Some(new)) = (rows.before(number), rows.fetched.tasks.get(&number).and_then(Option::as_ref)) {
+        if let (Some(row), Some(new)) =
+            (rows.before(number), rows.fetched.tasks.get(&number).and_then(Option::as_ref))
+        {
             self.unlist(id, row, &new.new);
         }
         self.add("DEL", [self.key(format!("task:{id}:{number}"))]);
@@ -285,7 +287,8 @@ impl<'a> Commit<'a> {
         // What an ended run left behind was taken off the list of waiting tasks as it came up.
         if rows.fetched.row.state.is_ended() && !run.state.is_ended() {
             for entry in rows.fetched.tasks.values().flatten() {
-                let is_kept = !rows.tasks.contains_key(&entry.row.number) && !rows.removed.contains(&entry.row.number);
+                let is_kept =
+                    !rows.tasks.contains_key(&entry.row.number) && !rows.removed.contains(&entry.row.number);
                 if is_kept && entry.row.state == TaskState::Waiting {
                     self.list(id, &entry.row, &entry.new);
                 }
@@ -295,7 +298,8 @@ impl<'a> Commit<'a> {
 
     /// Has the script run it.
     pub(super) async fn send(self) -> Result<Committed> {
-        let mut words: Vec<Vec<u8>> = vec![self.name.into_bytes(), self.checks.len().to_string().into_bytes()];
+        let mut words: Vec<Vec<u8>> =
+            vec![self.name.into_bytes(), self.checks.len().to_string().into_bytes()];
         words.extend(self.checks.into_iter().flatten().map(String::into_bytes));
         words.push(self.listed.len().to_string().into_bytes());
         words.extend(self.listed.into_iter().map(String::into_bytes));

@@ -68,8 +68,7 @@ impl RedisStore {
 
     async fn insert(&self, conversation: &Conversation) -> Result<()> {
         let head = &conversation.head;
-        let words =
-            vec!["create".to_owned(), head.id.as_str().to_owned(), server::name(), to_json(head)?];
+        let words = vec!["create".to_owned(), head.id.as_str().to_owned(), server::name(), to_json(head)?];
         let words = with_added(words, &conversation.turns, &conversation.summaries)?;
         let answer: String = self.server.run(&self.server.scripts.conversations, &words).await?;
         if answer == "done" { Ok(()) } else { Err(conversation_exists(&head.id)) }
@@ -121,7 +120,8 @@ impl ConversationStore for RedisStore {
             let mut whole = self.load(id).await?.ok_or_else(|| no_such_conversation(id))?;
             let before: Vec<usize> = whole.turns.iter().map(|turn| turn.messages.len()).collect();
             whole.keep(messages)?;
-            let same = whole.turns.iter().zip(&before).take_while(|(turn, count)| turn.messages.len() == **count);
+            let same =
+                whole.turns.iter().zip(&before).take_while(|(turn, count)| turn.messages.len() == **count);
             let same = same.count();
             turns.extend(whole.turns.iter().skip(same).cloned());
             keep = Some((same, whole.summaries.len()));

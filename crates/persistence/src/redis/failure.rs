@@ -7,22 +7,32 @@ use redis::RedisError;
 pub(super) fn of(error: &RedisError, address: &str) -> Error {
     let code = error.code().unwrap_or_default();
     let detail = error.detail().unwrap_or_default();
-    let says = |part: &str| code == part || detail.contains(part) || error.category().contains(part);
+    let whole = error.to_string();
+    let says = |part: &str| code == part || whole.contains(part);
     let new = |kind, message: String| Error::new(kind, message);
-    if says("WRONGPASS") || says("invalid password") || says("invalid username-password") {
+    if says("WRONGPASS")
+        || says("invalid password")
+        || says("invalid username-password")
+        || says("Password authentication failed")
+    {
         return new(ErrorKind::Authentication, format!("the Redis server `{address}` refused the password"))
-            .with_hint("write it in the URL: `redis://:PASSWORD@HOST:PORT` or `redis://USER:PASSWORD@HOST:PORT`");
+            .with_hint(
+                "write it in the URL: `redis://:PASSWORD@HOST:PORT` or `redis://USER:PASSWORD@HOST:PORT`",
+            );
     }
-    if says("NOAUTH") {
+    if says("NOAUTH") || says("Authentication required") {
         return new(ErrorKind::Authentication, format!("the Redis server `{address}` asks for a password"))
             .with_hint("write it in the URL: `redis://:PASSWORD@HOST:PORT`");
     }
     if says("without any password") {
-        let message = format!("the Redis server `{address}` has no password, but the URL of the store names one");
-        return new(ErrorKind::Authentication, message).with_hint("leave it out, or set `requirepass` on the server");
+        let message =
+            format!("the Redis server `{address}` has no password, but the URL of the store names one");
+        return new(ErrorKind::Authentication, message)
+            .with_hint("leave it out, or set `requirepass` on the server");
     }
     if says("DENIED") || says("protected mode") {
-        let message = format!("the Redis server `{address}` is in protected mode and takes only local clients");
+        let message =
+            format!("the Redis server `{address}` is in protected mode and takes only local clients");
         return new(ErrorKind::Permission, message)
             .with_hint("set a password on the server (`requirepass`), and name it in the URL of the store");
     }
@@ -31,20 +41,29 @@ pub(super) fn of(error: &RedisError, address: &str) -> Error {
             .with_hint("the user needs `+@all -@dangerous +info +config|get`, keys `~*`, and channels `&*`");
     }
     if says("READONLY") {
-        return new(ErrorKind::Store, format!("the Redis server `{address}` is a replica, which takes no writes"))
-            .with_hint("name its primary in the setting `store`");
+        return new(
+            ErrorKind::Store,
+            format!("the Redis server `{address}` is a replica, which takes no writes"),
+        )
+        .with_hint("name its primary in the setting `store`");
     }
     if says("OOM") {
         return new(ErrorKind::Store, format!("the memory of the Redis server `{address}` is full"))
             .with_hint("raise its `maxmemory`, or remove old runs with `motet backend prune`");
     }
     if says("MISCONF") {
-        return new(ErrorKind::Store, format!("the Redis server `{address}` cannot write its file: {detail}"))
-            .with_hint("make room on its disk; it takes writes again when it can save");
+        return new(
+            ErrorKind::Store,
+            format!("the Redis server `{address}` cannot write its file: {detail}"),
+        )
+        .with_hint("make room on its disk; it takes writes again when it can save");
     }
     if error.is_unrecoverable_error() || error.is_io_error() || error.is_timeout() {
-        return new(ErrorKind::Store, format!("the Redis server `{address}` cannot be reached: {}", plain(error)))
-            .with_hint("start it, and check host and port in the setting `store`");
+        return new(
+            ErrorKind::Store,
+            format!("the Redis server `{address}` cannot be reached: {}", plain(error)),
+        )
+        .with_hint("start it, and check host and port in the setting `store`");
     }
     new(ErrorKind::Store, format!("the Redis server `{address}` answered: {}", plain(error)))
 }

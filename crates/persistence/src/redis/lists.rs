@@ -130,7 +130,8 @@ pub(super) async fn records(server: &Server, id: &RunId, after: u64, limit: u32)
 
 fn entry(text: &str) -> Result<(u32, Record)> {
     let parts = text.split_once(' ').and_then(|(task, record)| Some((task.parse().ok()?, record)));
-    let (task, record) = parts.ok_or_else(|| failure::unreadable("an entry of a journal", "it names no task"))?;
+    let (task, record) =
+        parts.ok_or_else(|| failure::unreadable("an entry of a journal", "it names no task"))?;
     Ok((task, from_json(record)?))
 }
 
@@ -186,7 +187,8 @@ pub(super) async fn item_names(
     existing(server, id).await?;
     let from = after.map_or_else(|| "-".to_owned(), |after| format!("({after}"));
     let key = server.key(format!("items:{id}"));
-    let range = redis::cmd("ZRANGEBYLEX").arg(key).arg(from).arg("+").arg("LIMIT").arg(0).arg(limit).to_owned();
+    let range =
+        redis::cmd("ZRANGEBYLEX").arg(key).arg(from).arg("+").arg("LIMIT").arg(0).arg(limit).to_owned();
     server.ask(&range).await
 }
 

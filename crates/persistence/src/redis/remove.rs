@@ -21,8 +21,18 @@ pub(super) async fn prune(server: &Server, request: &PruneRequest) -> Result<Pru
     let before = format!("({}", request.ended_before.0);
     let ended: Vec<RunId> = {
         let key = server.key("ended");
-        let ids: Vec<String> =
-            server.ask(redis::cmd("ZRANGEBYSCORE").arg(key).arg("-inf").arg(before).arg("WITHSCORES").arg("LIMIT").arg(0).arg(-1)).await?;
+        let ids: Vec<String> = server
+            .ask(
+                redis::cmd("ZRANGEBYSCORE")
+                    .arg(key)
+                    .arg("-inf")
+                    .arg(before)
+                    .arg("WITHSCORES")
+                    .arg("LIMIT")
+                    .arg(0)
+                    .arg(-1),
+            )
+            .await?;
         ids.chunks(2).filter_map(|pair| pair.first()?.parse().ok()).collect()
     };
     let mut pruned = Pruned::default();
@@ -130,7 +140,14 @@ pub(super) async fn staged(server: &Server, id: &RunId) -> Result<()> {
 pub(super) async fn abandoned(server: &Server, now: Millis) -> Result<()> {
     const LONG: i64 = 3_600_000;
     let key = server.key("submitting");
-    let range = redis::cmd("ZRANGEBYSCORE").arg(key).arg("-inf").arg(now.0 - LONG).arg("LIMIT").arg(0).arg(10).to_owned();
+    let range = redis::cmd("ZRANGEBYSCORE")
+        .arg(key)
+        .arg("-inf")
+        .arg(now.0 - LONG)
+        .arg("LIMIT")
+        .arg(0)
+        .arg(10)
+        .to_owned();
     let ids: Vec<String> = server.ask(&range).await?;
     for id in ids {
         staged(server, &id.parse()?).await?;
@@ -149,7 +166,9 @@ async fn remove_keys(server: &Server, id: &RunId) -> Result<()> {
     for hash in ["new", "output", "error", "journal", "spec"] {
         let key = server.key(format!("{hash}:{id}"));
         let values: HashMap<String, String> = server.ask(redis::cmd("HGETALL").arg(&key)).await?;
-        keys.extend(values.iter().filter(|(_, value)| *value == "@").map(|(field, _)| format!("{key}:{field}")));
+        keys.extend(
+            values.iter().filter(|(_, value)| *value == "@").map(|(field, _)| format!("{key}:{field}")),
+        );
     }
     let mut lists = redis::pipe();
     lists.cmd("SMEMBERS").arg(server.key(format!("lanes:{id}")));
@@ -171,8 +190,21 @@ async fn remove_keys(server: &Server, id: &RunId) -> Result<()> {
     }
     // The numbers of the tasks go last, so that a crash leaves a way to find the rest.
     let last = [
-        "lanes", "items", "item-write", "events", "questions", "asked", "children", "tree", "releasing", "after", "output",
-        "error", "journal", "spec", "new",
+        "lanes",
+        "items",
+        "item-write",
+        "events",
+        "questions",
+        "asked",
+        "children",
+        "tree",
+        "releasing",
+        "after",
+        "output",
+        "error",
+        "journal",
+        "spec",
+        "new",
     ];
     let last: Vec<String> = last.iter().map(|kind| server.key(format!("{kind}:{id}"))).collect();
     server.ask(redis::cmd("UNLINK").arg(&last)).await

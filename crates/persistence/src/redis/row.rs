@@ -37,7 +37,8 @@ impl Reader<'_> {
 
     pub(super) fn optional<T: FromStr>(&self, field: &str) -> Result<Option<T>> {
         let read = |text: &str| {
-            text.parse().map_err(|_| failure::unreadable(&format!("the field `{field}`"), format!("`{text}`")))
+            text.parse()
+                .map_err(|_| failure::unreadable(&format!("the field `{field}`"), format!("`{text}`")))
         };
         self.text(field).map(read).transpose()
     }
@@ -255,12 +256,15 @@ pub(super) fn parts(waiting: &[u32]) -> Vec<String> {
 /// Reads such a part.
 pub(super) fn read_part(text: &str) -> Result<Vec<u32>> {
     let numbers = text.trim_end_matches(';').split(',').filter(|number| !number.is_empty());
-    numbers.map(|number| number.parse().map_err(|_| failure::unreadable("a dependency", format!("`{number}`")))).collect()
+    numbers
+        .map(|number| number.parse().map_err(|_| failure::unreadable("a dependency", format!("`{number}`"))))
+        .collect()
 }
 
 /// Reads the name of a task in the lists of leases and times: its run and number.
 pub(super) fn member(text: &str) -> Result<(RunId, u32)> {
-    let parts = text.rsplit_once(':').and_then(|(run, number)| Some((run.parse().ok()?, number.parse().ok()?)));
+    let parts =
+        text.rsplit_once(':').and_then(|(run, number)| Some((run.parse().ok()?, number.parse().ok()?)));
     parts.ok_or_else(|| failure::unreadable("the name of a task", format!("`{text}`")))
 }
 

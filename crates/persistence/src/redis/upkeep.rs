@@ -26,7 +26,8 @@ pub(super) async fn advance(server: &Server) -> Result<Progress> {
         let taken = take_back(server, &run, &numbers).await;
         let states = gone(server, ("leases", &run, &numbers), taken).await?;
         progress.reclaimed += u32::try_from(states.len()).unwrap_or(u32::MAX);
-        progress.dead += u32::try_from(states.iter().filter(|state| **state == TaskState::Dead).count()).unwrap_or(0);
+        progress.dead +=
+            u32::try_from(states.iter().filter(|state| **state == TaskState::Dead).count()).unwrap_or(0);
     }
     for (run, numbers) in due_tasks(server, "waiting", now).await? {
         let woken = wake(server, &run, &numbers).await;

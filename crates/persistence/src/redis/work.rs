@@ -169,7 +169,8 @@ pub(super) async fn complete(
 }
 
 async fn by_scheduler(server: &Server, token: &LeaseToken, outcome: Outcome) -> Result<Applied> {
-    let applied = change(server, &token.run, |rows, now| schedule::complete(rows, token, outcome.clone(), now)).await;
+    let applied =
+        change(server, &token.run, |rows, now| schedule::complete(rows, token, outcome.clone(), now)).await;
     applied.map_err(|error| crate::stale_if_gone(error, token))
 }
 
@@ -196,4 +197,3 @@ pub(super) fn give_back(claims: Value) -> Vec<Command> {
     })
     .collect()
 }
-

@@ -29,7 +29,7 @@ async fn the_commands_of_the_guide_show_what_it_says() {
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && !text.starts_with("ERR"), "{line}: {text}");
-        let expected = expected.split(':').next_back().unwrap_or_default().trim();
+        let expected = expected.rsplit_once(": ").map_or("", |(_, expected)| expected);
         assert!(text.contains(expected), "`{line}` gives\n{text}");
         assert!(!text.trim().is_empty(), "`{line}` gives nothing");
         shown += 1;

@@ -51,7 +51,8 @@ mod fixture {
             let claims = store.claim(request(4, ttl)).await.unwrap_or_default();
             let is_idle = claims.is_empty();
             for claim in claims {
-                let _ = store.complete(&claim.token, Outcome::Done { output: json!(claim.task.number) }).await;
+                let _ =
+                    store.complete(&claim.token, Outcome::Done { output: json!(claim.task.number) }).await;
             }
             if is_idle {
                 let state = store.run(run).await;

@@ -12,7 +12,8 @@ fn refused(url: &str) -> Error {
 
 #[test]
 fn a_server_that_drops_keys_is_refused() {
-    let Some(server) = RedisServer::start(&["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"]) else {
+    let Some(server) = RedisServer::start(&["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"])
+    else {
         return;
     };
     let error = refused(&server.url("a"));

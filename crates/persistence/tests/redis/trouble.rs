@@ -100,8 +100,11 @@ async fn a_full_memory_is_told_and_nothing_is_half_done() {
     let run = store.submit(layers(5, 2)).await.unwrap();
     let claim = store.claim(request(1, Duration::from_secs(60))).await.unwrap().remove(0);
     let () = server.ask(&["CONFIG", "SET", "maxmemory", "1"]).unwrap();
-    let error = store.complete(&claim.token, Outcome::Done { output: json!(0) }).await.unwrap_err();
+    let refused = layers(5, 2);
+    let id = refused.id.clone();
+    let error = store.submit(refused).await.unwrap_err();
     assert!(error.to_string().contains("memory of the Redis server"), "{error}");
+    assert_eq!(store.run(&id).await.unwrap(), None);
     let () = server.ask(&["CONFIG", "SET", "maxmemory", "0"]).unwrap();
     store.complete(&claim.token, Outcome::Done { output: json!(0) }).await.unwrap();
     work(&store, &run, Duration::from_secs(60)).await;
