@@ -18,7 +18,7 @@ const PART: (usize, usize) = (500, 2 << 20);
 pub(super) async fn submit(server: &Server, new: &NewRun) -> Result<RunId> {
     schedule::check_graph(&new.tasks)?;
     let now = fetch::now(server).await?;
-    let head = head(new)?;
+    let head = head(new, now)?;
     let name = server::name();
     let mut after = waiting(&new.tasks);
     let mut tasks = (0u32..).zip(&new.tasks).peekable();
@@ -79,7 +79,7 @@ fn distinct(task: &NewTask) -> Vec<u32> {
     dependencies
 }
 
-fn head(new: &NewRun) -> Result<Vec<String>> {
+fn head(new: &NewRun, now: Millis) -> Result<Vec<String>> {
     let row = schedule::new_run(new);
     let ready = new.tasks.iter().filter(|task| task.dependencies.is_empty()).count();
     let own = [
@@ -87,6 +87,7 @@ fn head(new: &NewRun) -> Result<Vec<String>> {
         ("kind", new.kind.clone()),
         ("key", new.key.clone().unwrap_or_default()),
         ("ready", ready.to_string()),
+        ("created_at", now.0.to_string()),
     ];
     let fields = row::run_fields(&row).into_iter().chain(own).filter(|(field, _)| *field != "events");
     Ok(fields.flat_map(|(field, value)| [field.to_owned(), value]).collect())

@@ -68,7 +68,7 @@ if not is_last then return {'done'} end
 
 local words = {}
 for offset = 1, tonumber(ARGV[6]) do words[offset] = ARGV[6 + offset] end
-call('HSET', run, 'submission', name, 'v', 1, 'created_at', text(NOW), 'events', 1, unpack(words))
+call('HSET', run, 'submission', name, 'v', 1, 'events', 1, unpack(words))
 put(P .. 'spec:' .. id, 'definition', ARGV[spec])
 put(P .. 'spec:' .. id, 'inputs', ARGV[spec + 1])
 put(P .. 'spec:' .. id, 'settings', ARGV[spec + 2])
