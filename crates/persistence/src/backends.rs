@@ -7,6 +7,7 @@ use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::store::SharedStore;
 
 use crate::memory::MemoryStore;
+use crate::redis::RedisStore;
 use crate::sled::SledStore;
 use crate::sqlite::{Options, SqliteStore, Synchronous};
 
@@ -32,6 +33,18 @@ pub const BACKENDS: &[Backend] = &[
         doc: "A file that survives crashes and that several processes may share; `normal` is faster, but the loss of \
               power may cost the last writes.",
         open: open_sqlite,
+    },
+    Backend {
+        scheme: "redis",
+        url: "redis://[:PASSWORD@]HOST:PORT[/DB][?namespace=NAME]",
+        doc: "A Redis server that several machines share; what it keeps when it crashes is set there (`appendfsync`).",
+        open: open_redis,
+    },
+    Backend {
+        scheme: "rediss",
+        url: "rediss://[:PASSWORD@]HOST:PORT[/DB][?namespace=NAME]",
+        doc: "The same over TLS.",
+        open: open_rediss,
     },
     Backend {
         scheme: "memory",
@@ -104,6 +117,14 @@ fn open_sled(rest: &str, directory: &Path) -> Result<SharedStore> {
     Ok(Arc::new(SledStore::open(directory.join(path))?))
 }
 
+fn open_redis(rest: &str, _directory: &Path) -> Result<SharedStore> {
+    Ok(Arc::new(RedisStore::open("redis", rest)?))
+}
+
+fn open_rediss(rest: &str, _directory: &Path) -> Result<SharedStore> {
+    Ok(Arc::new(RedisStore::open("rediss", rest)?))
+}
+
 fn open_sqlite(rest: &str, directory: &Path) -> Result<SharedStore> {
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let path = path.strip_prefix("//").unwrap_or(path);
@@ -145,7 +166,9 @@ mod tests {
 
     #[test]
     fn every_url_that_names_no_store_is_refused_with_what_to_write() {
-        let known = "known are `sqlite:PATH[?synchronous=full|normal]`, `memory:`, `sled:PATH`";
+        let known = "known are `sqlite:PATH[?synchronous=full|normal]`, \
+                     `redis://[:PASSWORD@]HOST:PORT[/DB][?namespace=NAME]`, \
+                     `rediss://[:PASSWORD@]HOST:PORT[/DB][?namespace=NAME]`, `memory:`, `sled:PATH`";
         assert_eq!(
             refused("sqlit:x.db"),
             format!("there is no store `sqlit:` | did you mean `sqlite:`? {known}")

@@ -1,4 +1,4 @@
-//! Stores behind one contract: memory, SQLite, and sled.
+//! Stores behind one contract: memory, SQLite, sled, and Redis.
 //!
 //! Knows nothing of models, workflows, or what the payloads mean.
 
@@ -7,6 +7,7 @@ mod books;
 mod machine;
 pub mod memory;
 pub mod migrate;
+pub mod redis;
 pub mod sled;
 pub mod sqlite;
 mod wake;

@@ -11,28 +11,38 @@ use motet_core::store::{
 use motet_core::workflow::{OnFailure, RetryPolicy};
 use serde_json::json;
 
+use crate::redis_server::{self, RedisServer};
+
 pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 /// A store, and the directory that it needs.
 pub(crate) struct Opened {
     pub(crate) store: SharedStore,
     _directory: Option<tempfile::TempDir>,
+    _server: Option<std::sync::Arc<RedisServer>>,
 }
 
 pub(crate) fn memory() -> Opened {
-    Opened { store: motet_persistence::open("memory:").unwrap(), _directory: None }
+    Opened { store: motet_persistence::open("memory:").unwrap(), _directory: None, _server: None }
 }
 
 pub(crate) fn sqlite() -> Opened {
     let directory = tempfile::tempdir().unwrap();
     let store = motet_persistence::open(&format!("sqlite:{}/store.db", directory.path().display())).unwrap();
-    Opened { store, _directory: Some(directory) }
+    Opened { store, _directory: Some(directory), _server: None }
+}
+
+/// A namespace of its own on a server that the tests of this process share; `None` where there is no such program.
+pub(crate) fn redis() -> Option<Opened> {
+    let (server, namespace) = redis_server::shared()?;
+    let store = motet_persistence::open(&server.url(&namespace)).unwrap();
+    Some(Opened { store, _directory: None, _server: Some(server) })
 }
 
 pub(crate) fn sled() -> Opened {
     let directory = tempfile::tempdir().unwrap();
     let store = motet_persistence::open(&format!("sled:{}/store", directory.path().display())).unwrap();
-    Opened { store, _directory: Some(directory) }
+    Opened { store, _directory: Some(directory), _server: None }
 }
 
 /// A task that waits for the tasks of these numbers.

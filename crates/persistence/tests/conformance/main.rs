@@ -49,6 +49,8 @@ mod read;
 #[cfg(test)]
 mod redefine;
 #[cfg(test)]
+mod redis_server;
+#[cfg(test)]
 mod submit;
 #[cfg(test)]
 mod timers;
@@ -66,7 +68,8 @@ macro_rules! conformance {
             $(mod $area {
                 $(#[tokio::test]
                 async fn $case() {
-                    let opened = $open();
+                    // A store whose server is not installed is reported as skipped.
+                    let Some(opened) = Option::<crate::fixture::Opened>::from($open()) else { return };
                     crate::$area::$case(opened.store.clone()).await;
                 })*
             })*
@@ -76,7 +79,7 @@ macro_rules! conformance {
 
 #[cfg(test)]
 conformance! {
-    [memory: crate::fixture::memory, sqlite: crate::fixture::sqlite, sled: crate::fixture::sled]
+    [memory: crate::fixture::memory, sqlite: crate::fixture::sqlite, sled: crate::fixture::sled, redis: crate::fixture::redis]
     {
         submit {
             tasks_without_dependencies_are_ready_at_once,
@@ -359,7 +362,8 @@ macro_rules! conformance_of_two {
             $(mod $area {
                 $(#[tokio::test]
                 async fn $case() {
-                    let (one, two) = ($open(), $open());
+                    let opened = || Option::<crate::fixture::Opened>::from($open());
+                    let (Some(one), Some(two)) = (opened(), opened()) else { return };
                     crate::$area::$case(one.store.clone(), two.store.clone()).await;
                 })*
             })*
@@ -369,7 +373,10 @@ macro_rules! conformance_of_two {
 
 #[cfg(test)]
 conformance_of_two! {
-    [two_memory: crate::fixture::memory, two_sqlite: crate::fixture::sqlite, two_sled: crate::fixture::sled]
+    [
+        two_memory: crate::fixture::memory, two_sqlite: crate::fixture::sqlite, two_sled: crate::fixture::sled,
+        two_redis: crate::fixture::redis
+    ]
     {
         copies {
             everything_of_a_run_is_copied,

@@ -1,0 +1,156 @@
+//! Changes of runs by the scheduler: read what it needs, let it decide, and commit if nobody was faster.
+//!
+//! Runs that wait for the changed one are told in the same commit.
+
+use std::time::Duration;
+
+use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::id::{Millis, RunId};
+use motet_core::schedule::{self, News};
+
+use super::commit::{Commit, Committed};
+use super::fetch;
+use super::rows::{Fetched, Need, RunRows};
+use super::server::{self, Server};
+
+/// After so many conflicts the run is locked for a moment.
+const PATIENT: u32 = 4;
+/// How often a change is tried in all.
+const TRIES: u32 = 60;
+/// How long a lock holds.
+const LOCKED: Duration = Duration::from_secs(2);
+/// After so many round trips for one run the rest of it is read at once.
+const TRIPS: u32 = 4;
+
+/// What the scheduler is asked to do with the rows of a run.
+pub(super) trait Work<T>: Fn(&mut RunRows<'_>, Millis) -> Result<T> + Send + Sync {}
+
+impl<T, F: Fn(&mut RunRows<'_>, Millis) -> Result<T> + Send + Sync> Work<T> for F {}
+
+/// Works on the rows of a run, and tells the runs that wait for it what became of it.
+pub(super) async fn change<T: Send>(server: &Server, id: &RunId, work: impl Work<T>) -> Result<T> {
+    let lock = server::name();
+    for attempt in 0..TRIES {
+        if attempt >= PATIENT {
+            lock_run(server, id, &lock).await?;
+        } else if attempt > 0 {
+            tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 3)).await;
+        }
+        let Some((mut fetched, now)) = fetch::run(server, id).await? else {
+            return Err(crate::no_such_run(id));
+        };
+        if fetched.fields.get("releasing").is_some_and(|left| left != "0") {
+            release(server, id).await?;
+            continue;
+        }
+        match decide(server, &mut fetched, now, &work).await? {
+            Some(result) => return result,
+            None => continue,
+        }
+    }
+    Err(Error::new(ErrorKind::Store, format!("run `{id}` is changed by others all the time"))
+        .with_hint("try it again in a moment"))
+}
+
+/// Lets the scheduler decide and commits; `None` when somebody was faster.
+async fn decide<T: Send>(
+    server: &Server,
+    fetched: &mut Fetched,
+    now: Millis,
+    work: &impl Work<T>,
+) -> Result<Option<Result<T>>> {
+    complete_reading(server, fetched, |rows| work(rows, now).map(drop)).await?;
+    let mut commit = Commit::new(server, now);
+    let (result, mut news) = {
+        let mut rows = RunRows::new(fetched);
+        let result = match work(&mut rows, now) {
+            Ok(result) => result,
+            // What was read may have been torn.
+            Err(error) => return Ok(is_current(server, fetched).await?.then_some(Err(error))),
+        };
+        if rows.is_unchanged() {
+            return Ok(is_current(server, fetched).await?.then_some(Ok(result)));
+        }
+        commit.run(&rows)?;
+        (result, schedule::news(fetched.row.state, &rows.run))
+    };
+    while let Some(told) = news {
+        // A parent that was removed needs to be told nothing.
+        let Some((mut parent, _)) = fetch::run(server, &told.parent.run).await? else { break };
+        if parent.fields.get("releasing").is_some_and(|left| left != "0") {
+            release(server, &told.parent.run).await?;
+            return Ok(None);
+        }
+        news = tell(server, &mut parent, &told, now, &mut commit).await?;
+    }
+    Ok((commit.send().await? == Committed::Done).then_some(Ok(result)))
+}
+
+/// Adds to a commit what a run learns of one that it waits for; gives what its own parent must learn.
+async fn tell(
+    server: &Server,
+    parent: &mut Fetched,
+    told: &News,
+    now: Millis,
+    commit: &mut Commit<'_>,
+) -> Result<Option<News>> {
+    complete_reading(server, parent, |rows| schedule::child_changed(rows, told, now).map(drop)).await?;
+    let mut rows = RunRows::new(parent);
+    schedule::child_changed(&mut rows, told, now)?;
+    if rows.is_unchanged() {
+        commit.check(&parent.row.id, "v", parent.version.to_string());
+        return Ok(None);
+    }
+    commit.run(&rows)?;
+    Ok(schedule::news(parent.row.state, &rows.run))
+}
+
+/// Reads until the scheduler misses nothing; it is pure, so that asking it again does no harm.
+async fn complete_reading(
+    server: &Server,
+    fetched: &mut Fetched,
+    work: impl Fn(&mut RunRows<'_>) -> Result<()> + Send + Sync,
+) -> Result<()> {
+    let mut trips = 0;
+    loop {
+        let need = {
+            let mut rows = RunRows::new(fetched);
+            let _ = work(&mut rows);
+            rows.need
+        };
+        let Some(need) = need else { return Ok(()) };
+        trips += 1;
+        let is_row = matches!(need, Need::Task(_) | Need::After(_) | Need::Question(_));
+        let need = if is_row && trips > TRIPS { Need::Whole } else { need };
+        fetch::more(server, fetched, need).await?;
+    }
+}
+
+async fn is_current(server: &Server, fetched: &Fetched) -> Result<bool> {
+    let key = server.key(format!("run:{}", fetched.row.id));
+    let version: Option<u64> = server.ask(redis::cmd("HGET").arg(key).arg("v")).await?;
+    Ok(version == Some(fetched.version))
+}
+
+/// Keeps workers off a run for a moment.
+async fn lock_run(server: &Server, id: &RunId, token: &str) -> Result<()> {
+    let words = [id.as_str(), token, &LOCKED.as_millis().to_string()].map(|word| word.as_bytes().to_vec());
+    let has_lock: u8 = server.run(&server.scripts.lock, &words).await?;
+    if has_lock == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(())
+}
+
+/// Goes on with lowering the counters of those who wait for ended tasks until all is done; gives how many became ready.
+pub(super) async fn release(server: &Server, id: &RunId) -> Result<u32> {
+    let mut ready = 0;
+    loop {
+        let words = [id.as_str().as_bytes().to_vec()];
+        let (released, left): (u32, u32) = server.run(&server.scripts.release, &words).await?;
+        ready += released;
+        if left == 0 {
+            return Ok(ready);
+        }
+    }
+}
