@@ -7,11 +7,8 @@ use serde_json::{Value, json};
 
 /// Examples that call methods which do not exist yet, with the name that is missing. An example leaves this list when its
 /// method is there: the test fails until it does.
-const PENDING: [(&str, &str); 3] = [
-    ("batch_images.yaml", "llm/vision"),
-    ("mcp_task.yaml", "tool.function_name"),
-    ("mixed_workflow.yaml", "tool.external_api"),
-];
+const PENDING: [(&str, &str); 2] =
+    [("mcp_task.yaml", "tool.function_name"), ("mixed_workflow.yaml", "tool.external_api")];
 
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();

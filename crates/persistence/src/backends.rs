@@ -77,14 +77,21 @@ pub fn open(url: &str) -> Result<SharedStore> {
 /// # Errors
 /// As [`open`].
 pub fn open_in(url: &str, directory: &Path) -> Result<SharedStore> {
+    let (backend, rest) = backend(url)?;
+    (backend.open)(rest, directory)
+}
+
+/// Gives the backend that a URL names, and the part of the URL behind its colon; opens nothing.
+///
+/// # Errors
+/// `Configuration` when the URL names no backend.
+pub fn backend(url: &str) -> Result<(&'static Backend, &str)> {
     let Some((scheme, rest)) = url.split_once(':') else {
         return Err(configuration(format!("`{url}` is no URL of a store"))
             .with_hint(format!("a file is named by `sqlite:{url}`")));
     };
-    match BACKENDS.iter().find(|backend| backend.scheme == scheme) {
-        Some(backend) => (backend.open)(rest, directory),
-        None => Err(unknown(scheme)),
-    }
+    let found = BACKENDS.iter().find(|backend| backend.scheme == scheme);
+    found.map(|backend| (backend, rest)).ok_or_else(|| unknown(scheme))
 }
 
 fn unknown(scheme: &str) -> Error {

@@ -66,6 +66,7 @@ fn check(from: &str, to: &str) -> Result<()> {
         return Err(Error::new(ErrorKind::InvalidRequest, format!("`{url}` ends with this command"))
             .with_hint("name a store that is kept, such as `sqlite:runs.db`"));
     }
+    motet::persistence::backend(to)?;
     if !is_there(from, Path::new("")) {
         return Err(Error::new(ErrorKind::NotFound, format!("there is no store `{from}`")));
     }

@@ -106,8 +106,12 @@ pub(crate) async fn however_a_task_is_left_its_key_is_free(store: SharedStore) {
             }
             _ => drop(end(&store, &claims[0], Outcome::Expand { children: vec![task("i", &[])] }).await),
         }
-        let next = claim_named(&store, "b").await;
-        done(&store, &next).await;
+        // What became ready in the same millisecond may stand before it.
+        let next = claim(&store, 9).await;
+        assert!(next.iter().any(|claim| claim.task.name == "b"), "{}", names(&next));
+        for claim in &next {
+            done(&store, claim).await;
+        }
     }
 }
 

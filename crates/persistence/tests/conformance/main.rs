@@ -51,6 +51,8 @@ mod redefine;
 #[cfg(test)]
 mod redis_server;
 #[cfg(test)]
+mod server;
+#[cfg(test)]
 mod submit;
 #[cfg(test)]
 mod timers;

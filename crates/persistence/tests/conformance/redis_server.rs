@@ -41,7 +41,6 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}?namespace={namespace}", self.port)
     }
 
-    #[allow(dead_code, reason = "some of the suites that share this file need no more than a URL")]
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -55,7 +54,6 @@ impl RedisServer {
     }
 
     /// Starts it again on the files that it left.
-    #[allow(dead_code, reason = "some of the suites that share this file never kill the server")]
     pub(crate) fn start_again(&self) {
         self.kill();
         let process = launch(self.directory.path(), self.port, &self.options);
@@ -63,13 +61,11 @@ impl RedisServer {
     }
 
     /// Gives the directory of its append-only file.
-    #[allow(dead_code, reason = "some of the suites that share this file never look at its files")]
     pub(crate) fn files(&self) -> PathBuf {
         self.directory.path().join("appendonlydir")
     }
 
     /// Asks it something.
-    #[allow(dead_code, reason = "some of the suites that share this file only use stores")]
     pub(crate) fn ask<T: redis::FromRedisValue>(&self, words: &[&str]) -> RedisResult<T> {
         let mut connection =
             redis::Client::open(format!("redis://127.0.0.1:{}", self.port))?.get_connection()?;

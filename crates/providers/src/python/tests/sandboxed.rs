@@ -46,7 +46,7 @@ async fn requirements_need_an_interpreter_and_are_looked_for() {
     let error = bench.error(needs(json!(["no-such-package-anywhere>=1"]), Some("python3"))).await;
     assert!(error.to_string().contains("`no-such-package-anywhere` is not installed"), "{error}");
     assert!(error.hint().unwrap().contains("pip install"));
-    for wrong in [json!(["--index-url=x"]), json!([1]), json!([""])] {
+    for wrong in [json!(["--extra=x"]), json!([1]), json!([""])] {
         assert_eq!(bench.error(needs(wrong, Some("python3"))).await.kind(), ErrorKind::InvalidRequest);
     }
     let error = bench.error(needs(json!(["a b c"]), Some("python3"))).await;

@@ -37,7 +37,7 @@ pub fn schema<'m>(methods: impl Iterator<Item = &'m dyn Method>) -> Value {
                     {"type": "null"},
                 ],
             },
-            "model": {"type": ["string", "null"], "pattern": "^[^:]+:.+|\\$\\{", "examples": ["openai:gpt-4o-mini", "offline:extract"]},
+            "model": {"type": ["string", "null"], "pattern": "^[^:]+:.+|\\$\\{", "examples": ["offline:extract"]},
             "names": {"type": ["array", "null"], "items": {"type": "string", "minLength": 1}},
             "text": {"type": ["string", "null"]},
         },

@@ -67,7 +67,7 @@ fn what_cannot_be_meant_is_told_with_its_place() {
         assert_eq!(found.len(), 1, "{found:?}");
     }
     let top = |line: &str| problems(&format!("{line}\ntasks: [{{id: t, method: llm/chat, limit: gpus}}]\n"));
-    assert_eq!(top("limits: {gpu: 1}")[0], "2:41: there is no limit `gpus` | did you mean `gpu`?");
+    assert_eq!(top("limits: {gpu: 1}")[0], "2:42: there is no limit `gpus` | did you mean `gpu`?");
     assert_eq!(
         top("limits: {gpus: 0}")[0],
         "1:16: `gpus` must be a whole number from 1 to 100000, but is the number `0` | -"

@@ -13,7 +13,7 @@ inputs:
   url: ${env.URL}
 env: [API_KEY, "A B"]
 max_parallel_tasks: 0
-timeout: 30
+retry: 30
 tasks:
   - id: research
     method: llm/chatt
@@ -60,7 +60,7 @@ outputs: {x: "${nobody.x} ${env.API_KEY}", y: "${index}"}
         "5:8: the default of `url` holds `${env.URL}`, but defaults are not filled in | write it where `${inputs.url}` is used",
         "6:16: `A B` is not the name of an environment variable | list only names, such as `- API_URL`; values come from the environment",
         "7:21: `max_parallel_tasks` must be a whole number from 1 to 100000, but is the number `0` | -",
-        "8:1: unknown key `timeout` | `timeout` is a key of a task: move it there",
+        "8:1: unknown key `retry` | `retry` is a key of a task: move it there",
         "11:13: there is no method `llm/chatt` | did you mean `llm/chat`?",
         "12:22: `${inputs.topci}` refers to an input that is not declared | did you mean `topic`?",
         "15:14: `timeout` must be a time, but is the string `soon` | write seconds, as in `30` or `0.5`, or a unit, as in `500ms`, `30s`, `5m`, `1h`",

@@ -6,10 +6,10 @@ use std::time::Duration;
 use motet_core::store::Outcome;
 use serde_json::json;
 
-use crate::fixture::{EVERYSEC, layers, request};
+use super::fixture::{EVERYSEC, layers, request};
 use crate::redis_server::RedisServer;
 
-const GUIDE: &str = include_str!("../../../../docs/guide/stores-redis.md");
+const GUIDE: &str = include_str!("../../../../../docs/guide/stores-redis.md");
 
 #[tokio::test]
 async fn the_commands_of_the_guide_show_what_it_says() {

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::fixture::{EVERYSEC, check, layers, work};
+use super::fixture::{EVERYSEC, check, layers, work};
 use crate::redis_server::RedisServer;
 
 /// Names the server and the run to a process that this test starts.

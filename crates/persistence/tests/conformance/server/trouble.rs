@@ -8,7 +8,7 @@ use motet_core::error::ErrorKind;
 use motet_core::store::{NewRun, NewTask, Outcome, RunState};
 use serde_json::json;
 
-use crate::fixture::{ALWAYS, EVERYSEC, check, layers, request, work};
+use super::fixture::{ALWAYS, EVERYSEC, check, layers, request, work};
 use crate::redis_server::RedisServer;
 
 const TTL: Duration = Duration::from_millis(300);

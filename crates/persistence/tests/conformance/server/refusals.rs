@@ -3,7 +3,7 @@
 use motet_core::error::{Error, ErrorKind};
 use motet_core::store::Durability;
 
-use crate::fixture::{ALWAYS, EVERYSEC};
+use super::fixture::{ALWAYS, EVERYSEC};
 use crate::redis_server::RedisServer;
 
 fn refused(url: &str) -> Error {

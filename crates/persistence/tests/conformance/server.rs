@@ -2,19 +2,11 @@
 //!
 //! Every test has a real server of its own.
 
-#[cfg(test)]
 mod keys;
-#[cfg(test)]
-#[path = "../conformance/redis_server.rs"]
-mod redis_server;
-#[cfg(test)]
 mod refusals;
-#[cfg(test)]
 mod sharing;
-#[cfg(test)]
 mod trouble;
 
-#[cfg(test)]
 mod fixture {
     use std::time::Duration;
 
