@@ -119,6 +119,10 @@ impl Request {
     ///
     /// # Errors
     /// `-32600` under the id of the request where it has a sound one, and under null otherwise.
+    #[expect(
+        clippy::result_large_err,
+        reason = "the answer is made once for a wrong request and sent as it is"
+    )]
     pub fn read(value: Value) -> Result<Self, Response> {
         let Value::Object(mut fields) = value else {
             return Err(invalid(Id::Null, "a request is an object"));

@@ -10,19 +10,8 @@ pub(super) fn of(error: &RedisError, address: &str) -> Error {
     let whole = error.to_string();
     let says = |part: &str| code == part || whole.contains(part);
     let new = |kind, message: String| Error::new(kind, message);
-    if says("WRONGPASS")
-        || says("invalid password")
-        || says("invalid username-password")
-        || says("Password authentication failed")
-    {
-        return new(ErrorKind::Authentication, format!("the Redis server `{address}` refused the password"))
-            .with_hint(
-                "write it in the URL: `redis://:PASSWORD@HOST:PORT` or `redis://USER:PASSWORD@HOST:PORT`",
-            );
-    }
-    if says("NOAUTH") || says("Authentication required") {
-        return new(ErrorKind::Authentication, format!("the Redis server `{address}` asks for a password"))
-            .with_hint("write it in the URL: `redis://:PASSWORD@HOST:PORT`");
+    if let Some(refused) = refused_password(&says, address) {
+        return refused;
     }
     if says("without any password") {
         let message =
@@ -66,6 +55,25 @@ pub(super) fn of(error: &RedisError, address: &str) -> Error {
         .with_hint("start it, and check host and port in the setting `store`");
     }
     new(ErrorKind::Store, format!("the Redis server `{address}` answered: {}", plain(error)))
+}
+
+/// Tells what is wrong with the password, where that is what is wrong.
+fn refused_password(says: &dyn Fn(&str) -> bool, address: &str) -> Option<Error> {
+    let new = |message: String| Error::new(ErrorKind::Authentication, message);
+    let words =
+        ["WRONGPASS", "invalid password", "invalid username-password", "Password authentication failed"];
+    if words.into_iter().any(says) {
+        return Some(new(format!("the Redis server `{address}` refused the password")).with_hint(
+            "write it in the URL: `redis://:PASSWORD@HOST:PORT` or `redis://USER:PASSWORD@HOST:PORT`",
+        ));
+    }
+    if says("NOAUTH") || says("Authentication required") {
+        return Some(
+            new(format!("the Redis server `{address}` asks for a password"))
+                .with_hint("write it in the URL: `redis://:PASSWORD@HOST:PORT`"),
+        );
+    }
+    None
 }
 
 /// Tells whether the same may be asked again on a new connection.

@@ -71,12 +71,16 @@ async fn reads_alike(one: &SharedStore, two: &SharedStore, run: &RunId) {
     assert_eq!(two.tasks(run).await.unwrap(), one.tasks(run).await.unwrap());
     assert_eq!(two.run(run).await.unwrap(), one.run(run).await.unwrap());
     assert_eq!(events(two, run).await, events(one, run).await);
+    logs_alike(one, two, run).await;
+    assert_eq!(two.outputs(run, &[4]).await.unwrap(), [Some(json!("e"))]);
+    assert_eq!(two.questions(Some(run)).await.unwrap(), one.questions(Some(run)).await.unwrap());
+}
+
+async fn logs_alike(one: &SharedStore, two: &SharedStore, run: &RunId) {
     assert_eq!(two.records(run, 0, 99).await.unwrap(), one.records(run, 0, 99).await.unwrap());
     assert_eq!(two.task_records(run, 0).await.unwrap(), one.task_records(run, 0).await.unwrap());
     assert_eq!(two.item_records(run, "i").await.unwrap(), one.item_records(run, "i").await.unwrap());
     assert_eq!(two.item_records(run, "i").await.unwrap().len(), 2);
-    assert_eq!(two.outputs(run, &[4]).await.unwrap(), [Some(json!("e"))]);
-    assert_eq!(two.questions(Some(run)).await.unwrap(), one.questions(Some(run)).await.unwrap());
 }
 
 pub(crate) async fn everything_of_a_run_is_copied(one: SharedStore, two: SharedStore) {

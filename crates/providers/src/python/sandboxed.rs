@@ -38,11 +38,13 @@ pub(super) async fn run(
     // The value of the last line is what the sandbox gives back.
     let source = format!("{code}\nresult\n");
     let program = Program::compile(&source, Names { inputs, functions: Vec::new() })?;
-    let mut bounds = sandbox::Limits::default();
-    bounds.time = context.remaining().map_or(limits.timeout, |left| left.min(limits.timeout));
-    bounds.memory_bytes = usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX);
-    bounds.output_bytes = limits.max_output_bytes;
-    bounds.result_bytes = usize::try_from(limits.max_result_bytes).unwrap_or(usize::MAX);
+    let bounds = sandbox::Limits {
+        time: context.remaining().map_or(limits.timeout, |left| left.min(limits.timeout)),
+        memory_bytes: usize::try_from(limits.memory_bytes).unwrap_or(usize::MAX),
+        output_bytes: limits.max_output_bytes,
+        result_bytes: usize::try_from(limits.max_result_bytes).unwrap_or(usize::MAX),
+        ..sandbox::Limits::default()
+    };
     let performed = tokio::select! {
         performed = program.perform(given, &bounds, &Alone) => performed?,
         () = context.cancellation().cancelled() => {
