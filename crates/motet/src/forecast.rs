@@ -207,7 +207,7 @@ impl Forecaster<'_> {
             for at in places {
                 let Some(task) = self.spec.tasks.get(*at) else { continue };
                 let items = self.sizes.items(task, &known);
-                let (forecast, result) = self.task(task, wave + 1, &items, &known, &mut unknown_prices);
+                let (forecast, result) = self.task(task, (wave + 1, &items), &known, &mut unknown_prices);
                 known.insert(task.id.clone(), (items, result));
                 tasks.push((*at, forecast));
             }
@@ -247,8 +247,7 @@ impl Forecaster<'_> {
     fn task(
         &self,
         task: &TaskSpec,
-        wave: usize,
-        items: &Items,
+        (wave, items): (usize, &Items),
         known: &HashMap<String, (Items, Span)>,
         unknown_prices: &mut BTreeSet<ModelId>,
     ) -> (TaskForecast, Span) {

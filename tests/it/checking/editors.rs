@@ -4,119 +4,14 @@ use motet::Runtime;
 use motet_tests::command::{Place, workspace};
 use serde_json::Value;
 
-/// A validator of the few keywords that the schema uses; anything else in it fails the test.
-fn faults(value: &Value, schema: &Value, root: &Value, path: &str, faults: &mut Vec<String>) {
-    let Some(fields) = schema.as_object() else {
-        if schema == &Value::Bool(false) {
-            faults.push(format!("{path}: nothing may stand here"));
-        }
-        return;
-    };
-    let holds = |schema: &Value| {
-        let mut inner = Vec::new();
-        self::faults(value, schema, root, path, &mut inner);
-        inner.is_empty()
-    };
-    for (keyword, wanted) in fields {
-        let fine = match keyword.as_str() {
-            "$schema" | "title" | "description" | "$defs" | "examples" | "then" => true,
-            "$ref" => {
-                let target =
-                    root.pointer(wanted.as_str().unwrap().trim_start_matches('#')).expect("a target");
-                self::faults(value, target, root, path, faults);
-                true
-            }
-            "type" => {
-                let kinds = wanted.as_array().cloned().unwrap_or_else(|| vec![wanted.clone()]);
-                kinds.iter().any(|kind| is(value, kind.as_str().unwrap()))
-            }
-            "enum" => wanted.as_array().unwrap().contains(value),
-            "const" => wanted == value,
-            "pattern" => value
-                .as_str()
-                .is_none_or(|text| regex::Regex::new(wanted.as_str().unwrap()).unwrap().is_match(text)),
-            "minimum" => value.as_f64().is_none_or(|number| number >= wanted.as_f64().unwrap()),
-            "maximum" => value.as_f64().is_none_or(|number| number <= wanted.as_f64().unwrap()),
-            "minLength" => {
-                value.as_str().is_none_or(|text| text.chars().count() as u64 >= wanted.as_u64().unwrap())
-            }
-            "maxLength" => {
-                value.as_str().is_none_or(|text| text.chars().count() as u64 <= wanted.as_u64().unwrap())
-            }
-            "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= wanted.as_u64().unwrap()),
-            "minProperties" => {
-                value.as_object().is_none_or(|all| all.len() as u64 >= wanted.as_u64().unwrap())
-            }
-            "required" => value.as_object().is_none_or(|all| {
-                wanted.as_array().unwrap().iter().all(|name| all.contains_key(name.as_str().unwrap()))
-            }),
-            "anyOf" => wanted.as_array().unwrap().iter().any(holds),
-            "allOf" => {
-                wanted
-                    .as_array()
-                    .unwrap()
-                    .iter()
-                    .for_each(|one| self::faults(value, one, root, path, faults));
-                true
-            }
-            "if" => {
-                if holds(wanted) {
-                    self::faults(value, &fields["then"], root, path, faults);
-                }
-                true
-            }
-            "items" => {
-                for (at, item) in value.as_array().into_iter().flatten().enumerate() {
-                    self::faults(item, wanted, root, &format!("{path}[{at}]"), faults);
-                }
-                true
-            }
-            "properties" => {
-                for (name, inner) in value.as_object().into_iter().flatten() {
-                    if let Some(schema) = wanted.get(name) {
-                        self::faults(inner, schema, root, &format!("{path}.{name}"), faults);
-                    }
-                }
-                true
-            }
-            "additionalProperties" => {
-                for (name, inner) in value.as_object().into_iter().flatten() {
-                    if fields.get("properties").is_none_or(|known| known.get(name).is_none()) {
-                        self::faults(inner, wanted, root, &format!("{path}.{name}"), faults);
-                    }
-                }
-                true
-            }
-            other => panic!("the validator does not know `{other}`"),
-        };
-        if !fine {
-            faults.push(format!("{path}: {keyword} {wanted}"));
-        }
-    }
-}
-
-fn is(value: &Value, kind: &str) -> bool {
-    match kind {
-        "null" => value.is_null(),
-        "boolean" => value.is_boolean(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "number" => value.is_number(),
-        "string" => value.is_string(),
-        "array" => value.is_array(),
-        "object" => value.is_object(),
-        other => panic!("no type {other}"),
-    }
-}
-
 /// Reads YAML as editors do.
 fn value(text: &str) -> Value {
     motet_workflows::dag::yaml::parse_bytes(text.as_bytes()).unwrap().root.to_json()
 }
 
 fn refused(text: &str, schema: &Value) -> Vec<String> {
-    let mut found = Vec::new();
-    faults(&value(text), schema, schema, "", &mut found);
-    found
+    let validator = jsonschema::validator_for(schema).unwrap();
+    validator.iter_errors(&value(text)).map(|error| error.to_string()).collect()
 }
 
 #[tokio::test]

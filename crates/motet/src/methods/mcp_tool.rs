@@ -124,7 +124,8 @@ impl McpMethod {
         let listed = self.runtime.mcp_servers()?.into_iter().filter(|server| server.enabled);
         let names: Vec<String> =
             self.providers.keys().cloned().chain(listed.map(|server| server.name)).collect();
-        let (mut found, mut failures): (Vec<(String, Arc<dyn Tool>)>, Vec<Error>) = Default::default();
+        let mut found: Vec<(String, Arc<dyn Tool>)> = Vec::new();
+        let mut failures = Vec::new();
         for name in &names {
             let tool = async { self.reach(name, scope).await?.tool(&self.tool).await };
             match tool.await {

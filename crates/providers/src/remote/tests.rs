@@ -9,9 +9,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use super::*;
 
 fn limits() -> breaker::Limits {
-    let mut limits = breaker::Limits::default();
-    limits.min_calls = 2;
-    limits
+    breaker::Limits { min_calls: 2, ..breaker::Limits::default() }
 }
 
 fn provider(written: Value) -> RemoteProvider {
