@@ -12,7 +12,7 @@ use motet::core::method::{Method, Parameter};
 use motet::core::store::{AskedQuestion, RunFilter, RunState, RunSummary};
 use motet::workflow::Definition;
 use motet::workflows::methods::Methods;
-use motet::{Error, Result, RunId, RunReport};
+use motet::{Error, Result, RunId, RunReport, Runtime};
 
 use serde_json::{Value, json};
 
@@ -21,6 +21,7 @@ use super::run::{print, work};
 use super::{Row, arguments};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::printer::Printer;
 use crate::table::table;
 
 pub(super) const ROW: Row = Row { name: "workflow", build: Workflow::augment_args, run };
@@ -138,57 +139,24 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
             }
             Action::Pause { run } => {
                 runtime.pause(&run).await?;
-                let report = runtime.report(&run).await?;
-                printer.data(&report, || format!("run {}: {}\n", report.id, report.state))?;
-                Ok(Exit::Success)
+                stand(&runtime, &run, printer).await
             }
             Action::List { state, name, limit } => {
                 let runs = runtime.store().await?.runs(&RunFilter { state, name, limit, root: None }).await?;
                 printer.data(&runs, || listed(&runs))?;
                 Ok(Exit::Success)
             }
-            Action::Status { run } => {
-                let report = runtime.report(&run).await?;
-                let mut asked = runtime.questions_below(&run).await?;
-                asked.retain(AskedQuestion::is_open);
-                let mut value = json!(report);
-                if !asked.is_empty() {
-                    value["questions"] = json!(asked);
-                }
-                let lines = asked.iter().map(described_question);
-                printer.data(&value, || status(&report) + &lines.collect::<String>())?;
-                Ok(Exit::Success)
-            }
-            Action::Results { run, reports } => {
-                super::run::report::check(&reports)?;
-                super::run::report::write(&runtime, &run, &reports).await?;
-                let report = runtime.report(&run).await?;
-                if report.state == RunState::Completed {
-                    return print(&report, printer);
-                }
-                Err(unfinished(&report))
-            }
+            Action::Status { run } => show_status(&runtime, &run, printer).await,
+            Action::Results { run, reports } => show_results(&runtime, &run, &reports, printer).await,
             Action::Cancel { run } => {
                 runtime.cancel(&run).await?;
-                let report = runtime.report(&run).await?;
-                printer.data(&report, || format!("run {}: {}\n", report.id, report.state))?;
-                Ok(Exit::Success)
+                stand(&runtime, &run, printer).await
             }
             Action::Methods { reference: true } => {
                 printer.text(&methods_reference(&runtime.methods()))?;
                 Ok(Exit::Success)
             }
-            Action::Methods { reference: false } => {
-                let methods = runtime.methods();
-                let rows: Vec<_> = methods.iter().map(described).collect();
-                printer.data(&rows, || {
-                    table(
-                        ["METHOD", ""],
-                        methods.iter().map(|row| [row.name().to_owned(), row.doc().to_owned()]),
-                    )
-                })?;
-                Ok(Exit::Success)
-            }
+            Action::Methods { reference: false } => list_methods(&runtime, printer),
             Action::Resume { run, changed } => {
                 let definition = match changed {
                     None => Definition::AsStored,
@@ -201,6 +169,44 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
             }
         }
     })
+}
+
+async fn stand(runtime: &Runtime, run: &RunId, printer: Printer) -> Result<Exit> {
+    let report = runtime.report(run).await?;
+    printer.data(&report, || format!("run {}: {}\n", report.id, report.state))?;
+    Ok(Exit::Success)
+}
+
+async fn show_status(runtime: &Runtime, run: &RunId, printer: Printer) -> Result<Exit> {
+    let report = runtime.report(run).await?;
+    let mut asked = runtime.questions_below(run).await?;
+    asked.retain(AskedQuestion::is_open);
+    let mut value = json!(report);
+    if !asked.is_empty() {
+        value["questions"] = json!(asked);
+    }
+    let lines = asked.iter().map(described_question);
+    printer.data(&value, || status(&report) + &lines.collect::<String>())?;
+    Ok(Exit::Success)
+}
+
+async fn show_results(runtime: &Runtime, run: &RunId, reports: &[PathBuf], printer: Printer) -> Result<Exit> {
+    super::run::report::check(reports)?;
+    super::run::report::write(runtime, run, reports).await?;
+    let report = runtime.report(run).await?;
+    if report.state == RunState::Completed {
+        return print(&report, printer);
+    }
+    Err(unfinished(&report))
+}
+
+fn list_methods(runtime: &Runtime, printer: Printer) -> Result<Exit> {
+    let methods = runtime.methods();
+    let rows: Vec<_> = methods.iter().map(described).collect();
+    printer.data(&rows, || {
+        table(["METHOD", ""], methods.iter().map(|row| [row.name().to_owned(), row.doc().to_owned()]))
+    })?;
+    Ok(Exit::Success)
 }
 
 fn described(method: &Arc<dyn Method>) -> Value {
