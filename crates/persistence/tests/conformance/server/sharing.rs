@@ -24,7 +24,7 @@ async fn four_processes_share_one_run_though_one_is_killed() {
     let mut processes: Vec<_> = (0..4)
         .map(|_| {
             Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "sharing::four_processes_share_one_run_though_one_is_killed"])
+                .args(["--exact", "server::sharing::four_processes_share_one_run_though_one_is_killed"])
                 .env(SHARED, format!("{} {run}", server.url("a")))
                 .stdout(std::process::Stdio::null())
                 .spawn()
