@@ -73,6 +73,25 @@ impl Effects {
         })
     }
 
+    /// Counts payments for a task after the one of this receipt, and attempts that had begun before it and not paid: one of
+    /// these may still pay, when its worker was halted and comes back, though what it got is recorded by nobody.
+    #[must_use]
+    pub fn after(&self, wanted: &str, of: &str) -> (usize, usize) {
+        let (mut begun, mut paid, mut late, mut seen) = (0_usize, 0, 0, false);
+        for effect in &self.0 {
+            match effect {
+                Effect::Begun { task } if task == wanted && !seen => begun += 1,
+                Effect::Paid { task, .. } if task == wanted && seen => late += 1,
+                Effect::Paid { task, receipt } if task == wanted => {
+                    paid += 1;
+                    seen = receipt == of;
+                }
+                _ => {}
+            }
+        }
+        (late, begun.saturating_sub(paid))
+    }
+
     /// Counts how often a task failed as it was told to.
     #[must_use]
     pub fn failures(&self, wanted: &str) -> usize {
