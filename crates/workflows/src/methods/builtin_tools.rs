@@ -253,6 +253,6 @@ mod tests {
             assert_eq!(call(name, params).await.unwrap_err().kind(), ErrorKind::InvalidRequest, "{name}");
         }
         let sum = call("mcp/tool.add", json!({"a": i64::MAX, "b": 1})).await.unwrap();
-        assert_eq!(sum["result"], json!(9.223_372_036_854_775_8e18));
+        assert_eq!(sum["result"], json!(9.223_372_036_854_776e18));
     }
 }
