@@ -60,8 +60,10 @@ fn the_language_of_graphviz_says_the_same() {
 fn boxes_stand_below_what_they_wait_for_and_never_on_each_other() {
     let tasks: Vec<_> = (0..40)
         .map(|at: usize| {
-            let needs: Vec<String> =
-                (0..at).filter(|other| (at * 7 + other).is_multiple_of(5)).map(|other| format!("t{other}")).collect();
+            let needs: Vec<String> = (0..at)
+                .filter(|other| (at * 7 + other).is_multiple_of(5))
+                .map(|other| format!("t{other}"))
+                .collect();
             json!({"id": format!("t{at}"), "method": "llm/chat", "dependencies": needs})
         })
         .collect();
