@@ -119,8 +119,10 @@ impl Default for WorkerId {
 ///
 /// Asks the operating system once for each thread; four of them then cost one hash.
 #[must_use]
-pub(crate) fn nonce() -> String {
-    NONCES.with_borrow_mut(|nonces| uuid::Uuid::from_bytes(nonces.next()).simple().to_string())
+pub(crate) fn nonce() -> Arc<str> {
+    let bytes = NONCES.with_borrow_mut(Nonces::next);
+    let mut text = uuid::Uuid::encode_buffer();
+    Arc::from(&*uuid::Uuid::from_bytes(bytes).simple().encode_lower(&mut text))
 }
 
 thread_local! {
@@ -130,6 +132,8 @@ thread_local! {
 struct Nonces {
     key: [u8; 32],
     count: u64,
+    /// The process that those left over were made in.
+    process: u32,
     left: Vec<[u8; 16]>,
 }
 
@@ -138,16 +142,20 @@ impl Nonces {
         let mut key = [0; 32];
         let random = uuid::Uuid::new_v4().into_bytes().into_iter().chain(uuid::Uuid::new_v4().into_bytes());
         key.iter_mut().zip(random).for_each(|(byte, random)| *byte = random);
-        Self { key, count: 0, left: Vec::with_capacity(4) }
+        Self { key, count: 0, process: 0, left: Vec::with_capacity(4) }
     }
 
     fn next(&mut self) -> [u8; 16] {
+        // A process that was forked has the same key, count, and leftovers, and another id.
+        let process = std::process::id();
+        if std::mem::replace(&mut self.process, process) != process {
+            self.left.clear();
+        }
         if let Some(nonce) = self.left.pop() {
             return nonce;
         }
-        // A process that was forked has the same key and count, and another id.
         let mut hash = blake3::Hasher::new_keyed(&self.key);
-        hash.update(&self.count.to_le_bytes()).update(&std::process::id().to_le_bytes());
+        hash.update(&self.count.to_le_bytes()).update(&process.to_le_bytes());
         let mut block = [0; 64];
         hash.finalize_xof().fill(&mut block);
         self.count += 1;

@@ -41,6 +41,7 @@ fn change_run(rows: &mut dyn Rows, state: RunState, error: Option<ErrorReport>, 
     if state.is_ended() {
         rows.run().ended_at = Some(now);
     }
+    let error = error.map(Box::new);
     note(rows, None, Change::RunChanged { state, error }, now)
 }
 
@@ -139,7 +140,7 @@ pub fn renew(run: &RunRow, task: &mut TaskRow, token: &LeaseToken, until: Millis
 /// `Conflict` when the token is not current; `InvalidRequest` when a task that joins its items is to have more of them;
 /// the rows' own errors.
 pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: Millis) -> Result<Applied> {
-    let mut task = match rows.task(token.task) {
+    let task = match rows.task(token.task) {
         // A new definition removed it after its lease was taken back.
         Err(error) if error.kind() == ErrorKind::NotFound => return Err(token.stale()),
         found => found?,
@@ -161,42 +162,45 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
         nested::check(rows, task.number, run)?;
     }
     rows.run().active -= 1;
-    let mut ready = 0;
-    match outcome {
+    let (state, ready) = apply(rows, task, outcome, now)?;
+    let run = settle(rows, now)?;
+    Ok(Applied { state, ready, run })
+}
+
+/// Applies an outcome to a task that no worker holds any more; gives its state and how many tasks became ready.
+fn apply(rows: &mut dyn Rows, mut task: TaskRow, outcome: Outcome, now: Millis) -> Result<(TaskState, u32)> {
+    let ready = match outcome {
         Outcome::Done { output } => {
             rows.give_output(task.number, output)?;
             rows.set_error(task.number, None)?;
             rows.run().done += 1;
             ended(rows, task.number, TaskState::Done, None, now)?;
-            ready += end(rows, &mut task, TaskState::Done, now)?;
+            return Ok((TaskState::Done, end(rows, task, TaskState::Done, now)?));
         }
         Outcome::Skipped { reason } => {
             let reason = Error::new(ErrorKind::Cancelled, reason).report();
             rows.set_error(task.number, Some(&reason))?;
             rows.run().skipped += 1;
             ended(rows, task.number, TaskState::Skipped, Some(&reason), now)?;
-            ready += end(rows, &mut task, TaskState::Skipped, now)?;
+            return Ok((TaskState::Skipped, end(rows, task, TaskState::Skipped, now)?));
         }
-        Outcome::Failed { error, chance } => ready += attempt_failed(rows, &mut task, error, chance, now)?,
-        Outcome::Expand { children } => ready += expand(rows, &mut task, &children, now)?,
+        Outcome::Failed { error, chance } => attempt_failed(rows, &mut task, error, chance, now)?,
+        Outcome::Expand { children } => expand(rows, &mut task, &children, now)?,
         Outcome::Released => {
             task.state = TaskState::Ready;
             task.attempt -= 1;
             task.not_before = now;
             rows.save(&task)?;
             note(rows, Some(task.number), Change::Released, now)?;
-            ready += 1;
+            1
         }
         Outcome::Waiting { questions, at_most_ms } => {
-            ready += waiting::wait(rows, &mut task, (questions, at_most_ms), now)?;
+            waiting::wait(rows, &mut task, (questions, at_most_ms), now)?
         }
-        Outcome::Awaiting { run } => ready += nested::wait(rows, &mut task, run, now)?,
-        Outcome::GivenUp { error } => {
-            ready += failed_for_good(rows, &mut task, TaskState::Failed, &error, now)?
-        }
-    }
-    let run = settle(rows, now)?;
-    Ok(Applied { state: task.state, ready, run })
+        Outcome::Awaiting { run } => nested::wait(rows, &mut task, run, now)?,
+        Outcome::GivenUp { error } => failed_for_good(rows, &mut task, TaskState::Failed, &error, now)?,
+    };
+    Ok((task.state, ready))
 }
 
 /// Takes a task back from a worker that is gone; gives the task's new state.
@@ -258,27 +262,20 @@ fn ended(
     error: Option<&ErrorReport>,
     now: Millis,
 ) -> Result<()> {
-    note(rows, Some(number), Change::Ended { state, error: error.cloned() }, now)
+    note(rows, Some(number), Change::Ended { state, error: error.cloned().map(Box::new) }, now)
 }
 
 /// Ends a task whose dependents may go on, and gives how many tasks became ready by it.
-fn end(rows: &mut dyn Rows, task: &mut TaskRow, state: TaskState, now: Millis) -> Result<u32> {
+fn end(rows: &mut dyn Rows, mut task: TaskRow, state: TaskState, now: Millis) -> Result<u32> {
     task.state = state;
     task.ended_at = Some(now);
-    rows.save(task)?;
+    let (number, parent) = (task.number, task.parent);
+    rows.give(task)?;
     rows.run().open -= 1;
-    match task.parent {
+    match parent {
         Some(parent) => child_ended(rows, parent, false, now),
-        None => release_dependents(rows, task.number, now),
+        None => rows.release_dependents(number, now),
     }
-}
-
-fn release_dependents(rows: &mut dyn Rows, number: u32, now: Millis) -> Result<u32> {
-    let mut ready = 0;
-    for number in rows.dependents(number)? {
-        ready += u32::from(rows.release(number, now)?);
-    }
-    Ok(ready)
 }
 
 fn expand(rows: &mut dyn Rows, task: &mut TaskRow, children: &[NewTask], now: Millis) -> Result<u32> {
@@ -296,6 +293,7 @@ fn expand(rows: &mut dyn Rows, task: &mut TaskRow, children: &[NewTask], now: Mi
     task.failed_children = 0;
     task.forgiven = task.attempt;
     task.not_before = now;
+    task.lease_until = Millis::default();
     rows.save(task)?;
     rows.set_error(task.number, None)?;
     let run = rows.run();
@@ -325,7 +323,7 @@ fn attempt_failed(
         task.joining &= task.awaits.is_none();
         task.not_before = now.after(delay);
         rows.save(task)?;
-        note(rows, Some(task.number), Change::Retrying { at: task.not_before, error }, now)?;
+        note(rows, Some(task.number), Change::Retrying { at: task.not_before, error: Box::new(error) }, now)?;
         return Ok(1);
     }
     failed_for_good(rows, task, TaskState::Failed, &error, now)
@@ -354,7 +352,7 @@ fn failed_for_good(
     match (task.parent, task.on_failure) {
         (Some(parent), OnFailure::Fail) => fail_parent(rows, parent, task.number, error, now),
         (Some(parent), _) => child_ended(rows, parent, true, now),
-        (None, OnFailure::Continue) => release_dependents(rows, task.number, now),
+        (None, OnFailure::Continue) => rows.release_dependents(task.number, now),
         (None, OnFailure::SkipDependents) => {
             rows.run().fatal += 1;
             let error = named(rows, task.number, error)?;

@@ -317,15 +317,15 @@ pub struct LeaseToken {
     pub task: u32,
     /// Number of the attempt, the first being 1.
     pub attempt: u32,
-    /// 16 random bytes in hexadecimal.
-    pub nonce: String,
+    /// Its random part.
+    pub nonce: Nonce,
 }
 
 impl LeaseToken {
     /// Makes a token that was never issued before.
     #[must_use]
     pub fn new(run: RunId, task: u32, attempt: u32) -> Self {
-        Self { run, task, attempt, nonce: crate::id::nonce() }
+        Self { run, task, attempt, nonce: Nonce::new() }
     }
 
     /// Makes the error for a token that is not current.
@@ -334,6 +334,50 @@ impl LeaseToken {
         Error::new(ErrorKind::Conflict, format!("the lease of task {} is no longer held", self.task))
             .with_context("run", self.run.as_str())
             .with_hint("another worker took the task over; this attempt's outcome is not used")
+    }
+}
+
+/// 16 random bytes in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", from = "String")]
+pub struct Nonce(Arc<str>);
+
+impl Nonce {
+    /// Makes one that nobody can foresee.
+    #[must_use]
+    pub fn new() -> Self {
+        Self(crate::id::nonce())
+    }
+
+    /// Gives the text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for Nonce {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl From<String> for Nonce {
+    /// Takes a stored one as it is.
+    fn from(text: String) -> Self {
+        Self(text.into())
+    }
+}
+
+impl From<Nonce> for String {
+    fn from(nonce: Nonce) -> Self {
+        nonce.as_str().to_owned()
+    }
+}
+
+impl std::fmt::Display for Nonce {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

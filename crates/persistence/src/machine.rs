@@ -40,6 +40,10 @@ pub(crate) struct Machine {
 pub(crate) struct Runs {
     slots: Vec<Option<Box<StoredRun>>>,
     places: HashMap<RunId, usize>,
+    /// Places of runs whose parent is not there, by its id.
+    orphans: HashMap<RunId, Vec<usize>>,
+    /// Places of runs whose top is not there, by its id.
+    rootless: HashMap<RunId, Vec<usize>>,
 }
 
 /// A row that changed, was made, or is gone: which of these shows when one looks for it.
@@ -94,17 +98,25 @@ impl Runs {
         self.slots.iter().flatten().map(|run| &**run)
     }
 
-    /// Adds a run behind all others and gives its place.
-    fn add(&mut self, run: StoredRun) -> usize {
+    /// Adds a run behind all others; gives its place, and those of runs whose top it turns out to be.
+    fn add(&mut self, mut run: StoredRun) -> (usize, Vec<usize>) {
         let slot = self.slots.len();
-        if let Some(parent) = &run.row.parent
-            && let Some(parent) = self.place(&parent.run).and_then(|place| self.at_mut(place))
-        {
-            parent.started.push(slot);
+        run.root = slot;
+        if let Some(parent) = &run.row.parent {
+            match self.place(&parent.root) {
+                Some(root) => run.root = root,
+                None => self.rootless.entry(parent.root.clone()).or_default().push(slot),
+            }
+            match self.place(&parent.run).and_then(|place| self.at_mut(place)) {
+                Some(parent) => parent.started.push(slot),
+                None => self.orphans.entry(parent.run.clone()).or_default().push(slot),
+            }
         }
+        run.started = self.orphans.remove(&run.row.id).unwrap_or_default();
+        let below = self.rootless.remove(&run.row.id).unwrap_or_default();
         self.places.insert(run.row.id.clone(), slot);
         self.slots.push(Some(Box::new(run)));
-        slot
+        (slot, below)
     }
 }
 
@@ -127,6 +139,18 @@ impl Machine {
         if let Some(touched) = &mut self.touched {
             touched.insert(touch());
         }
+    }
+
+    /// Adds a run behind all others and gives its place.
+    fn add(&mut self, run: StoredRun) -> usize {
+        let (slot, below) = self.runs.add(run);
+        for place in below {
+            let Some(run) = self.runs.at_mut(place) else { continue };
+            self.index.hide(run);
+            run.root = slot;
+            self.index.show(place, run, run.row.has_room());
+        }
+        slot
     }
 
     /// Works on the rows of one run, and tells the runs that wait for it what became of it.

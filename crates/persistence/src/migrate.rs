@@ -112,22 +112,26 @@ async fn copy_books(from: &SharedStore, to: &SharedStore, migrated: &mut Migrate
             continue;
         }
         let Book { spent, unknown, reserved } = book;
-        enter(to, &name, spent, Some(spent)).await?;
+        // All of it at first: should the copy end here, the book says too much and never too little.
+        let all = reserve(to, &name, spent.plus(unknown).plus(reserved)).await?;
         // Who reserved it settles in the store that it was reserved in: here it counts as spent.
-        enter(to, &name, unknown, None).await?;
-        enter(to, &name, reserved, None).await?;
+        for amount in [unknown, reserved] {
+            let id = reserve(to, &name, amount).await?;
+            to.settle(&id, None).await?;
+        }
+        to.settle(&all, Some(spent)).await?;
         migrated.books += 1;
     }
     Ok(())
 }
 
-/// Enters an amount in a book as spent, or as spent for all that is known.
-async fn enter(to: &SharedStore, book: &str, amount: Amount, spent: Option<Amount>) -> Result<()> {
+/// Reserves an amount in a book and gives the name of the reservation.
+async fn reserve(to: &SharedStore, book: &str, amount: Amount) -> Result<String> {
     let id = format!("copy-{}", motet_core::RunId::new());
     let books = vec![BookLimit { book: book.to_owned(), limits: Limits::default() }];
     let lease = Duration::from_secs(60);
     to.reserve(&StoreReservation { id: id.clone(), books, amount, lease }).await?;
-    to.settle(&id, spent).await
+    Ok(id)
 }
 
 /// Tells whether the file or directory that a URL names is there; a URL that names none is taken to be.
@@ -181,8 +185,10 @@ mod tests {
         new.turns = vec![Turn::new(vec![Message::user("hello")])];
         store.conversations().unwrap().create(new).await.unwrap();
         let amount = Amount { tokens: 7, ..Amount::default() };
-        enter(store, "day", amount, Some(amount)).await.unwrap();
-        enter(store, "day", amount, None).await.unwrap();
+        for spent in [Some(amount), None] {
+            let id = reserve(store, "day", amount).await.unwrap();
+            store.settle(&id, spent).await.unwrap();
+        }
         claim(store).await
     }
 

@@ -14,6 +14,7 @@ mod conversations;
 mod copies;
 mod events;
 mod failure;
+mod flusher;
 mod items;
 mod liveness;
 mod questions;
@@ -46,6 +47,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use self::clock::Clock;
+use self::flusher::Flusher;
 use self::liveness::Workers;
 use self::read::Readers;
 use self::writer::Writer;
@@ -111,11 +113,12 @@ impl SqliteStore {
     /// read and written.
     pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let path = path.as_ref();
-        Self::open_file(path, options)
+        Self::open_file(path, options, None)
             .map_err(|error| error.with_context("file", path.display().to_string()).with_operation("open"))
     }
 
-    fn open_file(path: &Path, options: &Options) -> Result<Self> {
+    /// Opens a file; another database's log is flushed in the place of its own only by a test.
+    fn open_file(path: &Path, options: &Options, flushed: Option<&Path>) -> Result<Self> {
         if let Some(directory) = path.parent() {
             std::fs::create_dir_all(directory).map_err(|error| {
                 Error::new(ErrorKind::Store, "the directory of the store cannot be made")
@@ -130,11 +133,15 @@ impl SqliteStore {
         })?;
         let readers: Vec<_> =
             (0..READERS).map(|_| schema::open_reader(&path, options)).collect::<Result<_>>()?;
+        let flusher = match options.synchronous {
+            Synchronous::Full => Some(Flusher::start(flushed.unwrap_or(&path))?),
+            Synchronous::Normal => None,
+        };
         let workers = Workers::beside(&path);
         let shared =
             Arc::new(Shared { path: path.clone(), clock: Clock::new(), workers, wake: Wake::default() });
         Ok(Self {
-            writer: Writer::start(writer, Arc::clone(&shared))?,
+            writer: Writer::start(writer, Arc::clone(&shared), flusher)?,
             readers: Readers::start(readers, path)?,
             shared,
             synchronous: options.synchronous,
@@ -150,7 +157,7 @@ impl Store for SqliteStore {
     }
 
     async fn claim(&self, request: ClaimRequest) -> Result<Vec<Claim>> {
-        self.writer.run_checked(move |session| claim::claim(session, &request)).await
+        self.writer.run_quickly(move |session| claim::claim(session, &request)).await
     }
 
     async fn renew(&self, tokens: &[LeaseToken], ttl: Duration) -> Result<Vec<LeaseState>> {
@@ -158,7 +165,7 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         let tokens = tokens.to_vec();
-        self.writer.run_checked(move |session| commands::renew(session, &tokens, ttl)).await
+        self.writer.run_quickly(move |session| commands::renew(session, &tokens, ttl)).await
     }
 
     async fn journal(&self, token: &LeaseToken, expect: u64, records: Vec<Record>) -> Result<u64> {

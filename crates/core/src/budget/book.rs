@@ -19,7 +19,9 @@ pub struct Amount {
 }
 
 impl Amount {
-    fn plus(self, other: Amount) -> Amount {
+    /// Adds another.
+    #[must_use]
+    pub fn plus(self, other: Amount) -> Amount {
         Amount { cost: self.cost + other.cost, tokens: self.tokens.saturating_add(other.tokens) }
     }
 

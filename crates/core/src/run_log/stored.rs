@@ -23,8 +23,8 @@ pub struct StoredLog {
 struct Written {
     /// Number of entries.
     count: u64,
-    /// Entries of an append that nobody waited for to its end: whether the store has them is not known.
-    in_doubt: Vec<Record>,
+    /// Appends behind these entries whose end nobody saw: the store has one of them at most. Repeating one is safe.
+    in_doubt: Vec<Vec<Record>>,
 }
 
 impl StoredLog {
@@ -56,11 +56,12 @@ impl StoredLog {
 }
 
 impl StoredLog {
-    /// Tells whether the entries behind the first ones are these.
-    async fn has_appended(&self, first: u64, records: &[Record]) -> Result<bool> {
+    /// Gives the append in doubt that the store has.
+    async fn appended(&self, written: &Written) -> Result<Option<Vec<Record>>> {
         let stored = self.store.task_records(&self.token.run, self.token.task).await?;
-        let behind = stored.get(usize::try_from(first).unwrap_or(usize::MAX)..);
-        Ok(behind.is_some_and(|behind| behind == records))
+        let behind = stored.get(usize::try_from(written.count).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let is_stored = |records: &&Vec<Record>| !records.is_empty() && behind == records.as_slice();
+        Ok(written.in_doubt.iter().find(is_stored).cloned())
     }
 
     /// Takes in what the store holds.
@@ -92,21 +93,35 @@ impl RunLog for StoredLog {
 
     async fn append(&self, records: Vec<Record>) -> Result<()> {
         let mut written = self.written.lock().await;
-        let left = std::mem::replace(&mut written.in_doubt, records.clone());
-        let mut appended = self.store.journal(&self.token, written.count, records.clone()).await;
-        if let (Err(error), false) = (&appended, left.is_empty())
-            && error.kind() == ErrorKind::Conflict
-            && self.has_appended(written.count, &left).await?
-        {
-            written.count += count(&left);
-            self.take(left);
-            appended = self.store.journal(&self.token, written.count, records.clone()).await;
+        let mut doubted = !written.in_doubt.is_empty();
+        loop {
+            if !written.in_doubt.contains(&records) {
+                written.in_doubt.push(records.clone());
+            }
+            match self.store.journal(&self.token, written.count, records.clone()).await {
+                Ok(entries) => {
+                    written.in_doubt.clear();
+                    written.count = entries;
+                    self.take(records);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::Conflict => {
+                    // Left in doubt until this is known: whoever waits may give up here too.
+                    let appended = if doubted { self.appended(&written).await? } else { None };
+                    written.in_doubt.clear();
+                    let Some(appended) = appended else { return Err(error) };
+                    doubted = false;
+                    written.count += count(&appended);
+                    let is_this = appended == records;
+                    self.take(appended);
+                    if is_this {
+                        return Ok(());
+                    }
+                }
+                // Whether the store has it is not known.
+                Err(error) => return Err(error),
+            }
         }
-        // Reached only by those who wait to the end: what the store answered is known.
-        written.in_doubt.clear();
-        written.count = appended?;
-        self.take(records);
-        Ok(())
     }
 
     fn records(&self) -> Vec<Record> {

@@ -228,6 +228,10 @@ fn recount(rows: &mut dyn Rows, numbers: &[u32], now: Millis) -> Result<RunState
     (run.open, run.done, run.failed, run.skipped) = counted;
     (run.fatal, run.waiting, run.awaiting) = (0, waiting, 0);
     run.ended_at = None;
+    // The time of a run that failed before its time was over has passed meanwhile.
+    if run.deadline.is_some_and(|deadline| deadline <= now) {
+        run.deadline = None;
+    }
     rows.set_run_error(None)?;
     change_run(rows, RunState::Running, None, now)?;
     settle(rows, now)

@@ -189,7 +189,9 @@ impl TaskRow {
         match self.state {
             TaskState::Running => Some(self.lease_until),
             TaskState::Ready => Some(self.not_before).filter(|at| *at > now),
-            TaskState::Waiting => Some(self.lease_until).filter(|at| *at > Millis::default()),
+            TaskState::Waiting if self.waits_for_people() => {
+                Some(self.lease_until).filter(|at| *at > Millis::default())
+            }
             _ => None,
         }
     }
@@ -300,6 +302,18 @@ pub trait Rows {
         let is_ready = task.dependency_ended(now);
         self.give(task)?;
         Ok(is_ready)
+    }
+
+    /// Tells all that wait for a task that it has ended; gives how many are ready by that.
+    ///
+    /// # Errors
+    /// As [`dependents`](Self::dependents) and [`release`](Self::release).
+    fn release_dependents(&mut self, number: u32, now: Millis) -> Result<u32> {
+        let mut ready = 0;
+        for number in self.dependents(number)? {
+            ready += u32::from(self.release(number, now)?);
+        }
+        Ok(ready)
     }
 
     /// Tells whether any task is ready, one whose delay is not over included.

@@ -37,7 +37,7 @@ pub enum Change {
         state: RunState,
         /// What made it fail.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        error: Option<ErrorReport>,
+        error: Option<Box<ErrorReport>>,
     },
     /// The run goes on with another definition.
     Redefined {
@@ -57,7 +57,7 @@ pub enum Change {
         state: TaskState,
         /// Why it did not end well.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        error: Option<ErrorReport>,
+        error: Option<Box<ErrorReport>>,
     },
     /// An attempt failed and another one follows.
     Retrying {
@@ -65,7 +65,7 @@ pub enum Change {
         #[serde(rename = "not_before")]
         at: Millis,
         /// Why it failed.
-        error: ErrorReport,
+        error: Box<ErrorReport>,
     },
     /// The worker gave the task back.
     Released,

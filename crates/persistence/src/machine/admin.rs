@@ -23,12 +23,10 @@ impl Machine {
             self.runs.iter().filter(fits).map(|run| (run.row.ended_at, run.row.id.clone())).collect();
         found.sort();
         let mut pruned = Pruned::default();
-        for (_, id) in found.into_iter().take(request.limit as usize) {
-            let tree = self.tree(&id);
-            let goes_on = |slot: &usize| self.runs.at(*slot).is_some_and(|run| !run.row.state.is_ended());
-            if tree.iter().any(goes_on) {
-                continue;
-            }
+        let goes_on = |slot: &usize| self.runs.at(*slot).is_some_and(|run| !run.row.state.is_ended());
+        let trees = found.into_iter().map(|(_, id)| self.tree(&id));
+        let ended = trees.filter(|tree| !tree.iter().any(goes_on)).take(request.limit as usize);
+        for tree in ended.collect::<Vec<_>>() {
             for slot in tree {
                 let Some(run) = self.runs.at(slot) else { continue };
                 pruned.runs += 1;
@@ -76,14 +74,6 @@ impl Machine {
             return Err(crate::run_exists(&id));
         }
         let slot = self.restore(dump, now);
-        // Those that it started may have come before it.
-        let is_child = |run: &StoredRun| run.row.parent.as_ref().is_some_and(|parent| parent.run == id);
-        let places = (0..).zip(&self.runs.slots);
-        let started =
-            places.filter(|(_, run)| run.as_deref().is_some_and(is_child)).map(|(slot, _)| slot).collect();
-        if let Some(run) = self.runs.at_mut(slot) {
-            run.started = started;
-        }
         let held: Vec<_> = match self.runs.at(slot) {
             Some(run) => run.tasks().filter(|task| task.row.state == TaskState::Running).collect(),
             None => Vec::new(),
@@ -110,7 +100,7 @@ impl Machine {
         if let Some(key) = &run.new.key {
             self.keys.entry(key.clone()).or_insert_with(|| run.row.id.clone());
         }
-        let slot = self.runs.add(run);
+        let slot = self.add(run);
         self.enter_all(slot, now);
         slot
     }

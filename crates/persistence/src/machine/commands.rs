@@ -33,7 +33,7 @@ impl Machine {
         run.body.tasks.reserve_exact(tasks.len());
         // A deadline is entered as one that is in no index yet.
         let deadline = run.row.deadline.take();
-        let slot = self.runs.add(run);
+        let slot = self.add(run);
         self.touch(|| Touch::Definition(slot));
         self.change_at(slot, now, |rows| {
             rows.run().deadline = deadline;
@@ -46,7 +46,7 @@ impl Machine {
         self.promote(now);
         let room = request.max_active.unwrap_or(u32::MAX).saturating_sub(self.index.active);
         let limit = request.limit.min(room) as usize;
-        let mut claims = Vec::new();
+        let mut claims = Vec::with_capacity(limit.min(64));
         let mut passed = None;
         while claims.len() < limit {
             let Some(head) = self.next_head(passed, request) else { break };
@@ -70,9 +70,8 @@ impl Machine {
     fn next_head(&self, passed: Option<Head>, request: &ClaimRequest) -> Option<Head> {
         let heads = match &request.run {
             Some(run) => {
-                let stored = self.runs.get(run);
-                let root = stored.and_then(|run| run.row.parent.as_ref()).map_or(run, |parent| &parent.root);
-                self.index.trees.get(root)?
+                let root = self.runs.get(run)?.root;
+                self.index.trees.get(&root)?
             }
             None => &self.index.heads,
         };

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use motet_core::id::{Millis, RunId};
+use motet_core::id::Millis;
 use motet_core::store::TaskState;
 
 use super::run::{Place, StoredRun};
@@ -23,8 +23,8 @@ pub(crate) struct Head {
 pub(super) struct Index {
     /// The next task of each lane of runs that have room.
     pub(super) heads: BTreeSet<Head>,
-    /// The same by the run at the top, for those who work for one.
-    pub(super) trees: HashMap<RunId, BTreeSet<Head>>,
+    /// The same by the place of the run at the top, for those who work for one.
+    pub(super) trees: HashMap<usize, BTreeSet<Head>>,
     /// Ready tasks whose delay is not over.
     pub(super) delayed: BTreeSet<(Millis, usize, u32)>,
     /// Leases, and waiting for people that does not go on for ever.
@@ -80,7 +80,7 @@ impl Index {
     /// Brings the heads up to date after a run has changed; `had_room` tells whether its tasks could start before.
     pub(super) fn show(&mut self, slot: usize, run: &mut StoredRun, had_room: bool) {
         let has_room = run.row.has_room();
-        let root = run.row.parent.as_ref().map_or(&run.row.id, |parent| &parent.root);
+        let root = run.root;
         for (place, lane) in (0u32..).zip(&mut run.lanes) {
             if !lane.is_changed && had_room == has_room {
                 continue;
@@ -97,10 +97,7 @@ impl Index {
             if next == lane.shown {
                 continue;
             }
-            let tree = match self.trees.get_mut(root) {
-                Some(tree) => tree,
-                None => self.trees.entry(root.clone()).or_default(),
-            };
+            let tree = self.trees.entry(root).or_default();
             if let Some(shown) = lane.shown.take() {
                 self.heads.remove(&shown);
                 tree.remove(&shown);
@@ -109,9 +106,24 @@ impl Index {
                 self.heads.insert(next);
                 tree.insert(next);
             } else if tree.is_empty() {
-                self.trees.remove(root);
+                self.trees.remove(&root);
             }
             lane.shown = next;
+        }
+    }
+
+    /// Takes a run out of the heads until it is shown again.
+    pub(super) fn hide(&mut self, run: &mut StoredRun) {
+        for lane in &mut run.lanes {
+            lane.is_changed = true;
+            let Some(shown) = lane.shown.take() else { continue };
+            self.heads.remove(&shown);
+            if let Some(tree) = self.trees.get_mut(&run.root) {
+                tree.remove(&shown);
+                if tree.is_empty() {
+                    self.trees.remove(&run.root);
+                }
+            }
         }
     }
 

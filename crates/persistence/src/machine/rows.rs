@@ -77,7 +77,7 @@ pub(super) fn place(row: &TaskRow, now: Millis) -> Place {
         TaskState::Ready if row.not_before <= now => Place::Lane(row.not_before),
         TaskState::Ready => Place::Delayed(row.not_before),
         TaskState::Running => Place::Due(row.lease_until),
-        TaskState::Waiting if row.lease_until > Millis::default() => Place::Due(row.lease_until),
+        TaskState::Waiting => row.due(now).map_or(Place::Out, Place::Due),
         _ => Place::Out,
     }
 }
@@ -118,6 +118,20 @@ impl Rows for RunRows<'_> {
         row.dependency_ended(now);
         self.give(row)?;
         Ok(true)
+    }
+
+    fn release_dependents(&mut self, number: u32, now: Millis) -> Result<u32> {
+        let list = self.run.body.dependents.get_mut(number as usize);
+        // Nothing asks for it before it is put back.
+        let dependents = list.map(std::mem::take).unwrap_or_default();
+        let mut ready = Ok(0);
+        for number in &dependents {
+            ready = self.release(*number, now).and_then(|is_ready| Ok(ready? + u32::from(is_ready)));
+        }
+        if let Some(list) = self.run.body.dependents.get_mut(number as usize) {
+            *list = dependents;
+        }
+        ready
     }
 
     fn name(&mut self, number: u32) -> Result<String> {

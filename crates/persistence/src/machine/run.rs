@@ -27,6 +27,8 @@ pub(crate) struct StoredRun {
     pub(crate) body: Body,
     /// False where the body is kept elsewhere.
     pub(crate) is_resident: bool,
+    /// Place of the run at the top of those that wait for this one.
+    pub(super) root: usize,
     /// Places of the runs that its tasks started.
     pub(super) started: Vec<usize>,
     /// Ready tasks, those that are delayed included.
@@ -95,6 +97,7 @@ impl StoredRun {
             questions: Vec::new(),
             body: Body::default(),
             is_resident: true,
+            root: 0,
             started: Vec::new(),
             ready: 0,
             timers: 0,

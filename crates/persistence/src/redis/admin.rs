@@ -113,6 +113,7 @@ pub(super) async fn dump(server: &Server, id: &RunId) -> Result<Option<RunDump>>
         }
     }
     Err(Error::new(ErrorKind::Store, format!("run `{id}` changes all the time"))
+        .with_retry(motet_core::error::Retry::Backoff)
         .with_hint("pause it, or stop its workers, and copy it then"))
 }
 

@@ -49,6 +49,7 @@ pub(super) async fn change<T: Send>(server: &Server, id: &RunId, work: impl Work
         }
     }
     Err(Error::new(ErrorKind::Store, format!("run `{id}` is changed by others all the time"))
+        .with_retry(motet_core::error::Retry::Backoff)
         .with_hint("try it again in a moment"))
 }
 

@@ -1,6 +1,6 @@
 //! Errors of a Redis server as errors of the store, with what the user can do; passwords never show.
 
-use motet_core::error::{Error, ErrorKind};
+use motet_core::error::{Error, ErrorKind, Retry};
 use redis::RedisError;
 
 /// Makes the error of a store.
@@ -10,6 +10,7 @@ pub(super) fn of(error: &RedisError, address: &str) -> Error {
     let whole = error.to_string();
     let says = |part: &str| code == part || whole.contains(part);
     let new = |kind, message: String| Error::new(kind, message);
+    let passing = |message: String| Error::new(ErrorKind::Store, message).with_retry(Retry::Backoff);
     if let Some(refused) = refused_password(&says, address) {
         return refused;
     }
@@ -30,31 +31,23 @@ pub(super) fn of(error: &RedisError, address: &str) -> Error {
             .with_hint("the user needs `+@all -@dangerous +info +config|get`, keys `~*`, and channels `&*`");
     }
     if says("READONLY") {
-        return new(
-            ErrorKind::Store,
-            format!("the Redis server `{address}` is a replica, which takes no writes"),
-        )
-        .with_hint("name its primary in the setting `store`");
+        return passing(format!("the Redis server `{address}` is a replica, which takes no writes"))
+            .with_hint("name its primary in the setting `store`");
     }
     if says("OOM") {
-        return new(ErrorKind::Store, format!("the memory of the Redis server `{address}` is full"))
+        return passing(format!("the memory of the Redis server `{address}` is full"))
             .with_hint("raise its `maxmemory`, or remove old runs with `motet backend prune`");
     }
     if says("MISCONF") {
-        return new(
-            ErrorKind::Store,
-            format!("the Redis server `{address}` cannot write its file: {detail}"),
-        )
-        .with_hint("make room on its disk; it takes writes again when it can save");
+        return passing(format!("the Redis server `{address}` cannot write its file: {detail}"))
+            .with_hint("make room on its disk; it takes writes again when it can save");
     }
     if error.is_unrecoverable_error() || error.is_io_error() || error.is_timeout() {
-        return new(
-            ErrorKind::Store,
-            format!("the Redis server `{address}` cannot be reached: {}", plain(error)),
-        )
-        .with_hint("start it, and check host and port in the setting `store`");
+        return passing(format!("the Redis server `{address}` cannot be reached: {}", plain(error)))
+            .with_hint("start it, and check host and port in the setting `store`");
     }
-    new(ErrorKind::Store, format!("the Redis server `{address}` answered: {}", plain(error)))
+    let answered = format!("the Redis server `{address}` answered: {}", plain(error));
+    if is_passing(error) { passing(answered) } else { new(ErrorKind::Store, answered) }
 }
 
 /// Tells what is wrong with the password, where that is what is wrong.

@@ -57,7 +57,10 @@ impl Hot {
 
     async fn ask_once(&self, command: Command) -> Result<Value> {
         let (answer, receiver) = oneshot::channel();
-        let ended = || Error::new(ErrorKind::Store, "the task that talks to the Redis server ended");
+        let ended = || {
+            Error::new(ErrorKind::Store, "the task that talks to the Redis server ended")
+                .with_retry(motet_core::error::Retry::Backoff)
+        };
         self.sender().send(Asked { command, answer }).await.map_err(|_| ended())?;
         receiver.await.map_err(|_| ended())?
     }

@@ -115,7 +115,7 @@ pub(super) fn token(token: &LeaseToken) -> String {
 fn read_token(run: &RunId, task: u32, text: &str) -> Result<LeaseToken> {
     let parts = text.split_once(':').and_then(|(attempt, nonce)| Some((attempt.parse().ok()?, nonce)));
     let (attempt, nonce) = parts.ok_or_else(|| failure::unreadable("a lease", format!("`{text}`")))?;
-    Ok(LeaseToken { run: run.clone(), task, attempt, nonce: nonce.to_owned() })
+    Ok(LeaseToken { run: run.clone(), task, attempt, nonce: nonce.to_owned().into() })
 }
 
 /// Reads a task's row.

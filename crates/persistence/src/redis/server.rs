@@ -193,5 +193,5 @@ impl Patience {
 
 /// Makes a name that was never used before.
 pub(super) fn name() -> String {
-    motet_core::store::LeaseToken::new(motet_core::id::RunId::default(), 0, 0).nonce
+    motet_core::store::Nonce::new().into()
 }

@@ -9,7 +9,7 @@ use motet_core::id::RunId;
 use motet_core::run_log::Record;
 use motet_core::schedule;
 use motet_core::store::{
-    Applied, Claim, ClaimRequest, ItemWrite, LeaseState, LeaseToken, NewTask, Outcome, RunState,
+    Applied, Claim, ClaimRequest, ItemWrite, LeaseState, LeaseToken, NewTask, Nonce, Outcome, RunState,
 };
 use redis::Value;
 
@@ -62,7 +62,8 @@ fn read_claim(value: Value) -> Result<Claim> {
     let fields: Fields = lists::pairs(flat);
     let new: NewTask = from_json(&new)?;
     let row = row::task(&run, number, &fields, &new)?;
-    let token = LeaseToken { run: run.clone(), task: number, attempt: row.attempt, nonce };
+    let token =
+        LeaseToken { run: run.clone(), task: number, attempt: row.attempt, nonce: Nonce::from(nonce) };
     let facts = TaskFacts {
         run,
         run_state: RunState::Running,

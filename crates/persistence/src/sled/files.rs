@@ -7,7 +7,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::error::{Error, ErrorKind, Result, Retry};
 use motet_core::id::Millis;
 
 /// The file that a process holds a lock on while it has the store.
@@ -150,7 +150,7 @@ fn check_space(directory: &Path, free: FreeSpace) -> Result<()> {
                 free >> 20,
                 directory.display()
             );
-            Err(Error::new(ErrorKind::Store, message).with_hint(format!(
+            Err(Error::new(ErrorKind::Store, message).with_retry(Retry::Backoff).with_hint(format!(
                 "it needs {} MB, as a full disk may damage it: make room",
                 LEAST_FREE >> 20
             )))
@@ -169,7 +169,10 @@ pub(super) fn free_space(directory: &Path) -> Option<u64> {
 
 /// Makes an error of the library's.
 pub(super) fn failed(error: &sled::Error) -> Error {
+    // A disk that fails to write may do so again when there is room; nothing else of these passes.
+    let retry = if matches!(error, sled::Error::Io(_)) { Retry::Backoff } else { Retry::Never };
     Error::new(ErrorKind::Store, format!("the store failed: {error}"))
+        .with_retry(retry)
         .with_hint("`motet store migrate` copies what can be read to a store of another kind")
 }
 

@@ -70,7 +70,7 @@ struct QuestionRow {
 }
 
 impl Session {
-    /// Opens a directory and reads what goes on; takes back what workers had in hand, as none of them lives.
+    /// Opens a directory and reads what goes on.
     pub(super) fn open(directory: &Path, free: FreeSpace, now: Millis) -> Result<Self> {
         let files = Files::open(directory, free)?;
         check_format(&files)?;
@@ -91,9 +91,14 @@ impl Session {
         };
         session.load(now)?;
         session.put(keys::FORMAT.to_vec(), Some(&FORMAT))?;
-        session.machine.reclaim_all(now)?;
         session.commit()?;
         Ok(session)
+    }
+
+    /// Takes back what workers had in hand when an earlier process ended, as none of them lives.
+    pub(super) fn take_over(&mut self, now: Millis) -> Result<()> {
+        self.machine.reclaim_all(now)?;
+        self.commit()
     }
 
     fn load(&mut self, now: Millis) -> Result<()> {

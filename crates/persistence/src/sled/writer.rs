@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::error::{Error, ErrorKind, Result, Retry};
 use motet_core::id::Millis;
 use tokio::sync::{mpsc, oneshot};
 
@@ -43,7 +43,10 @@ impl Writer {
     /// Opens a directory and starts the thread.
     pub(super) fn start(directory: PathBuf, free: FreeSpace, wake: Arc<Wake>) -> Result<Self> {
         let lock = Lock::take(&directory)?;
-        let session = Some(Session::open(&directory, free, Millis::now())?);
+        let now = Millis::now();
+        let mut session = Session::open(&directory, free, now)?;
+        session.take_over(now)?;
+        let session = Some(session);
         let (sender, receiver) = mpsc::channel(WAITING);
         let state = Thread { session, directory, free, wake, _lock: lock };
         let thread =
@@ -93,7 +96,7 @@ impl Thread {
         let mut jobs = Vec::new();
         while receiver.blocking_recv_many(&mut jobs, MOST_COMMANDS) > 0 {
             let outcome = catch_unwind(AssertUnwindSafe(|| self.run(&mut jobs)));
-            let panicked = || Error::new(ErrorKind::Store, "the store broke off");
+            let panicked = || Error::new(ErrorKind::Store, "the store broke off").with_retry(Retry::Backoff);
             let failure = outcome.unwrap_or_else(|_| Err(panicked())).err();
             if failure.is_some() {
                 // What is in memory may be ahead of what was written: it is read anew.

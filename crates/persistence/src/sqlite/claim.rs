@@ -8,24 +8,23 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use motet_core::error::Result;
 use motet_core::schedule::{self, Rows as _};
 use motet_core::store::{Claim, ClaimRequest};
-use motet_core::workflow::Priority;
 use rusqlite::Connection;
 
-use super::columns::Places as _;
 use super::failure::OrStore as _;
 use super::read;
 use super::rows::RunRows;
 use super::writer::Session;
 
-/// Ready tasks of a queue and priority behind a place, in the order of readiness.
-const READY: &str = "SELECT not_before, run, n, limit_key, limit_max FROM task INDEXED BY ready \
-                     WHERE state = 1 AND parked = 0 AND queue = ?1 AND prio = ?2 \
-                     AND (not_before, run, n) > (?3, ?4, ?5) ORDER BY not_before, run, n LIMIT ?6";
+/// Ready tasks of a queue behind a place, most urgent first, then in the order of readiness.
+const READY: &str = "SELECT prio, not_before, run, n, limit_key, limit_max FROM task INDEXED BY ready \
+                     WHERE state = 1 AND parked = 0 AND queue = ?1 \
+                     AND (prio, not_before, run, n) > (?2, ?3, ?4, ?5) ORDER BY prio, not_before, run, n LIMIT ?6";
 
 /// The same for one run.
-const READY_OF_RUN: &str = "SELECT not_before, run, n, limit_key, limit_max FROM task INDEXED BY ready_of_run \
-                            WHERE state = 1 AND parked = 0 AND queue = ?1 AND prio = ?2 \
-                            AND (not_before, n) > (?3, ?5) AND run = ?7 ORDER BY not_before, n LIMIT ?6";
+const READY_OF_RUN: &str = "SELECT prio, not_before, run, n, limit_key, limit_max FROM task INDEXED BY ready_of_run \
+                            WHERE state = 1 AND parked = 0 AND queue = ?1 \
+                            AND (prio, not_before, n) > (?2, ?3, ?5) AND run = ?7 \
+                            ORDER BY prio, not_before, n LIMIT ?6";
 
 /// The statements that every claim runs, so that a test can look at how they find their rows.
 #[cfg(test)]
@@ -40,8 +39,8 @@ CREATE INDEX ready_of_run ON task (run, queue, prio, not_before, n, limit_key, l
     WHERE state = 1 AND parked = 0;
 ";
 
-/// Tasks of one page where a claim wants few.
-const PAGE: usize = 8;
+/// Tasks that a claim reads at first beyond those that it wants.
+const SPARE: usize = 1;
 
 /// Leases ready tasks to a worker.
 pub(super) fn claim(session: &Session<'_>, request: &ClaimRequest) -> Result<Vec<Claim>> {
@@ -63,21 +62,18 @@ pub(super) fn claim(session: &Session<'_>, request: &ClaimRequest) -> Result<Vec
         [] => read::ready_queues(session.connection)?.into_iter().collect(),
         queues => queues.iter().cloned().collect(),
     };
-    for priority in Priority::VALUES {
-        let mut streams = Vec::with_capacity(queues.len() * runs.len());
-        for queue in &queues {
-            let stream = |run: &Option<i64>| Stream {
-                queue,
-                priority: priority.place(),
-                run: *run,
-                behind: (i64::MIN, 0, 0),
-                page: VecDeque::new(),
-                is_read: false,
-            };
-            streams.extend(runs.iter().map(stream));
-        }
-        taking.take(streams)?;
+    let mut streams = Vec::with_capacity(queues.len() * runs.len());
+    for queue in &queues {
+        let stream = |run: &Option<i64>| Stream {
+            queue,
+            run: *run,
+            behind: (i64::MIN, i64::MIN, 0, 0),
+            page: VecDeque::new(),
+            is_read: false,
+        };
+        streams.extend(runs.iter().map(stream));
     }
+    taking.take(streams)?;
     Ok(taking.claims)
 }
 
@@ -93,20 +89,22 @@ fn enlist(session: &Session<'_>, request: &ClaimRequest) -> Result<()> {
     Ok(())
 }
 
+/// Where a task stands in the order of claiming: its priority, when it became ready, the number of its run in this file,
+/// and its own.
+type Place = (i64, i64, i64, u32);
+
 /// A ready task as the index shows it.
 struct Ready {
-    /// When it became ready, the number of its run in this file, and its own.
-    place: (i64, i64, u32),
+    place: Place,
     limit: Option<(String, u32)>,
 }
 
-/// The ready tasks of one queue and priority, of all runs or of one, read as far as they are wanted.
+/// The ready tasks of one queue, of all runs or of one, read as far as they are wanted.
 struct Stream<'q> {
     queue: &'q str,
-    priority: i64,
     run: Option<i64>,
     /// What was read ends here.
-    behind: (i64, i64, i64),
+    behind: (i64, i64, i64, i64),
     page: VecDeque<Ready>,
     is_read: bool,
 }
@@ -114,46 +112,57 @@ struct Stream<'q> {
 impl Stream<'_> {
     /// Reads a page unless there is one.
     fn fill(&mut self, connection: &Connection, page: usize, now: i64) -> Result<()> {
-        if !self.page.is_empty() || self.is_read {
-            return Ok(());
+        // Once more for each priority whose tasks are to wait.
+        while self.page.is_empty() && !self.is_read {
+            self.read(connection, page, now)?;
         }
+        Ok(())
+    }
+
+    /// Reads a page, or what comes before tasks that are to wait.
+    fn read(&mut self, connection: &Connection, page: usize, now: i64) -> Result<()> {
         let sql = if self.run.is_some() { READY_OF_RUN } else { READY };
         let mut statement = connection.prepare_cached(sql).or_store()?;
-        let (time, run, number) = self.behind;
-        let (page, at) = (i64::try_from(page).unwrap_or(i64::MAX), (self.queue, self.priority, time));
+        let (priority, time, run, number) = self.behind;
+        let limit = i64::try_from(page).unwrap_or(i64::MAX);
         let mut rows = match self.run {
-            Some(of) => statement.query((at.0, at.1, at.2, run, number, page, of)),
-            None => statement.query((at.0, at.1, at.2, run, number, page)),
+            Some(of) => statement.query((self.queue, priority, time, run, number, limit, of)),
+            None => statement.query((self.queue, priority, time, run, number, limit)),
         }
         .or_store()?;
         let mut count = 0;
         while let Some(row) = rows.next().or_store()? {
             count += 1;
-            let place: (i64, i64, u32) =
-                (row.get(0).or_store()?, row.get(1).or_store()?, row.get(2).or_store()?);
-            // All that follow are later still.
-            if place.0 > now {
-                self.is_read = true;
+            let place: Place = (
+                row.get(0).or_store()?,
+                row.get(1).or_store()?,
+                row.get(2).or_store()?,
+                row.get(3).or_store()?,
+            );
+            if place.1 > now {
+                // All of this priority that follow are later still.
+                self.behind = (place.0, i64::MAX, i64::MAX, i64::MAX);
                 return Ok(());
             }
-            let limit = match row.get(3).or_store()? {
-                Some(key) => Some((key, row.get(4).or_store()?)),
+            let limit = match row.get(4).or_store()? {
+                Some(key) => Some((key, row.get(5).or_store()?)),
                 None => None,
             };
-            self.behind = (place.0, place.1, i64::from(place.2));
+            self.behind = (place.0, place.1, place.2, i64::from(place.3));
             self.page.push_back(Ready { place, limit });
         }
         self.is_read = count < page;
         Ok(())
     }
 
-    /// Steps over the tasks that a run has at this time.
-    fn skip_run(&mut self, (time, run, _): (i64, i64, u32)) {
-        while self.page.front().is_some_and(|next| (next.place.0, next.place.1) == (time, run)) {
+    /// Steps over the tasks of this priority that a run has at this time.
+    fn skip_run(&mut self, (priority, time, run, _): Place) {
+        let is_same = |next: &Ready| (next.place.0, next.place.1, next.place.2) == (priority, time, run);
+        while self.page.front().is_some_and(is_same) {
             self.page.pop_front();
         }
         if self.page.is_empty() {
-            self.behind = (time, run, i64::MAX);
+            self.behind = self.behind.max((priority, time, run, i64::MAX));
         }
         if self.run == Some(run) {
             self.page.clear();
@@ -174,9 +183,9 @@ struct Taking<'a, 'r> {
 }
 
 impl<'a> Taking<'a, '_> {
-    /// Takes tasks of one priority.
+    /// Takes tasks until there are enough.
     fn take(&mut self, mut streams: Vec<Stream<'_>>) -> Result<()> {
-        let mut page = self.limit.max(PAGE);
+        let mut page = self.limit + SPARE;
         while self.claims.len() < self.limit {
             for stream in &mut streams {
                 stream.fill(self.session.connection, page, self.session.now.0)?;
@@ -185,7 +194,7 @@ impl<'a> Taking<'a, '_> {
             let first = heads.min_by_key(|stream| stream.page.front().map(|ready| ready.place));
             let Some(stream) = first else { return Ok(()) };
             let Some(ready) = stream.page.pop_front() else { return Ok(()) };
-            if !self.rows(ready.place.1)?.run().has_room() {
+            if !self.rows(ready.place.2)?.run().has_room() {
                 stream.skip_run(ready.place);
             } else if !self.take_one(&ready)? {
                 // Many of one key may stand in a row.
@@ -204,7 +213,7 @@ impl<'a> Taking<'a, '_> {
 
     /// Leases a task unless the limit of its key forbids it.
     fn take_one(&mut self, ready: &Ready) -> Result<bool> {
-        let (_, run, number) = ready.place;
+        let (_, _, run, number) = ready.place;
         if let Some((key, max)) = &ready.limit
             && self.active.get(key).is_some_and(|active| active >= max)
         {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::id::{Millis, RunId, WorkerId};
 use motet_core::schedule::{RunRow, TaskRow};
-use motet_core::store::{LeaseToken, ParentTask, RunState, RunSummary, Task, TaskLimit, TaskState};
+use motet_core::store::{LeaseToken, Nonce, ParentTask, RunState, RunSummary, Task, TaskLimit, TaskState};
 use motet_core::workflow::{OnFailure, Priority, RetryPolicy};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
@@ -35,19 +35,31 @@ macro_rules! task_columns {
     };
 }
 
-/// Columns of a task that [`view`] reads: those of `task_columns!` and what scheduling need not know.
+/// Columns of a task that [`facts`] reads: what is shown, and scheduling need not know.
+macro_rules! fact_columns {
+    () => {
+        "name, queue, prio, error, \
+         (SELECT coalesce((SELECT blob.body FROM blob WHERE blob.hash = payload.blob), payload.body) FROM payload \
+         WHERE payload.run = task.run AND payload.n = task.n)"
+    };
+}
+
+/// Columns of a task that [`view`] reads.
 macro_rules! view_columns {
     () => {
         concat!(
+            $crate::sqlite::columns::fact_columns!(),
+            ", ",
             $crate::sqlite::columns::task_columns!(),
-            ", name, queue, prio, error, (SELECT run.state FROM run WHERE run.key = task.run), \
-             (SELECT coalesce((SELECT blob.body FROM blob WHERE blob.hash = payload.blob), payload.body) FROM payload \
-             WHERE payload.run = task.run AND payload.n = task.n)"
+            ", (SELECT run.state FROM run WHERE run.key = task.run)"
         )
     };
 }
 
-pub(super) use {run_columns, task_columns, view_columns};
+pub(super) use {fact_columns, run_columns, task_columns, view_columns};
+
+/// How many columns `fact_columns!` gives.
+pub(super) const FACTS_WIDTH: usize = 5;
 
 /// How many columns `task_columns!` gives.
 const TASK_WIDTH: usize = 26;
@@ -103,61 +115,62 @@ pub(super) fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
     Ok(crate::summary(&run(row)?, facts))
 }
 
-/// Reads the scheduling row of a task, and whether it has an error.
-pub(super) fn task(row: &Row<'_>, run: &RunId) -> rusqlite::Result<(TaskRow, bool)> {
-    let number = row.get(0)?;
+/// Reads the scheduling row of a task, and whether it has an error; its columns begin at `first`.
+pub(super) fn task(row: &Row<'_>, first: usize, run: &RunId) -> rusqlite::Result<(TaskRow, bool)> {
+    let number = row.get(first)?;
     let task = TaskRow {
         number,
-        state: row.get::<_, Place<TaskState>>(1)?.0,
-        remaining: row.get(2)?,
-        attempt: row.get(3)?,
-        forgiven: row.get(4)?,
-        crashes: row.get(5)?,
-        parent: row.get(6)?,
-        open_children: row.get(7)?,
-        failed_children: row.get(8)?,
-        open_questions: row.get(21)?,
-        joining: row.get(9)?,
-        awaits: row.get::<_, Option<Id>>(22)?.map(|id| id.0),
-        delay: Duration::from_millis(unsigned(row.get(23)?)),
-        limit: match row.get(24)? {
-            Some(key) => Some(TaskLimit { key, max: row.get(25)? }),
+        state: row.get::<_, Place<TaskState>>(first + 1)?.0,
+        remaining: row.get(first + 2)?,
+        attempt: row.get(first + 3)?,
+        forgiven: row.get(first + 4)?,
+        crashes: row.get(first + 5)?,
+        parent: row.get(first + 6)?,
+        open_children: row.get(first + 7)?,
+        failed_children: row.get(first + 8)?,
+        open_questions: row.get(first + 21)?,
+        joining: row.get(first + 9)?,
+        awaits: row.get::<_, Option<Id>>(first + 22)?.map(|id| id.0),
+        delay: Duration::from_millis(unsigned(row.get(first + 23)?)),
+        limit: match row.get(first + 24)? {
+            Some(key) => Some(TaskLimit { key, max: row.get(first + 25)? }),
             None => None,
         },
-        on_failure: row.get::<_, Place<OnFailure>>(10)?.0,
-        retry: row.get::<_, Option<Json<RetryPolicy>>>(11)?.map(|json| json.0).unwrap_or_default(),
-        not_before: Millis(row.get(12)?),
-        token: row.get::<_, Option<Lease>>(13)?.map(|Lease { attempt, nonce }| LeaseToken {
+        on_failure: row.get::<_, Place<OnFailure>>(first + 10)?.0,
+        retry: row.get::<_, Option<Json<RetryPolicy>>>(first + 11)?.map(|json| json.0).unwrap_or_default(),
+        not_before: Millis(row.get(first + 12)?),
+        token: row.get::<_, Option<Lease>>(first + 13)?.map(|Lease { attempt, nonce }| LeaseToken {
             run: run.clone(),
             task: number,
             attempt,
             nonce,
         }),
-        worker: row.get::<_, Option<String>>(14)?.map(WorkerId::from_stored),
-        lease_until: Millis(row.get(15)?),
-        started_at: row.get::<_, Option<i64>>(16)?.map(Millis),
-        ended_at: row.get::<_, Option<i64>>(17)?.map(Millis),
-        journal: unsigned(row.get(18)?),
-        journal_after: unsigned(row.get(19)?),
+        worker: row.get::<_, Option<String>>(first + 14)?.map(WorkerId::from_stored),
+        lease_until: Millis(row.get(first + 15)?),
+        started_at: row.get::<_, Option<i64>>(first + 16)?.map(Millis),
+        ended_at: row.get::<_, Option<i64>>(first + 17)?.map(Millis),
+        journal: unsigned(row.get(first + 18)?),
+        journal_after: unsigned(row.get(first + 19)?),
     };
-    Ok((task, row.get(20)?))
+    Ok((task, row.get(first + 20)?))
 }
 
 /// Reads what is shown of a task.
 pub(super) fn view(row: &Row<'_>, run: &RunId) -> rusqlite::Result<Task> {
-    Ok(crate::task(&task(row, run)?.0, facts(row, run)?))
+    let state = row.get::<_, Place<RunState>>(FACTS_WIDTH + TASK_WIDTH)?.0;
+    Ok(crate::task(&task(row, FACTS_WIDTH, run)?.0, facts(row, (run, state))?))
 }
 
 /// Reads what is shown of a task beside its scheduling row.
-pub(super) fn facts(row: &Row<'_>, run: &RunId) -> rusqlite::Result<TaskFacts> {
+pub(super) fn facts(row: &Row<'_>, (run, run_state): (&RunId, RunState)) -> rusqlite::Result<TaskFacts> {
     Ok(TaskFacts {
         run: run.clone(),
-        name: row.get(TASK_WIDTH)?,
-        queue: row.get(TASK_WIDTH + 1)?,
-        priority: row.get::<_, Place<Priority>>(TASK_WIDTH + 2)?.0,
-        error: row.get::<_, Option<Json<ErrorReport>>>(TASK_WIDTH + 3)?.map(|json| json.0),
-        run_state: row.get::<_, Place<RunState>>(TASK_WIDTH + 4)?.0,
-        payload: row.get::<_, Option<Json<Value>>>(TASK_WIDTH + 5)?.map_or(Value::Null, |json| json.0),
+        run_state,
+        name: row.get(0)?,
+        queue: row.get(1)?,
+        priority: row.get::<_, Place<Priority>>(2)?.0,
+        error: row.get::<_, Option<Json<ErrorReport>>>(3)?.map(|json| json.0),
+        payload: row.get::<_, Option<Json<Value>>>(4)?.map_or(Value::Null, |json| json.0),
     })
 }
 
@@ -241,14 +254,14 @@ impl FromSql for Id {
 
 struct Lease {
     attempt: u32,
-    nonce: String,
+    nonce: Nonce,
 }
 
 impl FromSql for Lease {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let (attempt, nonce) = value.as_str()?.split_once('-').ok_or(FromSqlError::InvalidType)?;
         let attempt = attempt.parse().map_err(FromSqlError::other)?;
-        Ok(Self { attempt, nonce: nonce.to_owned() })
+        Ok(Self { attempt, nonce: nonce.to_owned().into() })
     }
 }
 
@@ -272,5 +285,7 @@ mod tests {
     #[test]
     fn every_column_of_a_task_is_counted() {
         assert_eq!(task_columns!().split(", ").count(), TASK_WIDTH);
+        let (short, _) = fact_columns!().split_once('(').unwrap();
+        assert_eq!(short.matches(',').count() + 1, FACTS_WIDTH);
     }
 }

@@ -10,7 +10,7 @@ use motet_core::store::{NewRun, NewTask, Outcome, RunDump, Sequenced, TaskDump, 
 use rusqlite::{Connection, OptionalExtension as _};
 use serde_json::{Map, Value};
 
-use super::columns::{self, Json, json, run_columns, view_columns};
+use super::columns::{self, FACTS_WIDTH, Json, json, run_columns, view_columns};
 use super::failure::OrStore as _;
 use super::rows::{RunRows, find_run};
 use super::writer::Session;
@@ -72,8 +72,8 @@ fn tasks(connection: &Connection, key: i64, run: &RunId) -> Result<Vec<TaskDump>
     let mut rows = statement.query([key]).or_store()?;
     let mut tasks = Vec::new();
     while let Some(found) = rows.next().or_store()? {
-        let (row, _) = columns::task(found, run).or_store()?;
-        let facts = columns::facts(found, run).or_store()?;
+        let (row, _) = columns::task(found, FACTS_WIDTH, run).or_store()?;
+        let facts = columns::facts(found, (run, motet_core::store::RunState::Running)).or_store()?;
         let new = NewTask {
             name: facts.name,
             queue: facts.queue,

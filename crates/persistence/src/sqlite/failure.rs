@@ -78,12 +78,15 @@ fn translate(error: rusqlite::Error) -> Error {
     let known = error.sqlite_error_code().and_then(|code| FAILURES.iter().find(|(known, ..)| *known == code));
     let translated = match (known, &error) {
         (Some((code, message, hint)), _) => {
-            let busy = matches!(code, ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked);
-            Error::new(ErrorKind::Store, *message).with_hint(*hint).with_retry(if busy {
-                Retry::Backoff
-            } else {
-                Retry::Never
-            })
+            let passes = matches!(
+                code,
+                ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::DiskFull
+                    | ErrorCode::SystemIoFailure
+            );
+            let retry = if passes { Retry::Backoff } else { Retry::Never };
+            Error::new(ErrorKind::Store, *message).with_hint(*hint).with_retry(retry)
         }
         (None, rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..)) => {
             Error::new(ErrorKind::Store, "a stored value cannot be read")

@@ -253,7 +253,9 @@ pub(super) fn active(connection: &Connection) -> Result<u32> {
 
 /// Tells whether the time of a lease, of a task that waits for people, or of a run is over.
 pub(super) fn is_due(connection: &Connection, now: Millis) -> Result<bool> {
-    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM task INDEXED BY due WHERE due <= ?1 AND state IN (2, 3)) \
+    const SQL: &str = "SELECT EXISTS (SELECT 1 FROM task INDEXED BY due WHERE due <= ?1 AND state = 2) \
+                       OR EXISTS (SELECT 1 FROM task INDEXED BY due WHERE due <= ?1 AND state = 3 \
+                       AND open_questions > 0 AND (SELECT state FROM run WHERE key = task.run) NOT IN (3, 4, 5)) \
                        OR EXISTS (SELECT 1 FROM run INDEXED BY run_by_deadline WHERE deadline <= ?1 \
                        AND state NOT IN (3, 4, 5))";
     connection.prepare_cached(SQL).or_store()?.query_row([now.0], |row| row.get(0)).or_store()
@@ -261,7 +263,8 @@ pub(super) fn is_due(connection: &Connection, now: Millis) -> Result<bool> {
 
 /// Gives the tasks that waited long enough for people: their run's number in this file, and theirs.
 pub(super) fn late_tasks(connection: &Connection, now: Millis) -> Result<Vec<(i64, u32)>> {
-    const SQL: &str = "SELECT run, n FROM task INDEXED BY due WHERE due <= ?1 AND state = 3 ORDER BY run, n";
+    const SQL: &str = "SELECT run, n FROM task INDEXED BY due WHERE due <= ?1 AND state = 3 AND open_questions > 0 \
+                       AND (SELECT state FROM run WHERE key = task.run) NOT IN (3, 4, 5) ORDER BY run, n";
     let mut statement = connection.prepare_cached(SQL).or_store()?;
     let rows = statement.query_map([now.0], |row| Ok((row.get(0)?, row.get(1)?))).or_store()?;
     rows.collect::<rusqlite::Result<_>>().or_store()

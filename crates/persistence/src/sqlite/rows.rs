@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, HashMap};
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
 use motet_core::schedule::{Rows, RunRow, TaskRow};
-use motet_core::store::{AskedQuestion, NewRun, NewTask, RunEvent, RunState, TaskDump};
+use motet_core::store::{AskedQuestion, NewRun, NewTask, RunEvent, RunState, TaskDump, TaskState};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
 
-use super::columns::{self, Places as _, json, run_columns, signed, task_columns, view_columns};
+use super::columns::{self, FACTS_WIDTH, Places as _, fact_columns, json, run_columns, signed, task_columns};
 use super::failure::OrStore as _;
-use super::task_rows::{insert_task, write_task};
+use super::task_rows::{Changed, insert_task, write_task};
 use super::writer::Session;
 use super::{blobs, events, questions};
 use crate::TaskFacts;
@@ -47,7 +47,7 @@ struct Loaded {
 
 struct Cached {
     row: TaskRow,
-    changed: bool,
+    changed: Changed,
     has_error: bool,
     /// The error as JSON, where it is to be written.
     error: Option<Option<String>>,
@@ -209,24 +209,33 @@ impl<'a> RunRows<'a> {
 
     /// Reads what is shown of a task beside its row; nothing of it may wait to be written.
     pub(super) fn facts(&mut self, number: u32) -> Result<TaskFacts> {
-        const SQL: &str = concat!("SELECT ", view_columns!(), " FROM task WHERE run = ?1 AND n = ?2");
-        let mut statement = self.connection.prepare_cached(SQL).or_store()?;
-        let run = &self.loaded.run.id;
-        let found = statement
-            .query_row((self.key, number), |row| Ok((columns::task(row, run)?, columns::facts(row, run)?)));
-        let found = found.optional().or_store()?;
-        let ((row, has_error), facts) = found.ok_or_else(|| crate::no_such_task(run, number))?;
-        if let Entry::Vacant(place) = self.loaded.tasks.entry(number) {
-            place.insert(Cached { row, changed: false, has_error, error: None });
-        }
-        Ok(TaskFacts { run_state: self.loaded.run.state, ..facts })
+        const ALL: &str = concat!(
+            "SELECT ",
+            fact_columns!(),
+            ", ",
+            task_columns!(),
+            " FROM task WHERE run = ?1 AND n = ?2"
+        );
+        const FACTS: &str = concat!("SELECT ", fact_columns!(), " FROM task WHERE run = ?1 AND n = ?2");
+        let Loaded { run, tasks, .. } = &mut self.loaded;
+        let entry = tasks.entry(number);
+        let sql = if matches!(entry, Entry::Vacant(_)) { ALL } else { FACTS };
+        let mut statement = self.connection.prepare_cached(sql).or_store()?;
+        let found = statement.query_row((self.key, number), |row| {
+            if let Entry::Vacant(place) = entry {
+                let (row, has_error) = columns::task(row, FACTS_WIDTH, &run.id)?;
+                place.insert(Cached { row, changed: Changed::default(), has_error, error: None });
+            }
+            columns::facts(row, (&run.id, run.state))
+        });
+        found.optional().or_store()?.ok_or_else(|| crate::no_such_task(&run.id, number))
     }
 
     /// Writes the row of a task with everything that scheduling needs to know of it, as another store gave it.
     pub(super) fn restore(&mut self, dump: &TaskDump) -> Result<()> {
         self.insert(&dump.row, &dump.new)?;
         let cached = self.cached(dump.row.number)?;
-        (cached.row, cached.changed) = (dump.row.clone(), true);
+        (cached.row, cached.changed) = (dump.row.clone(), Changed::ALL);
         self.changed.push(dump.row.number);
         self.set_error(dump.row.number, dump.error.as_ref())?;
         if let Some(output) = &dump.output {
@@ -264,8 +273,9 @@ impl<'a> RunRows<'a> {
         let (now, parked) = (self.now, run.state != RunState::Running);
         for number in self.changed.drain(..) {
             let Some(cached) = tasks.get_mut(&number) else { continue };
-            if std::mem::take(&mut cached.changed) {
-                write_task(self.connection, self.key, &cached.row, (parked, now))?;
+            let changed = std::mem::take(&mut cached.changed);
+            if changed != Changed::default() {
+                write_task(self.connection, self.key, (&cached.row, changed), (parked, now))?;
             }
             if let Some(error) = cached.error.take() {
                 cached.has_error = error.is_some();
@@ -290,11 +300,11 @@ impl<'a> RunRows<'a> {
                 const SQL: &str = concat!("SELECT ", task_columns!(), " FROM task WHERE run = ?1 AND n = ?2");
                 let mut statement = self.connection.prepare_cached(SQL).or_store()?;
                 let found =
-                    statement.query_row((self.key, number), |row| columns::task(row, &self.loaded.run.id));
+                    statement.query_row((self.key, number), |row| columns::task(row, 0, &self.loaded.run.id));
                 let found = found.optional().or_store()?;
                 let (row, has_error) =
                     found.ok_or_else(|| crate::no_such_task(&self.loaded.run.id, number))?;
-                Ok(place.insert(Cached { row, changed: false, has_error, error: None }))
+                Ok(place.insert(Cached { row, changed: Changed::default(), has_error, error: None }))
             }
         }
     }
@@ -312,8 +322,8 @@ impl<'a> RunRows<'a> {
             let number = row.get(0).or_store()?;
             numbers.push(number);
             if let Entry::Vacant(place) = self.loaded.tasks.entry(number) {
-                let (row, has_error) = columns::task(row, &self.loaded.run.id).or_store()?;
-                place.insert(Cached { row, changed: false, has_error, error: None });
+                let (row, has_error) = columns::task(row, 0, &self.loaded.run.id).or_store()?;
+                place.insert(Cached { row, changed: Changed::default(), has_error, error: None });
             }
         }
         Ok(numbers)
@@ -336,13 +346,30 @@ impl Rows for RunRows<'_> {
     }
 
     fn save(&mut self, task: &TaskRow) -> Result<()> {
-        let cached = self.cached(task.number)?;
-        if cached.row != *task {
-            cached.row = task.clone();
-            cached.changed = true;
-            self.changed.push(task.number);
+        self.give(task.clone())
+    }
+
+    fn give(&mut self, task: TaskRow) -> Result<()> {
+        let number = task.number;
+        let cached = self.cached(number)?;
+        let changed = Changed::between(&cached.row, &task);
+        if changed != Changed::default() {
+            cached.row = task;
+            cached.changed = cached.changed.and(changed);
+            self.changed.push(number);
         }
         Ok(())
+    }
+
+    fn release(&mut self, number: u32, now: Millis) -> Result<bool> {
+        let cached = self.cached(number)?;
+        if cached.row.state != TaskState::Blocked {
+            return Ok(false);
+        }
+        let is_ready = cached.row.dependency_ended(now);
+        cached.changed = cached.changed.and(if is_ready { Changed::READY } else { Changed::REMAINING });
+        self.changed.push(number);
+        Ok(is_ready)
     }
 
     fn name(&mut self, number: u32) -> Result<String> {

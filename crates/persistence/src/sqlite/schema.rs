@@ -8,8 +8,8 @@ use motet_core::store::{RunState, TaskState};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use super::Options;
 use super::failure::OrStore as _;
-use super::{Options, Synchronous};
 
 /// `Mote` in ASCII: tells our files from those of other programs.
 const APPLICATION_ID: i64 = 0x4d6f_7465;
@@ -109,16 +109,13 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
         // Both have no effect once there is a table.
         connection.execute_batch("PRAGMA auto_vacuum = INCREMENTAL").or_store()?;
     }
-    let synchronous = match options.synchronous {
-        Synchronous::Full => "FULL",
-        Synchronous::Normal => "NORMAL",
-    };
     write_ahead(&connection)?;
+    // What is to survive the loss of power is flushed by a thread of its own.
     connection
-        .execute_batch(&format!(
-            "PRAGMA synchronous = {synchronous}; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;
-             PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;"
-        ))
+        .execute_batch(
+            "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;
+             PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;",
+        )
         .or_store()?;
     if found == Found::Empty {
         create(&mut connection)?;

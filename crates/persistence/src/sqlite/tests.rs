@@ -125,8 +125,8 @@ async fn every_statement_finds_its_rows_by_an_index() {
     assert_eq!(
         store.readers.run(plans).await.unwrap(),
         [
-            "SEARCH task USING COVERING INDEX ready (queue=? AND prio=? AND (not_before,run,n)>(?,?,?))",
-            "SEARCH task USING COVERING INDEX ready_of_run (run=? AND queue=? AND prio=? AND (not_before,n)>(?,?))",
+            "SEARCH task USING COVERING INDEX ready (queue=? AND (prio,not_before,run,n)>(?,?,?,?))",
+            "SEARCH task USING COVERING INDEX ready_of_run (run=? AND queue=? AND (prio,not_before,n)>(?,?,?))",
         ]
     );
 }
@@ -365,4 +365,55 @@ async fn a_full_run_with_many_ready_tasks_costs_a_claim_no_look_at_them() {
     assert_eq!(claim(&store).await.task.name, "other");
     let after = store.writer.run(steps).await.unwrap();
     assert!(after - before < 2_000, "{} steps", after - before);
+}
+
+#[tokio::test]
+async fn pages_are_given_back_by_thousands() {
+    let (_directory, store) = open();
+    let fill = |session: &writer::Session<'_>| {
+        let run = |sql: &str| session.connection.execute(sql, ()).map(drop).unwrap();
+        run("INSERT INTO blob (hash, refs, body) \
+             WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 500) \
+             SELECT n, 0, hex(zeroblob(2000)) FROM n");
+        run("DELETE FROM blob");
+        Ok(())
+    };
+    store.writer.run(fill).await.unwrap();
+    assert!(number(&store, "SELECT freelist_count FROM pragma_freelist_count").await > 300);
+    store.writer.run(|session| upkeep::vacuum(session.connection, 300)).await.unwrap();
+    let left = number(&store, "SELECT freelist_count FROM pragma_freelist_count").await;
+    assert!(left < 300, "{left} pages are left");
+}
+
+#[tokio::test]
+async fn after_a_failed_flush_nothing_is_promised_before_the_log_is_in_the_database() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, other) = (directory.path().join("store.db"), directory.path().join("other.db"));
+    let store = SqliteStore::open_file(&path, &Options::default(), Some(&other)).unwrap();
+    let lost = store.submit(run_of(&["a"])).await.unwrap_err();
+    assert_eq!(lost.kind(), ErrorKind::Store);
+    assert!(lost.retry().is_retryable() && lost.message().starts_with("the disk of the store"), "{lost}");
+    // What was promised before its flush is there, and what needs none is answered.
+    assert_eq!(claim(&store).await.task.name, "a");
+    std::fs::write(directory.path().join("other.db-wal"), "").unwrap();
+    store.submit(run_of(&["b"])).await.unwrap();
+    // Without its log, the file has what the failed flush left.
+    let copy = directory.path().join("copy.db");
+    std::fs::copy(&path, &copy).unwrap();
+    let copy = SqliteStore::open(&copy, &Options::default()).unwrap();
+    let runs = copy.runs(&RunFilter::default()).await.unwrap();
+    assert_eq!(runs.iter().map(|run| run.tasks).collect::<Vec<_>>(), [1]);
+    assert_eq!(store.runs(&RunFilter::default()).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_answers_everything_first() {
+    let (directory, store) = open();
+    let path = directory.path().join("store.db");
+    let submitted: Vec<_> = (0..20).map(|_| store.submit(run_of(&["a"]))).collect();
+    futures::future::join_all(submitted).await.into_iter().for_each(|run| drop(run.unwrap()));
+    drop(store);
+    assert!(!directory.path().join("store.db-wal").exists());
+    let again = SqliteStore::open(&path, &Options::default()).unwrap();
+    assert_eq!(again.runs(&RunFilter::default()).await.unwrap().len(), 20);
 }

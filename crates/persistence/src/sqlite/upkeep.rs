@@ -205,6 +205,15 @@ pub(super) fn sweep(session: &Session<'_>) -> Result<bool> {
     Ok(true)
 }
 
+/// Gives free pages back to the system, at most so many.
+pub(super) fn vacuum(connection: &Connection, pages: u32) -> Result<()> {
+    let mut statement = connection.prepare(&format!("PRAGMA incremental_vacuum({pages})")).or_store()?;
+    let mut rows = statement.query(()).or_store()?;
+    // Each step gives one page back.
+    while rows.next().or_store()?.is_some() {}
+    Ok(())
+}
+
 /// Gives some free pages back; tells whether there are more.
 fn shrink(connection: &Connection) -> Result<bool> {
     let free =
@@ -213,7 +222,7 @@ fn shrink(connection: &Connection) -> Result<bool> {
     if before == 0 {
         return Ok(false);
     }
-    connection.execute_batch(&format!("PRAGMA incremental_vacuum({PAGES})")).or_store()?;
+    vacuum(connection, PAGES)?;
     let after = free()?;
     Ok(after > 0 && after < before)
 }

@@ -1,4 +1,4 @@
-//! The one thread that writes: many commands share one transaction, so that they share the cost of making it durable.
+//! The one thread that writes: many commands share one transaction, and so the cost of making it durable.
 //!
 //! Knows nothing of what the commands do.
 
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::error::{Error, ErrorKind, Result, Retry};
 use motet_core::id::Millis;
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::mpsc::{self, error::TryRecvError};
@@ -17,7 +17,9 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use super::failure::{OrStore as _, copy};
+use super::flusher::Flusher;
 use super::rows::Cache;
+use super::upkeep;
 
 /// Commands that wait for the thread; who comes later waits for a place.
 const WAITING: usize = 1024;
@@ -45,8 +47,12 @@ enum Message {
 }
 
 impl Writer {
-    /// Starts the thread.
-    pub(super) fn start(connection: Connection, shared: Arc<Shared>) -> Result<Self> {
+    /// Starts the thread; what is committed is durable once the flusher says so, or at once where there is none.
+    pub(super) fn start(
+        connection: Connection,
+        shared: Arc<Shared>,
+        flusher: Option<Flusher>,
+    ) -> Result<Self> {
         let (sender, receiver) = mpsc::channel(WAITING);
         let looking = Arc::new(AtomicBool::new(false));
         let path = shared.path.clone();
@@ -57,7 +63,9 @@ impl Writer {
             .name("motet-sqlite-write".to_owned())
             .spawn(move || {
                 let cache = RefCell::default();
-                Thread { connection, shared, looking: looks, version, cache, cached: version }.work(receiver);
+                let looking = looks;
+                Thread { connection, shared, flusher, looking, version, cache, cached: version }
+                    .work(receiver);
             })
             .map_err(|error| {
                 Error::new(ErrorKind::Store, "a thread of the store cannot be started").with_source(error)
@@ -70,7 +78,7 @@ impl Writer {
         &self,
         work: impl FnOnce(&Session<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.send(work, Guard::Savepoint).await
+        self.send(work, Kind { guard: Guard::Savepoint, answer: Answer::Durable }).await
     }
 
     /// The same for a command that writes nothing before it is sure to succeed: it needs no savepoint. Should writing fail
@@ -79,16 +87,25 @@ impl Writer {
         &self,
         work: impl FnOnce(&Session<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.send(work, Guard::Checked).await
+        self.send(work, Kind { guard: Guard::Checked, answer: Answer::Durable }).await
+    }
+
+    /// The same for a command whose result may be used before it is durable, as nothing is lost with it: everything that
+    /// it changes, and all that follows from that, would be lost together.
+    pub(super) async fn run_quickly<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Session<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.send(work, Kind { guard: Guard::Checked, answer: Answer::Committed }).await
     }
 
     async fn send<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Session<'_>) -> Result<T> + Send + 'static,
-        guard: Guard,
+        kind: Kind,
     ) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
-        let command = Message::Run(Box::new(Call { work: Some(work), guard, result: None, sender }));
+        let command = Message::Run(Box::new(Call { work: Some(work), kind, result: None, sender }));
         let gone = || Error::new(ErrorKind::Store, "the store's writing thread has ended");
         let channel = self.sender.as_ref().ok_or_else(gone)?;
         channel.send(command).await.map_err(|_| gone())?;
@@ -116,6 +133,22 @@ impl Drop for Writer {
             let _ = thread.join();
         }
     }
+}
+
+/// How a command is run.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    guard: Guard,
+    answer: Answer,
+}
+
+/// When a command is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// When what it did survives the loss of power.
+    Durable,
+    /// When others see what it did.
+    Committed,
 }
 
 /// How what a failing command wrote is undone.
@@ -183,8 +216,11 @@ impl Session<'_> {
 }
 
 /// A command of any type.
-trait Command: Send {
+pub(super) trait Command: Send {
     fn execute(&mut self, session: &Session<'_>);
+
+    /// Tells when it is to be answered.
+    fn when(&self) -> Answer;
 
     /// Tells the caller the result, or why the transaction was lost.
     fn answer(self: Box<Self>, lost: Option<&Error>);
@@ -192,14 +228,22 @@ trait Command: Send {
 
 struct Call<T, F> {
     work: Option<F>,
-    guard: Guard,
+    kind: Kind,
     result: Option<Result<T>>,
     sender: oneshot::Sender<Result<T>>,
 }
 
 impl<T: Send, F: FnOnce(&Session<'_>) -> Result<T> + Send> Command for Call<T, F> {
     fn execute(&mut self, session: &Session<'_>) {
-        self.result = self.work.take().map(|work| session.guarded(self.guard, work));
+        self.result = self.work.take().map(|work| session.guarded(self.kind.guard, work));
+    }
+
+    fn when(&self) -> Answer {
+        match &self.result {
+            // A command that failed has changed nothing.
+            Some(Err(_)) => Answer::Committed,
+            _ => self.kind.answer,
+        }
     }
 
     fn answer(self: Box<Self>, lost: Option<&Error>) {
@@ -215,6 +259,8 @@ impl<T: Send, F: FnOnce(&Session<'_>) -> Result<T> + Send> Command for Call<T, F
 }
 
 struct Thread {
+    // Ends first: with the last connection the log goes.
+    flusher: Option<Flusher>,
     connection: Connection,
     shared: Arc<Shared>,
     looking: Arc<AtomicBool>,
@@ -234,7 +280,7 @@ impl Thread {
             }
         }
         // Gives pages back that removed tasks have left; failing to changes nothing but the size.
-        let _ = self.connection.execute_batch("PRAGMA incremental_vacuum(1000)");
+        let _ = upkeep::vacuum(&self.connection, 1000);
     }
 
     fn look(&mut self) {
@@ -277,9 +323,26 @@ impl Thread {
         if wakes.get() && lost.is_none() {
             self.shared.wake.notify();
         }
-        commands.into_iter().for_each(|command| command.answer(lost.as_ref()));
+        self.answer(commands, changed, lost.as_ref());
         if looks {
             self.look();
+        }
+    }
+
+    /// Answers the commands of a transaction, or has them answered once they are durable.
+    fn answer(&self, commands: Vec<Box<dyn Command>>, changed: bool, lost: Option<&Error>) {
+        let mut later = Vec::new();
+        // What an earlier command of the same sense did may be on its way to the disk.
+        let flusher = self.flusher.as_ref().filter(|flusher| changed || flusher.is_busy());
+        for command in commands {
+            if flusher.is_some() && lost.is_none() && command.when() == Answer::Durable {
+                later.push(command);
+            } else {
+                command.answer(lost);
+            }
+        }
+        if let (Some(flusher), false) = (flusher, later.is_empty()) {
+            flusher.answer(later);
         }
     }
 
@@ -288,7 +351,26 @@ impl Thread {
         Session { connection, cache, now: self.shared.clock.now(), shared: &self.shared, wakes }
     }
 
+    /// Puts the log into the database where a flush of the log has failed, as flushing it again would not tell whether it
+    /// is on the disk.
+    fn recover(&self) -> Result<()> {
+        let Some(flusher) = self.flusher.as_ref().filter(|flusher| flusher.has_failed()) else {
+            return Ok(());
+        };
+        let copied =
+            self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, bool>(0));
+        let recovered = copied.or_store().and_then(|busy| {
+            let message = "another process holds the store after its disk has failed";
+            if busy { Err(Error::new(ErrorKind::Store, message).with_retry(Retry::Backoff)) } else { Ok(()) }
+        });
+        if recovered.is_err() {
+            flusher.fail();
+        }
+        recovered
+    }
+
     fn begin(&mut self) -> Result<()> {
+        self.recover()?;
         self.run("BEGIN IMMEDIATE")?;
         // What another process wrote is not in the cache; where that cannot be told, it is not either.
         let version = read_version(&self.connection).unwrap_or(i64::MIN);
@@ -314,6 +396,7 @@ impl Thread {
         if self.connection.is_autocommit() {
             self.cache.borrow_mut().clear();
             return Err(Error::new(ErrorKind::Store, "the transaction was rolled back")
+                .with_retry(Retry::Backoff)
                 .with_hint("another command of the same moment failed; its error says why"));
         }
         let now = self.shared.clock.now();

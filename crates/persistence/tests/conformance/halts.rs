@@ -159,6 +159,17 @@ pub(crate) async fn a_run_whose_time_was_over_is_resumed_without_a_limit(store: 
     assert_eq!(state(&store, &run).await, RunState::Completed);
 }
 
+pub(crate) async fn a_run_that_failed_in_time_is_resumed_later_without_a_limit(store: SharedStore) {
+    let run = submit_until(&store, OVER, vec![task("a", &[])]).await;
+    let a = claim_named(&store, "a").await;
+    fail(&store, &a, ErrorKind::InvalidRequest).await;
+    assert_eq!(state(&store, &run).await, RunState::Failed);
+    control(&store, &run, Control::Resume).await;
+    assert_eq!(store.run(&run).await.unwrap().unwrap().summary.deadline, None);
+    assert_eq!(store.advance().await.unwrap().timed_out, 0);
+    assert_eq!(drain(&store).await, "a");
+}
+
 pub(crate) async fn a_run_that_ends_in_time_is_left_alone(store: SharedStore) {
     let deadline = Millis::now().after(HOUR);
     let run = submit_until(&store, deadline, vec![task("a", &[])]).await;

@@ -163,6 +163,23 @@ pub(crate) async fn a_run_log_over_the_store_resumes(store: SharedStore) {
     assert_eq!(resumed.records().len(), 3);
 }
 
+pub(crate) async fn appends_that_nobody_waits_for_lose_and_double_nothing(store: SharedStore) {
+    submit(&store, vec![task("a", &[])]).await;
+    let a = claim_named(&store, "a").await;
+    let log = StoredLog::open(Arc::clone(&store), a.token.clone(), 0).await.unwrap();
+    for step in ["one", "two", "three"] {
+        // Given up right after it was begun: the store may have it or not.
+        let mut append = Box::pin(log.append(vec![record(step)]));
+        let _ = futures::poll!(&mut append);
+    }
+    log.append(vec![record("end")]).await.unwrap();
+    let stored = store.task_records(&a.token.run, 0).await.unwrap();
+    assert_eq!(log.records(), stored);
+    let steps: Vec<&str> = stored.iter().map(Record::step).collect();
+    assert_eq!(steps.iter().filter(|step| **step == "end").count(), 1, "{steps:?}");
+    assert_eq!((steps.last(), steps.len() >= 2), (Some(&"end"), true), "{steps:?}");
+}
+
 pub(crate) async fn an_empty_append_checks_the_token_only(store: SharedStore) {
     let run = submit(&store, vec![task("a", &[])]).await;
     let stale = crash(&store, "a").await.token;

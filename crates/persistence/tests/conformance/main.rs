@@ -201,6 +201,7 @@ conformance! {
             answers_that_a_model_got_wrong_are_not_replayed,
             every_kind_of_entry_is_given_back,
             a_run_log_over_the_store_resumes,
+            appends_that_nobody_waits_for_lose_and_double_nothing,
             an_empty_append_checks_the_token_only,
             a_record_of_a_megabyte_is_kept,
         }
@@ -292,6 +293,8 @@ conformance! {
             an_answer_in_time_ends_the_waiting_at_once,
             waiting_without_end_is_never_due,
             only_the_kinds_that_are_named_are_tried_again,
+            a_task_that_waits_for_its_items_is_never_due,
+            nothing_is_woken_in_a_run_that_has_ended,
         }
         halts {
             a_paused_run_starts_nothing_and_lets_finish_what_runs,
@@ -304,6 +307,7 @@ conformance! {
             runs_that_tasks_started_are_paused_and_go_on_with_theirs,
             when_the_time_of_a_run_is_over_what_runs_is_told_to_stop,
             a_run_whose_time_was_over_is_resumed_without_a_limit,
+            a_run_that_failed_in_time_is_resumed_later_without_a_limit,
             a_run_that_ends_in_time_is_left_alone,
             the_time_of_a_halted_run_goes_on,
             when_its_time_is_over_so_is_that_of_the_runs_it_started,

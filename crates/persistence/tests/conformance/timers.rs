@@ -5,8 +5,8 @@ use std::time::Duration;
 use motet_core::decision::{Decision, Question, QuestionReason};
 use motet_core::error::ErrorKind;
 use motet_core::id::Millis;
-use motet_core::store::{Claim, NewTask, Outcome, RunState, SharedStore, TaskState};
-use motet_core::workflow::RetryPolicy;
+use motet_core::store::{Claim, ClaimRequest, NewTask, Outcome, RunState, SharedStore, TaskState};
+use motet_core::workflow::{OnFailure, RetryPolicy};
 
 use crate::fixture::{
     HOUR, claim, claim_named, done, drain, end, error_of, fail, history, names, state, states, submit, task,
@@ -146,4 +146,27 @@ pub(crate) async fn only_the_kinds_that_are_named_are_tried_again(store: SharedS
     // It would be tried again by its own advice.
     let applied = fail(&store, &claim_named(&store, "a").await, ErrorKind::Overloaded).await;
     assert_eq!((applied.state, applied.run), (TaskState::Failed, RunState::Failed));
+}
+
+pub(crate) async fn a_task_that_waits_for_its_items_is_never_due(store: SharedStore) {
+    submit(&store, vec![task("a", &[])]).await;
+    let request = ClaimRequest { ttl: Duration::ZERO, ..crate::fixture::request(1) };
+    let a = store.claim(request).await.unwrap().remove(0);
+    let children = vec![task("a[0]", &[]), task("a[1]", &[])];
+    store.complete(&a.token, Outcome::Expand { children }).await.unwrap();
+    let progress = store.advance().await.unwrap();
+    assert_eq!((progress.woken, progress.reclaimed, progress.next_due), (0, 0, None));
+    assert_eq!(drain(&store).await, "a[0] a[1] a");
+}
+
+pub(crate) async fn nothing_is_woken_in_a_run_that_has_ended(store: SharedStore) {
+    let fatal = NewTask { on_failure: OnFailure::Fail, ..task("b", &[]) };
+    let run = submit(&store, vec![task("a", &[]), fatal]).await;
+    let (a, b) = (claim_named(&store, "a").await, claim_named(&store, "b").await);
+    let waiting = Outcome::Waiting { questions: vec![question()], at_most_ms: Some(0) };
+    store.complete(&a.token, waiting).await.unwrap();
+    fail(&store, &b, ErrorKind::InvalidRequest).await;
+    assert_eq!(state(&store, &run).await, RunState::Failed);
+    assert_eq!(store.advance().await.unwrap().woken, 0);
+    assert!(!history(&store, &run).await.contains("woken"));
 }

@@ -8,6 +8,7 @@ mod cycle;
 mod definitions;
 mod leases;
 mod outage;
+mod patient;
 mod unserved;
 
 use std::path::PathBuf;
@@ -195,10 +196,8 @@ impl Worker {
                 Error::new(ErrorKind::InvalidRequest, "a worker that serves any run must name its queues");
             return Err(error.with_hint("name at least `default`"));
         }
-        let heartbeat = alive::tell(&self.shared);
-        let worked = Cycle::new(&self.shared, None).serve(&stop).await;
-        heartbeat.abort();
-        Ok(worked)
+        let _alive = alive::tell(&self.shared);
+        Ok(Cycle::new(&self.shared, None).serve(&stop).await)
     }
 }
 

@@ -46,7 +46,7 @@ pub(super) async fn follow(
 }
 
 fn line(named: &NamedEvent) -> String {
-    let because = |error: &Option<motet::core::error::ErrorReport>| {
+    let because = |error: &Option<Box<motet::core::error::ErrorReport>>| {
         error.as_ref().map(|error| format!(": {}", error.message)).unwrap_or_default()
     };
     let what = match &named.event.change {

@@ -14,8 +14,17 @@ use super::Shared;
 /// How often a worker tells that it lives.
 pub(super) const BEAT: Duration = Duration::from_secs(10);
 
-/// Begins to tell of a worker until the handle is used.
-pub(super) fn tell(shared: &Arc<Shared>) -> AbortHandle {
+/// Tells of a worker until it is dropped.
+pub(super) struct Alive(AbortHandle);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Begins to tell of a worker.
+pub(super) fn tell(shared: &Arc<Shared>) -> Alive {
     let shared = Arc::clone(shared);
     let now = Millis::now();
     let info = WorkerInfo {
@@ -36,5 +45,5 @@ pub(super) fn tell(shared: &Arc<Shared>) -> AbortHandle {
             tokio::time::sleep(BEAT).await;
         }
     };
-    tokio::spawn(beat).abort_handle()
+    Alive(tokio::spawn(beat).abort_handle())
 }

@@ -22,6 +22,7 @@ use motet_providers::files;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
+use super::patient::PatientLog;
 use super::{Shared, outage};
 use crate::dag::machine::{self, Action};
 use crate::dag::plan::{self, RunSettings};
@@ -91,6 +92,9 @@ impl Definition {
     }
 }
 
+/// How long a task is held that the store failed, before it is given back.
+const AWAY: Duration = Duration::from_secs(1);
+
 /// Journal entries that are read at a time.
 const PAGE: u32 = 1_000;
 
@@ -150,7 +154,8 @@ pub(super) async fn run(
         reason,
     };
     emit(&changed("running", None));
-    let attempted = AssertUnwindSafe(attempt(shared, definition, &claim, cancellation)).catch_unwind();
+    let hold = Hold { cancellation, patience };
+    let attempted = AssertUnwindSafe(attempt(shared, definition, &claim, hold)).catch_unwind();
     // Work that does not mind its being stopped is dropped, before the lease ends and another worker begins it anew.
     let overdue = async {
         cancellation.cancelled().await;
@@ -165,6 +170,12 @@ pub(super) async fn run(
         Ok(Outcome::Skipped { reason }) => (Outcome::Skipped { reason: reason.clone() }, Some(reason)),
         Ok(outcome) => (outcome, None),
         Err(_) if cancellation.is_cancelled() => (Outcome::Released, None),
+        Err(error) if error.kind() == ErrorKind::Store && outage::is_outage(&error) => {
+            tracing::warn!(%error, "a task is given back because the store does not answer");
+            // Whoever takes it next needs the same store.
+            tokio::select! { () = cancellation.cancelled() => {}, () = tokio::time::sleep(AWAY) => {} }
+            (Outcome::Released, None)
+        }
         Err(error) => {
             (Outcome::Failed { error: error.report(), chance: rand::random() }, Some(error.to_string()))
         }
@@ -174,27 +185,31 @@ pub(super) async fn run(
     Ok(applied.state)
 }
 
-async fn attempt(
-    shared: &Shared,
-    definition: &Definition,
-    claim: &Claim,
-    cancellation: &CancellationToken,
-) -> Result<Outcome> {
+/// How long a task is in hand.
+#[derive(Clone, Copy)]
+struct Hold<'a> {
+    /// Fires when the work must stop.
+    cancellation: &'a CancellationToken,
+    /// How long a store that cannot be reached is asked again.
+    patience: Duration,
+}
+
+async fn attempt(shared: &Shared, definition: &Definition, claim: &Claim, hold: Hold<'_>) -> Result<Outcome> {
     let (spec, task) = (definition.task(&claim.task)?, &claim.task);
-    let scope = scope(shared, definition, spec, task).await?;
+    let scope = outage::patiently(hold.patience, || scope(shared, definition, spec, task)).await?;
     let method = shared.methods.find(&spec.method, &definition.spec.providers)?;
     match machine::begin(spec, task, &scope, method.parameters())? {
         Action::Complete(outcome) => Ok(outcome),
-        Action::Join => join(shared, task).await,
+        Action::Join => outage::patiently(hold.patience, || join(shared, task)).await,
         Action::Spread(items) => {
             machine::spread(spec, task, plan::limit(&definition.spec, spec).as_ref(), items)
         }
         Action::ListFiles(patterns) => {
-            let context = context(shared, definition, claim, cancellation).await?;
+            let context = context(shared, definition, claim, hold).await?;
             let files = list_files(&context, files_of(shared, definition), patterns).await?;
             machine::spread(spec, task, plan::limit(&definition.spec, spec).as_ref(), files)
         }
-        Action::Call(params) => call(shared, definition, claim, (spec, params), cancellation).await,
+        Action::Call(params) => call(shared, definition, claim, (spec, params), hold).await,
     }
 }
 
@@ -290,17 +305,18 @@ async fn context(
     shared: &Shared,
     definition: &Definition,
     claim: &Claim,
-    cancellation: &CancellationToken,
+    hold: Hold<'_>,
 ) -> Result<RunContext> {
     let log: Arc<dyn RunLog> = match &shared.log {
         Some(log) => Arc::clone(log),
         None => {
-            let (store, token) = (Arc::clone(&shared.store), claim.token.clone());
-            Arc::new(StoredLog::open(store, token, claim.task.journal).await?)
+            let open = || StoredLog::open(Arc::clone(&shared.store), claim.token.clone(), claim.task.journal);
+            let log = outage::patiently(hold.patience, open).await?;
+            Arc::new(PatientLog { log, patience: hold.patience })
         }
     };
     let mut context = RunContext::with_log(definition.run.clone(), log)
-        .with_cancellation(cancellation.clone())
+        .with_cancellation(hold.cancellation.clone())
         .with_ledger(Arc::clone(&definition.ledger))
         .with_decisions(Arc::new(StoredDecisions::new(
             Arc::clone(&shared.store),
@@ -325,7 +341,7 @@ async fn call(
     definition: &Definition,
     claim: &Claim,
     (spec, params): (&TaskSpec, Map<String, Value>),
-    cancellation: &CancellationToken,
+    hold: Hold<'_>,
 ) -> Result<Outcome> {
     let (task, method) = (&claim.task, shared.methods.find(&spec.method, &definition.spec.providers)?);
     if task.crashes > 0 && method.effect() == Effect::AtMostOnce {
@@ -337,7 +353,7 @@ async fn call(
             "its worker died while it ran, and it must not run twice; check what it did before resuming",
         ));
     }
-    let mut context = context(shared, definition, claim, cancellation).await?;
+    let mut context = context(shared, definition, claim, hold).await?;
     if let Some(timeout) = spec.timeout {
         context = context.with_timeout(timeout);
     }

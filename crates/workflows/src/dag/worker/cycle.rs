@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::definitions::Definitions;
-use super::leases::Leases;
+use super::leases::{Guard, Leases};
 use super::outage::{self, Outage, is_outage};
 use super::{Shared, attempt, unserved};
 use crate::dag::plan;
@@ -230,16 +230,18 @@ impl<'a> Cycle<'a> {
         };
         let asked = Instant::now();
         let claims = self.shared.store.claim(request).await?;
-        let count = claims.len();
-        for claim in claims {
-            self.start(claim, asked).await;
+        // All are held before the first is started, as reading definitions may take longer than a lease.
+        let held: Vec<_> =
+            claims.into_iter().map(|claim| (self.leases.hold(claim.token.clone(), asked), claim)).collect();
+        let count = held.len();
+        for (guard, claim) in held {
+            self.start(claim, guard).await;
         }
         Ok(count)
     }
 
     /// Starts a task. One whose run cannot be read has failed by that, and hurts no other.
-    async fn start(&mut self, claim: Claim, asked: Instant) {
-        let guard = self.leases.hold(claim.token.clone(), asked);
+    async fn start(&mut self, claim: Claim, guard: Guard) {
         let (shared, patience) = (Arc::clone(self.shared), self.patience);
         let definition = self.definitions.of(&shared, &claim).await;
         self.tasks.spawn(async move {

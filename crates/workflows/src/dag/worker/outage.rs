@@ -1,5 +1,6 @@
 //! What a worker does while its store cannot be reached: it waits longer and longer, and tries again.
 
+use std::future::Future;
 use std::time::Duration;
 
 use motet_core::error::{Error, ErrorKind};
@@ -12,10 +13,10 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Tells whether an error is about the store as such, and may be over later.
 pub(super) fn is_outage(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Store | ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Overloaded
-    )
+    match error.kind() {
+        ErrorKind::Store => error.retry().is_retryable(),
+        kind => matches!(kind, ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Overloaded),
+    }
 }
 
 /// Counts failures in a row.
@@ -36,28 +37,36 @@ impl Outage {
     }
 }
 
-/// Stores an outcome; a store that cannot be reached is tried again for as long as the lease may hold.
+/// Asks a store, and asks it again while it cannot be reached, for as long as the lease may hold.
+pub(super) async fn patiently<T, F: Future<Output = Result<T, Error>>>(
+    patience: Duration,
+    mut ask: impl FnMut() -> F,
+) -> Result<T, Error> {
+    let begun = Instant::now();
+    let mut outage = Outage::default();
+    loop {
+        match ask().await {
+            Err(error) if is_outage(&error) => {
+                let pause = outage.pause();
+                if begun.elapsed() + pause > patience {
+                    return Err(error);
+                }
+                tracing::warn!(%error, "the store did not answer a task; trying again");
+                tokio::time::sleep(pause).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// Stores an outcome.
 pub(super) async fn complete(
     store: &SharedStore,
     token: &LeaseToken,
     outcome: Outcome,
     patience: Duration,
 ) -> Result<Applied, Error> {
-    let begun = Instant::now();
-    let mut outage = Outage::default();
-    loop {
-        match store.complete(token, outcome.clone()).await {
-            Err(error) if is_outage(&error) => {
-                let pause = outage.pause();
-                if begun.elapsed() + pause > patience {
-                    return Err(error);
-                }
-                tracing::warn!(%error, "an outcome could not be stored; trying again");
-                tokio::time::sleep(pause).await;
-            }
-            ended => return ended,
-        }
-    }
+    patiently(patience, || store.complete(token, outcome.clone())).await
 }
 
 #[cfg(test)]
