@@ -64,6 +64,11 @@ const BENCHMARKS: &[Benchmark] = &[
         doc: "the agent loop by itself, with a model that answers at once, and the memory of 10,000 runs side by side",
         subject: Subject::Program { name: "rounds", rounds: 5_000 },
     },
+    Benchmark {
+        name: "dag",
+        doc: "graphs of up to 100,000 tasks that do nothing, through every store, and a worker without work",
+        subject: Subject::Program { name: "dag", rounds: 20 },
+    },
 ];
 
 /// Measures the chosen benchmarks; one that misses its goal fails the command.
@@ -221,7 +226,7 @@ mod tests {
         let message = choose(&["versoin".to_owned()]).err().unwrap().to_string();
         assert_eq!(
             message,
-            "there is no benchmark `versoin`; there are version, run-brief, overhead, rounds"
+            "there is no benchmark `versoin`; there are version, run-brief, overhead, rounds, dag"
         );
     }
 }

@@ -124,7 +124,7 @@ impl Method for Play {
         let step = Step { name: "pay", kind, request_hash: "same", effect, label: "what is paid for" };
         let receipt: String = context
             .observe(step, || async {
-                let receipt = motet_core::store::LeaseToken::new(context.run_id().clone(), 0, 0).nonce;
+                let receipt = motet_core::store::Nonce::new().to_string();
                 self.note(&Effect::Paid { task: task.clone(), receipt: receipt.clone() })?;
                 Ok(receipt)
             })
