@@ -39,7 +39,7 @@ pub(super) async fn advance(server: &Server) -> Result<Progress> {
     }
     remove::abandoned(server, now).await?;
     remove::go_on(server).await?;
-    progress.next_due = lists::next_due(server, now).await?;
+    progress.next_due = lists::next_due(server, now).await?.map(|due| due.since(now));
     Ok(progress)
 }
 
