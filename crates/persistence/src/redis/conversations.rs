@@ -6,7 +6,7 @@ use motet_core::conversation::{
     NewConversation, StoredSummary, StoredTurn, Summary, Turn, check_turns, conversation_exists,
     no_such_conversation,
 };
-use motet_core::error::Result;
+use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::message::Message;
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,12 @@ fn with_added(mut words: Vec<String>, turns: &[Turn], summaries: &[Summary]) -> 
         words.push(write_summary(summary)?);
     }
     Ok(words.into_iter().map(String::into_bytes).collect())
+}
+
+/// Makes the error for a conversation that the server lost the newest turns of, and that has others under their version.
+fn lost_write(id: &ConversationId) -> Error {
+    let message = format!("the Redis server lost what the conversation `{id}` was to go on from");
+    Error::new(ErrorKind::Conflict, message).with_hint("read it again, and go on from what is there")
 }
 
 /// Reads a head, and the title that it has by now.
@@ -157,6 +163,7 @@ impl ConversationStore for RedisStore {
             "done" => Ok(head),
             "gone" => Err(no_such_conversation(id)),
             _ => match self.conversation_head(id).await? {
+                Some(newest) if newest.version == expect => Err(lost_write(id)),
                 Some(newest) => Err(newest.conflict(expect)),
                 None => Err(no_such_conversation(id)),
             },

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use motet_core::conversation::{Addition, ConversationId, NewConversation, Turn};
 use motet_core::error::ErrorKind;
+use motet_core::message::Message;
 use motet_core::store::{Control, NewRun, NewTask, Outcome};
 use serde_json::json;
 
@@ -22,6 +24,15 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
+/// Kills a server and starts it with the files of an earlier time.
+fn go_back(server: &RedisServer, files: &Path) {
+    tokio::task::block_in_place(|| {
+        server.kill();
+        copy(files, &server.files());
+        server.start_again();
+    });
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_roll_back_claims_of_the_lost_future_are_stale_and_nothing_is_stuck() {
     let Some(server) = RedisServer::start(&ALWAYS) else { return };
@@ -33,9 +44,7 @@ async fn after_a_roll_back_claims_of_the_lost_future_are_stale_and_nothing_is_st
     // The future that is lost: outcomes, and claims.
     store.complete(&early[0].token, Outcome::Done { output: json!("lost") }).await.unwrap();
     let late = store.claim(request(2, TTL)).await.unwrap();
-    server.kill();
-    copy(kept.path(), &server.files());
-    server.start_again();
+    go_back(&server, kept.path());
     let error = store.complete(&late[0].token, Outcome::Done { output: json!("lost") }).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Conflict);
     // The same tasks are given anew, under other tokens.
@@ -117,9 +126,7 @@ async fn a_version_that_was_lost_does_not_come_again() {
     store.control(&run, Control::Pause).await.unwrap();
     let paused = version();
     assert!(before < claimed && claimed < paused, "{before} {claimed} {paused}");
-    server.kill();
-    copy(kept.path(), &server.files());
-    server.start_again();
+    go_back(&server, kept.path());
     assert_eq!(store.run(&run).await.unwrap().unwrap().summary.active, 0);
     assert_eq!(version(), before);
     store.claim(request(1, TTL)).await.unwrap();
@@ -128,4 +135,37 @@ async fn a_version_that_was_lost_does_not_come_again() {
     store.control(&run, Control::Resume).await.unwrap();
     work(&store, &run, TTL).await;
     check(&store, &run, 50).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_turn_is_not_added_to_another_conversation_of_the_same_version() {
+    let Some(server) = RedisServer::start(&ALWAYS) else { return };
+    let store = motet_persistence::open(&server.url("a")).unwrap();
+    let id: ConversationId = "trip".parse().unwrap();
+    let add = |expect: u64, question: &'static str| {
+        let (store, id) = (Arc::clone(&store), id.clone());
+        async move {
+            let turns = vec![Turn::new(vec![Message::user(question), Message::assistant("Yes.")])];
+            store.conversations().unwrap().append(&id, expect, Addition::turns(turns)).await
+        }
+    };
+    store.conversations().unwrap().create(NewConversation::new(id.clone())).await.unwrap();
+    let (empty, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    copy(&server.files(), empty.path());
+    add(0, "Where to?").await.unwrap();
+    copy(&server.files(), other.path());
+    go_back(&server, empty.path());
+    assert_eq!(add(0, "When?").await.unwrap().version, 1);
+    // It has read the conversation when the server goes over to the other one.
+    let () = server.ask(&["CLIENT", "PAUSE", "60000", "WRITE"]).unwrap();
+    let late = tokio::spawn(add(1, "At noon?"));
+    while !server.ask::<String>(&["INFO", "clients"]).unwrap().contains("blocked_clients:1") {
+        tokio::task::yield_now().await;
+    }
+    go_back(&server, other.path());
+    let error = late.await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict);
+    assert!(error.to_string().contains("lost what the conversation `trip`"), "{error}");
+    let kept = store.conversations().unwrap().load(&id).await.unwrap().unwrap();
+    assert_eq!((kept.head.version, kept.turns.len()), (1, 1));
 }
