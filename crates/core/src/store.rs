@@ -51,7 +51,7 @@ use crate::budget::{Amount, Book, StoreReservation};
 use crate::conversation::ConversationStore;
 use crate::decision::{Decision, Question};
 use crate::error::{Error, ErrorKind, ErrorReport, Result, duration_ms};
-use crate::id::{Millis, RunId, WorkerId};
+use crate::id::{RunId, WorkerId};
 use crate::run_log::Record;
 
 pub use admin::{PruneRequest, Pruned, RunDump, StoreStats, TaskDump, WorkerInfo};
@@ -467,8 +467,8 @@ pub struct Progress {
     pub woken: u32,
     /// Runs whose time was over.
     pub timed_out: u32,
-    /// When the next task's delay or lease ends, for sleeping no longer than that.
-    pub next_due: Option<Millis>,
+    /// How long until the next task's delay or lease ends, by the store's own clock, for sleeping no longer than that.
+    pub next_due: Option<Duration>,
 }
 
 /// What a person can do to a run.

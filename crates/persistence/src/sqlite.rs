@@ -187,7 +187,8 @@ impl Store for SqliteStore {
             if read::is_due(connection, now)? || workers.iter().any(|name| shared.workers.is_dead(name)) {
                 return Ok(None);
             }
-            Ok(Some(Progress { next_due: read::next_due(connection, now)?, ..Progress::default() }))
+            let next_due = read::next_due(connection, now)?.map(|due| due.since(now));
+            Ok(Some(Progress { next_due, ..Progress::default() }))
         });
         match nothing.await? {
             Some(progress) => Ok(progress),

@@ -160,7 +160,7 @@ impl Machine {
                 self.change_tree(child, now, schedule::cancel)?;
             }
         }
-        progress.next_due = self.next_due(now);
+        progress.next_due = self.next_due(now).map(|due| due.since(now));
         Ok(progress)
     }
 

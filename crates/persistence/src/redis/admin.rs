@@ -179,7 +179,7 @@ pub(super) async fn load(server: &Server, dump: RunDump) -> Result<()> {
     load_run(&mut commit, &dump, place)?;
     load_tasks(&mut commit, &dump)?;
     load_logs(&mut commit, &dump)?;
-    commit.list_run(&id);
+    commit.touch(&id);
     if commit.send().await? == Committed::Conflict {
         return Err(crate::run_exists(&id));
     }
@@ -209,7 +209,6 @@ fn load_run(commit: &mut Commit<'_>, dump: &RunDump, place: u64) -> Result<()> {
         ("created_at", dump.created_at.0.to_string()),
         ("error", dump.error.as_ref().map(to_json).transpose()?.unwrap_or_default()),
         ("submission", server::name()),
-        ("v", "1".to_owned()),
     ];
     let mut words = vec![commit.key(format!("run:{id}"))];
     for (field, value) in row::run_fields(&dump.row).into_iter().chain(own) {
@@ -226,7 +225,6 @@ fn load_run(commit: &mut Commit<'_>, dump: &RunDump, place: u64) -> Result<()> {
     }
     if let Some(parent) = &dump.row.parent {
         commit.add("SADD", [commit.key(format!("children:{}", parent.run)), id.clone()]);
-        commit.add("SADD", [commit.key(format!("tree:{}", parent.root)), id.clone()]);
     }
     match (dump.row.ended_at.filter(|_| dump.row.state.is_ended()), dump.row.deadline) {
         (Some(at), _) => commit.add("ZADD", [commit.key("ended"), at.0.to_string(), id]),

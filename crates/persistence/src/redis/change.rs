@@ -29,28 +29,69 @@ impl<T, F: Fn(&mut RunRows<'_>, Millis) -> Result<T> + Send + Sync> Work<T> for 
 
 /// Works on the rows of a run, and tells the runs that wait for it what became of it.
 pub(super) async fn change<T: Send>(server: &Server, id: &RunId, work: impl Work<T>) -> Result<T> {
+    change_tasks(server, (id, &[]), work).await
+}
+
+/// The same where it is known which tasks the scheduler looks at, which are read at once then.
+pub(super) async fn change_tasks<T: Send>(
+    server: &Server,
+    (id, numbers): (&RunId, &[u32]),
+    work: impl Work<T>,
+) -> Result<T> {
     let lock = server::name();
-    for attempt in 0..TRIES {
-        if attempt >= PATIENT {
-            lock_run(server, id, &lock).await?;
-        } else if attempt > 0 {
+    for attempt in 0..PATIENT {
+        if attempt > 0 {
             tokio::time::sleep(Duration::from_millis(u64::from(attempt) * 3)).await;
         }
-        let Some((mut fetched, now)) = fetch::run(server, id).await? else {
-            return Err(crate::no_such_run(id));
-        };
-        if fetched.fields.get("releasing").is_some_and(|left| left != "0") {
-            release(server, id).await?;
-            continue;
+        if let Some(result) = try_once(server, (id, numbers), &work).await? {
+            return result;
         }
-        match decide(server, &mut fetched, now, &work).await? {
-            Some(result) => return result,
-            None => continue,
+    }
+    let result = change_locked(server, (id, numbers), &lock, &work).await;
+    // A commit has opened the lock; where nothing was to be written, or nothing could be, workers need not wait for its end.
+    if let Err(error) = lock_run(server, id, (&lock, Duration::ZERO)).await {
+        tracing::debug!(run = %id, %error, "a run stays locked for a moment");
+    }
+    result
+}
+
+/// Goes on trying, with workers kept off the run.
+async fn change_locked<T: Send>(
+    server: &Server,
+    (id, numbers): (&RunId, &[u32]),
+    lock: &str,
+    work: &impl Work<T>,
+) -> Result<T> {
+    for _ in PATIENT..TRIES {
+        if !lock_run(server, id, (lock, LOCKED)).await? {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        if let Some(result) = try_once(server, (id, numbers), work).await? {
+            return result;
         }
     }
     Err(Error::new(ErrorKind::Store, format!("run `{id}` is changed by others all the time"))
         .with_retry(motet_core::error::Retry::Backoff)
         .with_hint("try it again in a moment"))
+}
+
+/// Reads a run and works on it; `None` when that is to be tried again.
+async fn try_once<T: Send>(
+    server: &Server,
+    (id, numbers): (&RunId, &[u32]),
+    work: &impl Work<T>,
+) -> Result<Option<Result<T>>> {
+    let Some((mut fetched, now)) = fetch::run(server, id).await? else {
+        return Err(crate::no_such_run(id));
+    };
+    if fetched.fields.get("releasing").is_some_and(|left| left != "0") {
+        release(server, id).await?;
+        return Ok(None);
+    }
+    if !numbers.is_empty() {
+        fetch::tasks(server, &mut fetched, numbers).await?;
+    }
+    decide(server, &mut fetched, now, work).await
 }
 
 /// Lets the scheduler decide and commits; `None` when somebody was faster.
@@ -133,14 +174,11 @@ async fn is_current(server: &Server, fetched: &Fetched) -> Result<bool> {
     Ok(version == Some(fetched.version))
 }
 
-/// Keeps workers off a run for a moment.
-async fn lock_run(server: &Server, id: &RunId, token: &str) -> Result<()> {
-    let words = [id.as_str(), token, &LOCKED.as_millis().to_string()].map(|word| word.as_bytes().to_vec());
+/// Keeps workers off a run for a while, or lets them in again where that is none; tells whether it was free.
+async fn lock_run(server: &Server, id: &RunId, (token, time): (&str, Duration)) -> Result<bool> {
+    let words = [id.as_str(), token, &time.as_millis().to_string()].map(|word| word.as_bytes().to_vec());
     let has_lock: u8 = server.run(&server.scripts.lock, &words).await?;
-    if has_lock == 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    Ok(())
+    Ok(has_lock == 1)
 }
 
 /// Goes on with lowering the counters of those who wait for ended tasks until all is done; gives how many became ready.

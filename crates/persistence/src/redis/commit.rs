@@ -5,7 +5,7 @@
 use motet_core::error::Result;
 use motet_core::id::{Millis, RunId};
 use motet_core::schedule::TaskRow;
-use motet_core::store::{NewTask, RunEvent, TaskState};
+use motet_core::store::{Change, NewTask, RunEvent, RunState, TaskState};
 
 use super::row::{self, to_json};
 use super::rows::RunRows;
@@ -24,7 +24,8 @@ pub(super) struct Commit<'a> {
     now: Millis,
     name: String,
     checks: Vec<[String; 3]>,
-    listed: Vec<String>,
+    /// Runs that change: they get new versions, and claims find their tasks.
+    changed: Vec<String>,
     commands: Vec<Vec<Vec<u8>>>,
 }
 
@@ -38,8 +39,8 @@ pub(super) enum Committed {
 
 impl<'a> Commit<'a> {
     pub(super) fn new(server: &'a Server, now: Millis) -> Self {
-        let (checks, listed, commands) = (Vec::new(), Vec::new(), Vec::new());
-        Self { server, now, name: server::name(), checks, listed, commands }
+        let (checks, changed, commands) = (Vec::new(), Vec::new(), Vec::new());
+        Self { server, now, name: server::name(), checks, changed, commands }
     }
 
     /// Leaves no name in the run, which this commit removes; sending it twice does no harm then.
@@ -73,9 +74,17 @@ impl<'a> Commit<'a> {
         }
     }
 
-    /// Has claims find the tasks of a run, if it may start any.
-    pub(super) fn list_run(&mut self, run: &RunId) {
-        self.listed.push(run.as_str().to_owned());
+    /// Keeps a value where another one may be.
+    fn replace(&mut self, hash: &str, field: &str, value: String) {
+        if value.len() <= BIG {
+            self.add("DEL", [format!("{hash}:{field}")]);
+        }
+        self.put(hash, field, value);
+    }
+
+    /// Gives a run a new version, and has claims find its tasks, if it may start any.
+    pub(super) fn touch(&mut self, run: &RunId) {
+        self.changed.push(run.as_str().to_owned());
     }
 
     fn remove_value(&mut self, hash: &str, field: &str) {
@@ -117,7 +126,7 @@ impl<'a> Commit<'a> {
         {
             self.unlist(id, row, &new.new);
         }
-        self.add("DEL", [self.key(format!("task:{id}:{number}"))]);
+        self.add("DEL", ["task", "log"].map(|kind| self.key(format!("{kind}:{id}:{number}"))));
         let (field, hashes) = (number.to_string(), ["new", "output", "error"]);
         for hash in hashes {
             self.remove_value(&self.key(format!("{hash}:{id}")), &field);
@@ -190,12 +199,12 @@ impl<'a> Commit<'a> {
         let (errors, outputs) = (self.key(format!("error:{id}")), self.key(format!("output:{id}")));
         for (number, error) in &rows.errors {
             match error {
-                Some(error) => self.put(&errors, &number.to_string(), to_json(error)?),
+                Some(error) => self.replace(&errors, &number.to_string(), to_json(error)?),
                 None => self.remove_value(&errors, &number.to_string()),
             }
         }
         for (number, output) in &rows.outputs {
-            self.put(&outputs, &number.to_string(), to_json(output)?);
+            self.replace(&outputs, &number.to_string(), to_json(output)?);
         }
         Ok(())
     }
@@ -252,7 +261,6 @@ impl<'a> Commit<'a> {
             words.extend([field.to_owned(), value]);
         }
         words.extend(["ready".to_owned(), rows.ready.to_string()]);
-        words.extend(["v".to_owned(), (rows.fetched.version + 1).to_string()]);
         match &rows.run_error {
             Some(Some(error)) => words.extend(["error".to_owned(), to_json(error)?]),
             Some(None) => words.extend(["error".to_owned(), String::new()]),
@@ -261,10 +269,11 @@ impl<'a> Commit<'a> {
         self.add("HSET", words);
         self.add("HDEL", [key, "lock".to_owned(), "lock_until".to_owned()]);
         if let Some(definition) = &rows.definition {
-            self.put(&self.key(format!("spec:{id}")), "definition", to_json(definition)?);
+            self.replace(&self.key(format!("spec:{id}")), "definition", to_json(definition)?);
         }
         self.place(rows);
-        self.listed.push(id.as_str().to_owned());
+        self.stopping(rows);
+        self.touch(id);
         Ok(())
     }
 
@@ -296,13 +305,31 @@ impl<'a> Commit<'a> {
         }
     }
 
+    /// Notes a run that stops until all that it started is stopped too, which other commits do.
+    fn stopping(&mut self, rows: &RunRows<'_>) {
+        let stops = |state| matches!(state, RunState::Cancelling | RunState::TimingOut);
+        // One that has nothing in hand has ended by now, so that its state alone does not tell.
+        let is_told = rows
+            .events
+            .iter()
+            .any(|event| matches!(event.change, Change::RunChanged { state, .. } if stops(state)));
+        let (before, state) = (rows.fetched.row.state, rows.run.state);
+        let goes_on = |state: RunState| !state.is_ended() && !stops(state);
+        let words = || [self.key("stopping"), rows.run.id.as_str().to_owned()];
+        if is_told {
+            self.add("SADD", words());
+        } else if goes_on(state) && !goes_on(before) {
+            self.add("SREM", words());
+        }
+    }
+
     /// Has the script run it.
     pub(super) async fn send(self) -> Result<Committed> {
         let mut words: Vec<Vec<u8>> =
             vec![self.name.into_bytes(), self.checks.len().to_string().into_bytes()];
         words.extend(self.checks.into_iter().flatten().map(String::into_bytes));
-        words.push(self.listed.len().to_string().into_bytes());
-        words.extend(self.listed.into_iter().map(String::into_bytes));
+        words.push(self.changed.len().to_string().into_bytes());
+        words.extend(self.changed.into_iter().map(String::into_bytes));
         for command in self.commands {
             words.push(command.len().to_string().into_bytes());
             words.extend(command);

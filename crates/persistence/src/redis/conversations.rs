@@ -6,7 +6,7 @@ use motet_core::conversation::{
     NewConversation, StoredSummary, StoredTurn, Summary, Turn, check_turns, conversation_exists,
     no_such_conversation,
 };
-use motet_core::error::Result;
+use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::message::Message;
 use serde::{Deserialize, Serialize};
 
@@ -46,9 +46,32 @@ fn with_added(mut words: Vec<String>, turns: &[Turn], summaries: &[Summary]) -> 
     Ok(words.into_iter().map(String::into_bytes).collect())
 }
 
+/// Makes the error for a conversation that the server lost the newest turns of, and that has others under their version.
+fn lost_write(id: &ConversationId) -> Error {
+    let message = format!("the Redis server lost what the conversation `{id}` was to go on from");
+    Error::new(ErrorKind::Conflict, message).with_hint("read it again, and go on from what is there")
+}
+
+/// Reads a head, and the title that it has by now.
+fn read_head((head, title): (Option<String>, Option<String>)) -> Result<Option<ConversationHead>> {
+    let Some(head) = head else { return Ok(None) };
+    let mut head: ConversationHead = from_json(&head)?;
+    head.title = title.unwrap_or(head.title);
+    Ok(Some(head))
+}
+
 impl RedisStore {
     async fn conversation_head(&self, id: &ConversationId) -> Result<Option<ConversationHead>> {
         Ok(self.conversation_heads(std::slice::from_ref(id)).await?.pop().flatten())
+    }
+
+    /// Gives the name of the last write too.
+    async fn newest(&self, id: &ConversationId) -> Result<Option<(ConversationHead, String)>> {
+        let key = self.server.key(format!("conversation:{id}"));
+        let fields = redis::cmd("HMGET").arg(key).arg("head").arg("title").arg("write").to_owned();
+        let (head, title, write): (Option<String>, Option<String>, Option<String>) =
+            self.server.ask(&fields).await?;
+        Ok(read_head((head, title))?.zip(write))
     }
 
     async fn conversation_heads(&self, ids: &[ConversationId]) -> Result<Vec<Option<ConversationHead>>> {
@@ -57,13 +80,7 @@ impl RedisStore {
             pipe.cmd("HMGET").arg(self.server.key(format!("conversation:{id}"))).arg("head").arg("title");
         }
         let found: Vec<(Option<String>, Option<String>)> = self.server.ask_all(&pipe).await?;
-        let read = |(head, title): (Option<String>, Option<String>)| {
-            let Some(head) = head else { return Ok(None) };
-            let mut head: ConversationHead = from_json(&head)?;
-            head.title = title.unwrap_or(head.title);
-            Ok(Some(head))
-        };
-        found.into_iter().map(read).collect()
+        found.into_iter().map(read_head).collect()
     }
 
     async fn insert(&self, conversation: &Conversation) -> Result<()> {
@@ -109,8 +126,8 @@ impl ConversationStore for RedisStore {
     async fn append(&self, id: &ConversationId, expect: u64, addition: Addition) -> Result<ConversationHead> {
         check_turns(&addition.turns)?;
         let now = fetch::now(&self.server).await?;
-        let found = self.conversation_head(id).await?;
-        let mut head = found.ok_or_else(|| no_such_conversation(id))?;
+        let found = self.newest(id).await?;
+        let (mut head, write) = found.ok_or_else(|| no_such_conversation(id))?;
         if head.version != expect {
             return Err(head.conflict(expect));
         }
@@ -135,7 +152,7 @@ impl ConversationStore for RedisStore {
             "append".to_owned(),
             id.as_str().to_owned(),
             server::name(),
-            expect.to_string(),
+            write,
             to_json(&head)?,
             kept,
             told,
@@ -146,6 +163,7 @@ impl ConversationStore for RedisStore {
             "done" => Ok(head),
             "gone" => Err(no_such_conversation(id)),
             _ => match self.conversation_head(id).await? {
+                Some(newest) if newest.version == expect => Err(lost_write(id)),
                 Some(newest) => Err(newest.conflict(expect)),
                 None => Err(no_such_conversation(id)),
             },

@@ -120,7 +120,7 @@ async fn after(server: &Server, id: &RunId, number: u32) -> Result<Vec<u32>> {
 }
 
 /// Reads tasks.
-async fn tasks(server: &Server, fetched: &mut Fetched, numbers: &[u32]) -> Result<()> {
+pub(super) async fn tasks(server: &Server, fetched: &mut Fetched, numbers: &[u32]) -> Result<()> {
     let id = fetched.row.id.clone();
     let found = read_tasks(server, &id, numbers).await?;
     fetched.tasks.extend(numbers.iter().copied().zip(found));

@@ -98,17 +98,19 @@ async fn hide(server: &Server, id: &RunId, now: Millis) -> Result<()> {
     let text = id.as_str().to_owned();
     let mut commit = Commit::new(server, now);
     commit.check(id, "v", fetched.version.to_string());
-    commit.add("SADD", [server.key("removing"), text.clone()]);
     for set in ["runs", "ended", "deadlines"] {
         commit.add("ZREM", [server.key(set), text.clone()]);
     }
-    commit.add("SREM", [server.key("asking"), text.clone()]);
+    // A server whose memory is full refuses this unless the script has written before, and removing must work there.
+    commit.add("SADD", [server.key("removing"), text.clone()]);
+    for set in ["asking", "stopping"] {
+        commit.add("SREM", [server.key(set), text.clone()]);
+    }
     if let Some(key) = read.text("key") {
         commit.add("HDEL", [server.key("submitted"), key.to_owned()]);
     }
     if let Some(parent) = &fetched.row.parent {
         commit.add("SREM", [server.key(format!("children:{}", parent.run)), text.clone()]);
-        commit.add("SREM", [server.key(format!("tree:{}", parent.root)), text.clone()]);
     }
     commit.add("DEL", [server.key(format!("run:{id}"))]);
     commit.forget_name();
@@ -197,7 +199,6 @@ async fn remove_keys(server: &Server, id: &RunId) -> Result<()> {
         "questions",
         "asked",
         "children",
-        "tree",
         "releasing",
         "after",
         "output",

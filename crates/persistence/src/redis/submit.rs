@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use motet_core::error::Result;
+use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::id::{Millis, RunId};
 use motet_core::schedule::{self, TaskRow};
 use motet_core::store::{NewRun, NewTask, TaskState};
@@ -14,12 +14,38 @@ use super::{fetch, remove};
 /// Tasks of one part, and bytes of their definitions.
 const PART: (usize, usize) = (500, 2 << 20);
 
+/// What became of a submission.
+enum Stored {
+    /// The run is there, or an earlier one with its key.
+    Run(RunId),
+    /// The server lost parts before the last one came.
+    Torn,
+}
+
 /// Stores a run; where an earlier one has its key, gives that.
 pub(super) async fn submit(server: &Server, new: &NewRun) -> Result<RunId> {
     schedule::check_graph(&new.tasks)?;
     let now = fetch::now(server).await?;
-    let head = head(new, now)?;
     let name = server::name();
+    for _ in 0..2 {
+        match store(server, new, (&name, now)).await? {
+            Stored::Run(id) => return Ok(id),
+            Stored::Torn => {
+                tracing::warn!(run = %new.id, "the Redis server lost parts of a submission");
+                remove::staged(server, &new.id).await?;
+            }
+        }
+    }
+    Err(Error::new(
+        ErrorKind::Store,
+        format!("the Redis server lost parts of run `{}` while it was submitted", new.id),
+    )
+    .with_hint("submit it again when the server stays up"))
+}
+
+/// Stores a run part by part.
+async fn store(server: &Server, new: &NewRun, (name, now): (&str, Millis)) -> Result<Stored> {
+    let head = head(new, now)?;
     let mut after = waiting(&new.tasks);
     let mut tasks = (0u32..).zip(&new.tasks).peekable();
     let mut is_first = true;
@@ -34,11 +60,7 @@ pub(super) async fn submit(server: &Server, new: &NewRun) -> Result<RunId> {
             count += 1;
         }
         let is_last = tasks.peek().is_none();
-        let flag = |is: bool| if is { "1" } else { "0" };
-        let key = new.key.as_deref().unwrap_or_default();
-        let mut all: Vec<Vec<u8>> = [new.id.as_str(), &name, flag(is_first), flag(is_last), key]
-            .map(|word| word.as_bytes().to_vec())
-            .to_vec();
+        let mut all = beginning(new, name, (is_first, is_last));
         let fields = if is_last { head.as_slice() } else { &[] };
         all.push(fields.len().to_string().into_bytes());
         all.extend(fields.iter().map(|word| word.as_bytes().to_vec()));
@@ -48,17 +70,25 @@ pub(super) async fn submit(server: &Server, new: &NewRun) -> Result<RunId> {
         all.extend(words);
         let answer: Vec<String> = server.run(&server.scripts.submit, &all).await?;
         match (answer.first().map(String::as_str), answer.get(1)) {
-            (Some("done"), _) if is_last => return Ok(new.id.clone()),
+            (Some("done"), _) if is_last => return Ok(Stored::Run(new.id.clone())),
             (Some("done"), _) => is_first = false,
+            (Some("torn"), _) => return Ok(Stored::Torn),
             (Some("first"), Some(first)) => {
                 if !is_first {
                     remove::staged(server, &new.id).await?;
                 }
-                return first.parse();
+                return first.parse().map(Stored::Run);
             }
             _ => return Err(crate::run_exists(&new.id)),
         }
     }
+}
+
+/// Gives what each part begins with.
+fn beginning(new: &NewRun, name: &str, (is_first, is_last): (bool, bool)) -> Vec<Vec<u8>> {
+    let flag = |is: bool| if is { "1" } else { "0" };
+    let key = new.key.as_deref().unwrap_or_default();
+    [new.id.as_str(), name, flag(is_first), flag(is_last), key].map(|word| word.as_bytes().to_vec()).to_vec()
 }
 
 /// Gives who waits for each task.

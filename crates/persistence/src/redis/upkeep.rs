@@ -7,7 +7,7 @@ use motet_core::id::{Millis, RunId};
 use motet_core::schedule::{self, Redefinition, Rows};
 use motet_core::store::{Control, Progress, RunState, TaskState};
 
-use super::change::{change, release};
+use super::change::{change, change_tasks, release};
 use super::server::Server;
 use super::{fetch, lists, remove, row};
 
@@ -17,9 +17,16 @@ const BATCH: u32 = 500;
 /// Takes back leases, wakes tasks, and stops runs whose time is over.
 pub(super) async fn advance(server: &Server) -> Result<Progress> {
     let now = fetch::now(server).await?;
-    let releasing: Vec<String> = server.ask(redis::cmd("SMEMBERS").arg(server.key("releasing"))).await?;
+    let mut begun = redis::pipe();
+    for set in ["releasing", "stopping"] {
+        begun.cmd("SMEMBERS").arg(server.key(set));
+    }
+    let (releasing, stopping): (Vec<String>, Vec<String>) = server.ask_all(&begun).await?;
     for run in releasing {
         release(server, &run.parse()?).await?;
+    }
+    for run in stopping {
+        stop_children(server, &run.parse()?).await?;
     }
     let mut progress = Progress::default();
     for (run, numbers) in due_tasks(server, "leases", now).await? {
@@ -39,7 +46,7 @@ pub(super) async fn advance(server: &Server) -> Result<Progress> {
     }
     remove::abandoned(server, now).await?;
     remove::go_on(server).await?;
-    progress.next_due = lists::next_due(server, now).await?;
+    progress.next_due = lists::next_due(server, now).await?.map(|due| due.since(now));
     Ok(progress)
 }
 
@@ -91,7 +98,7 @@ async fn is_left_over(server: &Server, run: &RunId, number: u32, set: &str) -> R
 }
 
 async fn take_back(server: &Server, run: &RunId, numbers: &[u32]) -> Result<Vec<Option<TaskState>>> {
-    change(server, run, |rows, now| {
+    change_tasks(server, (run, numbers), |rows, now| {
         let mut states = Vec::with_capacity(numbers.len());
         for number in numbers {
             let is_over = match rows.task(*number) {
@@ -107,7 +114,7 @@ async fn take_back(server: &Server, run: &RunId, numbers: &[u32]) -> Result<Vec<
 }
 
 async fn wake(server: &Server, run: &RunId, numbers: &[u32]) -> Result<Vec<Option<TaskState>>> {
-    change(server, run, |rows, now| {
+    change_tasks(server, (run, numbers), |rows, now| {
         let mut states = Vec::with_capacity(numbers.len());
         for number in numbers {
             let is_over = match rows.task(*number) {
@@ -141,9 +148,7 @@ async fn time_out(server: &Server, run: &RunId) -> Result<bool> {
     .await;
     match stopped {
         Ok(true) => {
-            for child in open_children(server, run).await? {
-                change_tree(server, &child, schedule::cancel).await?;
-            }
+            stop_children(server, run).await?;
             Ok(true)
         }
         Ok(false) => Ok(false),
@@ -152,6 +157,27 @@ async fn time_out(server: &Server, run: &RunId) -> Result<bool> {
             Ok(false)
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Cancels all that the tasks of a run which stops started, and then notes that this is done; after a crash in between
+/// the next sweep does it again.
+async fn stop_children(server: &Server, run: &RunId) -> Result<()> {
+    let mut stopped = vec![run.as_str().to_owned()];
+    let mut left = open_children(server, run).await?;
+    while let Some(child) = left.pop() {
+        unless_over(change(server, &child, |rows, now| schedule::cancel(rows, now)).await)?;
+        left.extend(open_children(server, &child).await?);
+        stopped.push(child.as_str().to_owned());
+    }
+    server.ask(redis::cmd("SREM").arg(server.key("stopping")).arg(&stopped)).await
+}
+
+/// Takes it well that a run is about to end, or is gone, and needs nothing.
+fn unless_over<T>(changed: Result<T>) -> Result<()> {
+    match changed {
+        Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => Ok(()),
+        changed => changed.map(drop),
     }
 }
 
@@ -174,11 +200,7 @@ async fn change_tree(
     let mut left = open_children(server, run).await?;
     while let Some(child) = left.pop() {
         left.extend(open_children(server, &child).await?);
-        match change(server, &child, |rows, now| work(rows, now)).await {
-            // One that is about to end, or is gone, needs nothing.
-            Err(error) if matches!(error.kind(), ErrorKind::Conflict | ErrorKind::NotFound) => {}
-            changed => drop(changed?),
-        }
+        unless_over(change(server, &child, |rows, now| work(rows, now)).await)?;
     }
     Ok(())
 }
@@ -186,7 +208,10 @@ async fn change_tree(
 /// Pauses, cancels, resumes, or redefines a run.
 pub(super) async fn control(server: &Server, run: &RunId, control: &Control) -> Result<()> {
     match control {
-        Control::Cancel => change_tree(server, run, schedule::cancel).await,
+        Control::Cancel => {
+            change(server, run, |rows, now| schedule::cancel(rows, now)).await?;
+            stop_children(server, run).await
+        }
         Control::Pause => change_tree(server, run, schedule::pause).await,
         Control::Resume => {
             change(server, run, |rows, now| schedule::resume(rows, now)).await?;

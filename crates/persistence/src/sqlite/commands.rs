@@ -178,7 +178,7 @@ pub(super) fn reclaim(session: &Session<'_>) -> Result<Progress> {
         progress.timed_out += 1;
     }
     workers.sweep();
-    progress.next_due = read::next_due(session.connection, session.now)?;
+    progress.next_due = read::next_due(session.connection, session.now)?.map(|due| due.since(session.now));
     Ok(progress)
 }
 

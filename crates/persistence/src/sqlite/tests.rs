@@ -102,7 +102,8 @@ async fn a_clock_that_ran_ahead_ends_no_lease_early_and_delays_no_task() {
     assert!(first.task.started_at >= Some(ahead));
     let progress = store.advance().await.unwrap();
     assert_eq!(progress.reclaimed, 0);
-    assert!(progress.next_due >= Some(ahead.after(HOUR)));
+    let due = progress.next_due.unwrap();
+    assert!(due <= HOUR && due > HOUR / 2, "{due:?} by the clock of the store");
     let released = store.complete(&first.token, Outcome::Released).await.unwrap();
     assert_eq!(released.ready, 1);
     claim(&store).await;
@@ -259,7 +260,7 @@ async fn when_the_clock_jumps_back_nothing_waits_for_the_old_time() {
     let progress = store.advance().await.unwrap();
     assert_eq!(progress.reclaimed, 0);
     let due = progress.next_due.unwrap();
-    assert!(due >= began.after(HOUR) && due <= began.after(HOUR + Duration::from_secs(60)), "{due}");
+    assert!(due <= HOUR && due > HOUR - Duration::from_secs(60), "{due:?}");
     let second = claim(&store).await;
     assert!(second.task.started_at.unwrap() >= began);
     for claim in [first, second] {

@@ -7,7 +7,8 @@ use motet_core::workflow::Priority;
 use serde_json::json;
 
 use crate::fixture::{
-    HOUR, claim, claim_named, control, end, fail, failed, names, request, submit, task, with_retries,
+    HOUR, assert_due_in, claim, claim_named, control, end, fail, failed, names, request, submit, task,
+    with_retries,
 };
 
 fn with_priority(priority: Priority, task: NewTask) -> NewTask {
@@ -75,11 +76,9 @@ pub(crate) async fn a_delayed_task_is_not_given_before_its_time(store: SharedSto
     )
     .await;
     let late = claim_named(&store, "late").await;
-    let before = Millis::now();
     end(&store, &late, failed(&Error::new(ErrorKind::Overloaded, "busy"))).await;
     assert_eq!(names(&claim(&store, 9).await), "b");
-    let due = store.advance().await.unwrap().next_due.unwrap();
-    assert!(due >= before.after(HOUR) && due <= Millis::now().after(HOUR), "{due}");
+    assert_due_in(&store, HOUR).await;
 }
 
 pub(crate) async fn a_claimed_task_is_not_given_twice(store: SharedStore) {

@@ -219,6 +219,12 @@ pub(crate) async fn awaits(store: &SharedStore, claim: &Claim, run: &RunId) -> A
     end(store, claim, Outcome::Awaiting { run: run.clone() }).await
 }
 
+/// Checks that something is next to be done in this time, of which the test itself took a little.
+pub(crate) async fn assert_due_in(store: &SharedStore, time: Duration) {
+    let due = store.advance().await.unwrap().next_due.unwrap();
+    assert!(due <= time && due > time - Duration::from_secs(60), "{due:?}");
+}
+
 /// A source of numbers that is the same in every run of the tests.
 pub(crate) struct Numbers(pub(crate) u64);
 

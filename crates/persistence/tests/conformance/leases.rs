@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use motet_core::error::ErrorKind;
-use motet_core::id::{Millis, RunId};
+use motet_core::id::RunId;
 use motet_core::run_log::{Entry, Record};
 use motet_core::store::{
     ClaimRequest, Control, LeaseState, LeaseToken, Outcome, Progress, RunState, SharedStore, TaskState,
@@ -11,8 +11,8 @@ use motet_core::store::{
 use serde_json::json;
 
 use crate::fixture::{
-    HOUR, claim, claim_named, control, counts, crash, done, end, error_of, names, request, state, states,
-    submit, task,
+    HOUR, assert_due_in, claim, claim_named, control, counts, crash, done, end, error_of, names, request,
+    state, states, submit, task,
 };
 
 pub(crate) async fn a_lease_that_is_over_is_taken_back(store: SharedStore) {
@@ -99,11 +99,9 @@ pub(crate) async fn renewals_are_answered_in_the_order_asked(store: SharedStore)
 
 pub(crate) async fn the_next_due_time_is_the_end_of_the_earliest_lease(store: SharedStore) {
     submit(&store, vec![task("a", &[]), task("b", &[])]).await;
-    let before = Millis::now();
     store.claim(ClaimRequest { ttl: HOUR * 2, ..request(1) }).await.unwrap();
     store.claim(ClaimRequest { ttl: HOUR, ..request(1) }).await.unwrap();
-    let due = store.advance().await.unwrap().next_due.unwrap();
-    assert!(due >= before.after(HOUR) && due <= Millis::now().after(HOUR), "{due}");
+    assert_due_in(&store, HOUR).await;
 }
 
 pub(crate) async fn advancing_an_idle_store_does_nothing(store: SharedStore) {

@@ -44,6 +44,28 @@ pub(crate) async fn a_full_run_does_not_hold_up_others(store: SharedStore) {
     assert_eq!(names(&claim(&store, 9).await), "b1");
 }
 
+pub(crate) async fn a_run_that_becomes_full_hides_no_other(store: SharedStore) {
+    let of = |priority, task| NewTask { priority, ..task };
+    submit(&store, vec![limited("key", 1, task("holder", &[]))]).await;
+    claim_named(&store, "holder").await;
+    // Its first task is passed over for its key, and with the second it is full.
+    let waits = limited("key", 1, of(Priority::Urgent, task("waits", &[])));
+    submit_narrow(&store, 1, vec![waits, of(Priority::High, task("a", &[]))]).await;
+    submit(&store, vec![of(Priority::Normal, task("b", &[]))]).await;
+    submit(&store, vec![of(Priority::Low, task("c", &[]))]).await;
+    assert_eq!(names(&claim(&store, 9).await), "a b c");
+}
+
+pub(crate) async fn tasks_of_many_keys_are_given_in_their_order(store: SharedStore) {
+    let name = |number: u32| format!("t{number}");
+    // The names of the keys say nothing of the order.
+    let key = |number: u32| format!("key{}", (number * 7) % 20);
+    let tasks = (0..20).map(|number| limited(&key(number), 1, task(&name(number), &[]))).collect();
+    submit(&store, tasks).await;
+    let expected: Vec<String> = (0..20).map(name).collect();
+    assert_eq!(names(&claim(&store, 20).await), expected.join(" "));
+}
+
 pub(crate) async fn a_run_that_may_run_one_at_a_time_does_so_to_the_end(store: SharedStore) {
     submit_narrow(&store, 1, vec![task("a", &[]), task("b", &[]), task("c", &[0, 1])]).await;
     assert_eq!(drain(&store).await, "a b c");

@@ -3,7 +3,9 @@
 //! Every test has a real server of its own.
 
 mod keys;
+mod left_over;
 mod refusals;
+mod roll_back;
 mod sharing;
 mod trouble;
 

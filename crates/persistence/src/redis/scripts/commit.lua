@@ -1,7 +1,7 @@
 -- Writes what the scheduler decided about rows that were read before, unless a run was changed meanwhile.
 --
--- ARGV: name of the commit; number of checks, each: run, `v` or `state`, value; number of runs to list, each by its id;
--- then commands, each: number of words, words; the first run that is checked remembers the name, so that a commit whose
+-- ARGV: name of the commit; number of checks, each: run, `v` or `state`, value; number of runs that change, each by its id,
+-- which get new versions and are listed anew; then commands, each: number of words, words; the first run that is checked remembers the name, so that a commit whose
 -- answer was lost is not repeated; one without a name leaves none.
 
 local name, place = ARGV[1], 2
@@ -28,7 +28,10 @@ end
 if count > 0 and name ~= '' then call('HSET', run_key(first), 'commit', name) end
 for _, id in ipairs(listed) do
   local run = load_run(id)
-  if run then list_all(run) end
+  if run then
+    call('HSET', run_key(id), 'v', next_version(run.v))
+    list_all(run)
+  end
 end
 call('PUBLISH', P .. 'changes', KEYS[2])
 return 'done'

@@ -29,13 +29,23 @@ local function task_key(run, number) return P .. 'task:' .. run .. ':' .. number
 local function lane_key(run, lane) return P .. 'lane:' .. run .. '|' .. lane end
 local function padded(number) return string.format('%010d', number) end
 
+-- Gives the version after this one. It holds the time, so that one that was lost with a roll-back does not come again.
+local function next_version(version)
+  return text(math.max(version + 1, clock[1] * 1000000 + clock[2]))
+end
+
 -- Keeps a value in a hash; a large one in a key of its own, which `@` stands for.
 local function put(hash, field, value)
   if #value > BIG then
     call('SET', hash .. ':' .. field, value)
-    value = '@'
+    call('HSET', hash, field, '@')
+  elseif call('HSET', hash, field, value) == 0 then
+    call('DEL', hash .. ':' .. field)
   end
-  call('HSET', hash, field, value)
+end
+
+local function remove_value(hash, field)
+  if call('HDEL', hash, field) == 1 then call('DEL', hash .. ':' .. field) end
 end
 
 local function get(hash, field)
@@ -143,7 +153,7 @@ local function flush()
   for _, run in pairs(runs) do
     if run and run.is_changed then
       call('HSET', run_key(run.id), 'state', run.state, 'active', run.active, 'ready', run.ready, 'open', run.open,
-        'done', run.done, 'skipped', run.skipped, 'events', run.events, 'seq', run.seq, 'v', text(run.v + 1),
+        'done', run.done, 'skipped', run.skipped, 'events', run.events, 'seq', run.seq, 'v', next_version(run.v),
         'releasing', run.releasing)
       if #run.happened > 0 then call('RPUSH', P .. 'events:' .. run.id, unpack(run.happened)) end
     end

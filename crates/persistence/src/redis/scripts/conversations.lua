@@ -26,11 +26,12 @@ if ARGV[1] == 'create' then
   touch()
   return 'done'
 elseif ARGV[1] == 'append' then
-  -- name of the write, expected version, head, turns to keep, summaries to keep, turns, summaries
+  -- name of the write, name of the write that was read, head, turns to keep, summaries to keep, turns, summaries
   local found = call('HMGET', key, 'write', 'version', 'title')
   if not found[1] then return 'gone' end
   if found[1] == ARGV[3] then return 'done' end
-  if found[2] ~= ARGV[4] then return 'conflict' end
+  -- Versions come again after a roll-back; names do not.
+  if found[1] ~= ARGV[4] then return 'conflict' end
   call('HSET', key, 'write', ARGV[3], 'head', ARGV[5], 'version', tonumber(found[2]) + 1)
   local keep, tell = tonumber(ARGV[6]), tonumber(ARGV[7])
   if keep >= 0 then

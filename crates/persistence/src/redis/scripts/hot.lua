@@ -50,6 +50,7 @@ local function candidates(source, request)
       local is_full = most and (tonumber(call('HGET', P .. 'limits', limit)) or 0) >= tonumber(most)
       if is_full or is_locked(run) then
         source.skip = source.skip + 1
+        source.passed[id] = (source.passed[id] or 0) + 1
       else
         return {run = run, lane = lane, score = tonumber(found[2]), more = found}
       end
@@ -71,12 +72,19 @@ local function is_before(one, other)
   return head_of(one) < head_of(other)
 end
 
--- Among lanes of one run with one score, finds the one whose first task has the smallest number.
-local function first_of_equals(best)
-  local found, first = best.more, best
-  for place = 3, #found, 2 do
-    local id, lane = string.match(found[place], '^([^|]*)|(.*)$')
-    if tonumber(found[place + 1]) ~= best.score or id ~= best.run.id then break end
+-- Among lanes of one run with one score, finds the one whose first task has the smallest number; it looks at so many at
+-- most, because each claim does that again.
+local EQUALS = 64
+local function first_of_equals(best, source)
+  local found, first, from = best.more, best, source.skip
+  for place = 2, EQUALS do
+    if place % 8 == 1 then
+      from = from + 8
+      found = call('ZRANGE', source.key, from, from + 7, 'WITHSCORES')
+    end
+    local offset = 2 * ((place - 1) % 8) + 1
+    local id, lane = string.match(found[offset] or '', '^([^|]*)|(.*)$')
+    if id ~= best.run.id or tonumber(found[offset + 1]) ~= best.score then break end
     local most, limit = string.match(lane, '^[^|]*|(%d+)|(.*)$')
     local is_full = most and (tonumber(call('HGET', P .. 'limits', limit)) or 0) >= tonumber(most)
     local other = {run = best.run, lane = lane, score = best.score, more = {}}
@@ -90,7 +98,7 @@ local function next_lane(sources, request)
   for _, source in ipairs(sources) do
     local found = candidates(source, request)
     if found then
-      found = first_of_equals(found)
+      found = first_of_equals(found, source)
       if not best or is_before(found, best) then best = found end
     end
   end
@@ -139,9 +147,17 @@ local function sources_of(request)
   end
   local sources = {}
   for _, queue in ipairs(queues) do
-    sources[#sources + 1] = {key = P .. within .. queue, skip = 0}
+    sources[#sources + 1] = {key = P .. within .. queue, skip = 0, passed = {}}
   end
   return sources
+end
+
+-- Moves back to where reading goes on: the lanes of a full run have left the lists, passed ones too.
+local function forget_passed(sources, id)
+  for _, source in ipairs(sources) do
+    source.skip = math.max(source.skip - (source.passed[id] or 0), 0)
+    source.passed[id] = nil
+  end
 end
 
 local commands = {}
@@ -170,8 +186,10 @@ function commands.claim(a)
     if best then
       local claim = take(best, request, nonces[#claims + 1])
       if claim then claims[#claims + 1] = claim end
+      if not may_start(best.run) then forget_passed(sources, best.run.id) end
     elseif promoted == 500 then
       promoted = promote(500)
+      sources = sources_of(request)
     else
       break
     end
@@ -309,7 +327,7 @@ function commands.complete(a)
   give_back(run, number, task[4])
   if how == 'done' then
     put(P .. 'output:' .. run.id, number, a[5])
-    if attempt > 1 then call('HDEL', P .. 'error:' .. run.id, number) end
+    if attempt > 1 then remove_value(P .. 'error:' .. run.id, number) end
     note(run, number, '"event":"ended","state":"done"')
   else
     put(P .. 'error:' .. run.id, number, a[5])

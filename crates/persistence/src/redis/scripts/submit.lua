@@ -2,8 +2,8 @@
 --
 -- ARGV: run, name of the submission, 1 for the first part, 1 for the last part, key of the submission, number of words of
 -- the run's hash, those words, definition, inputs, settings, then of each task: number, state, remaining, not before,
--- priority, lane, delay, on_failure, definition, those who wait for it (parts divided by `/`). Answers `done`, `taken`, or
--- `first` with the run that has the key.
+-- priority, lane, delay, on_failure, definition, those who wait for it (parts divided by `/`). Answers `done`, `taken`,
+-- `first` with the run that has the key, or `torn` where the server lost earlier parts.
 
 local id, name, key = ARGV[1], ARGV[2], ARGV[5]
 local is_last = ARGV[4] == '1'
@@ -15,7 +15,7 @@ local other = call('HGET', by, id)
 if ARGV[3] == '1' then
   if other and other ~= name then return {'taken'} end
 elseif other ~= name then
-  return {'taken'}
+  return {other and 'taken' or 'torn'}
 end
 local first = key ~= '' and call('HGET', P .. 'submitted', key)
 if first then return {'first', first} end
@@ -67,20 +67,22 @@ for lane in pairs(lanes) do call('SADD', P .. 'lanes:' .. id, lane) end
 if not is_last then return {'done'} end
 
 local words = {}
-for offset = 1, tonumber(ARGV[6]) do words[offset] = ARGV[6 + offset] end
-call('HSET', run, 'submission', name, 'v', 1, 'events', 1, unpack(words))
+local tasks
+for offset = 1, tonumber(ARGV[6]) do
+  words[offset] = ARGV[6 + offset]
+  if offset % 2 == 0 and words[offset - 1] == 'tasks' then tasks = tonumber(words[offset]) end
+end
+if call('HLEN', new) ~= tasks then return {'torn'} end
+call('HSET', run, 'submission', name, 'v', next_version(0), 'events', 1, unpack(words))
 put(P .. 'spec:' .. id, 'definition', ARGV[spec])
 put(P .. 'spec:' .. id, 'inputs', ARGV[spec + 1])
 put(P .. 'spec:' .. id, 'settings', ARGV[spec + 2])
 call('ZADD', P .. 'runs', call('INCR', P .. 'run-count'), id)
 if key ~= '' then call('HSET', P .. 'submitted', key, id) end
-local facts = call('HMGET', run, 'parent', 'root', 'deadline', 'tasks')
-if facts[1] ~= '' then
-  call('SADD', P .. 'children:' .. facts[1], id)
-  call('SADD', P .. 'tree:' .. facts[2], id)
-end
-if facts[3] ~= '' then call('ZADD', P .. 'deadlines', facts[3], id) end
-call('RPUSH', P .. 'events:' .. id, '{"at":' .. text(NOW) .. ',"change":{"event":"submitted","tasks":' .. facts[4] .. '}}')
+local facts = call('HMGET', run, 'parent', 'deadline')
+if facts[1] ~= '' then call('SADD', P .. 'children:' .. facts[1], id) end
+if facts[2] ~= '' then call('ZADD', P .. 'deadlines', facts[2], id) end
+call('RPUSH', P .. 'events:' .. id, '{"at":' .. text(NOW) .. ',"change":{"event":"submitted","tasks":' .. tasks .. '}}')
 call('ZREM', P .. 'submitting', id)
 call('HDEL', by, id)
 list_all(load_run(id))

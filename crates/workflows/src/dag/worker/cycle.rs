@@ -8,7 +8,6 @@ use std::time::Duration;
 use motet_core::RunId;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::StreamEvent;
-use motet_core::id::Millis;
 use motet_core::store::{Claim, ClaimRequest, Outcome, RunFilter, RunState, TaskState};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
@@ -272,7 +271,7 @@ impl<'a> Cycle<'a> {
             return Ok(());
         }
         let progress = self.shared.store.advance().await?;
-        let due = progress.next_due.map_or(LONGEST_WAIT, |due| due.since(Millis::now()));
+        let due = progress.next_due.unwrap_or(LONGEST_WAIT);
         self.sweep = Instant::now() + due.clamp(Duration::from_millis(1), LONGEST_WAIT);
         Ok(())
     }
