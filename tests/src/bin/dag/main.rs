@@ -14,7 +14,6 @@ use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use clap::Parser;
-use motet_core::store::Store as _;
 use motet_tests::redis::Redis;
 
 use graph::Measured;
