@@ -2,7 +2,7 @@
 
 mod editors;
 
-use motet_tests::command::{Done, Place};
+use motet_tests::command::{Done, Place, workspace};
 use serde_json::{Value, json};
 
 const DOUBTFUL: &str = r#"name: doubtful
@@ -87,6 +87,42 @@ tasks:
             "10:no-model"
         ]
     );
+}
+
+#[test]
+fn a_check_takes_every_method_that_a_run_takes() {
+    let directory = workspace().join("examples/methods");
+    let files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<_> =
+        files.iter().filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();
+    assert!(files.len() >= 2);
+    for file in files {
+        let done = place().run(&["check", "--strict", file.to_str().unwrap()]).unwrap();
+        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
+    }
+}
+
+#[test]
+fn servers_providers_and_limits_are_looked_up_as_for_a_run() {
+    let place = place();
+    let check = |tasks: &str, more: &[&str]| {
+        place.write("w.yaml", format!("name: w\n{tasks}\n")).unwrap();
+        let done = place.run(&[&["check", "w.yaml", "--output", "json"], more].concat()).unwrap();
+        let found = done.json().unwrap()["files"][0]["problems"].take();
+        let shown =
+            |one: &Value| format!("{}: {}", one["rule"].as_str().unwrap(), one["message"].as_str().unwrap());
+        found.as_array().unwrap().iter().map(shown).collect::<Vec<_>>()
+    };
+    let tool = "tasks: [{id: a, method: mcp/my.server.list, params: {files: [none], schema: {type: table}}}]";
+    assert_eq!(check(tool, &[]), ["mcp-server: there is no MCP server `my`"]);
+    place.write(".mcp.json", r#"{"mcpServers": {"my.server": {"command": "no-such-program"}}}"#).unwrap();
+    assert_eq!(check(tool, &[]), Vec::<String>::new());
+    let limited = "tasks: [{id: a, method: python/execute, limit: gpu, params: {code: x = 1}}]";
+    assert_eq!(check(limited, &[]), ["invalid: there is no limit `gpu`"]);
+    assert_eq!(check(limited, &["--set", "workflow.limits.gpu=2"]), Vec::<String>::new());
+    let wrong = "providers: {words: {type: carrier-pigeon}}\ntasks: [{id: a, method: python/execute, params: {code: x = 1}}]";
+    let told = check(wrong, &[]);
+    assert!(told.len() == 1 && told[0].starts_with("invalid: "), "{told:?}");
 }
 
 /// Tells what is missing of the fields that a code host needs to take a log.

@@ -230,18 +230,30 @@ fn old_runs_are_counted_and_removed() {
 #[test]
 fn limits_of_the_settings_hold_and_priorities_of_the_command_count() {
     let place = Place::new().unwrap();
-    let tasks = "tasks:\n- {id: a, method: python/execute, limit: box, params: {code: 'result = 1'}}\n";
+    let task = |keys: &str| format!("- {{{keys}, method: python/execute, params: {{code: 'result = 1'}}}}\n");
+    let tasks = [task("id: a, limit: box"), task("id: b, priority: normal"), task("id: c, priority: low")];
+    let tasks = format!("tasks:\n{}", tasks.concat());
     place.write("w.yaml", tasks).unwrap();
     let unknown = place.run(&["workflow", "submit", "w.yaml"]).unwrap();
     assert!(unknown.code == Some(3) && unknown.stderr.contains("there is no limit `box`"), "{unknown:?}");
     let submit = ["workflow", "submit", "w.yaml", "--set", "workflow.limits.box=1", "--priority", "urgent"];
     let submitted = place.run(&submit).unwrap();
     let exported = place.run(&["workflow", "export", submitted.stdout.trim()]).unwrap().json().unwrap();
-    let definition = &exported["run"]["definition"];
-    assert_eq!(
-        (&definition["limits"]["box"], &definition["tasks"][0]["priority"]),
-        (&1.into(), &"urgent".into())
-    );
+    assert_eq!(exported["run"]["definition"]["limits"]["box"], 1);
+    let tasks = exported["tasks"].as_array().unwrap();
+    let priorities: Vec<_> = tasks.iter().map(|task| task["priority"].as_str().unwrap()).collect();
+    assert_eq!(priorities, ["urgent", "normal", "low"]);
+}
+
+#[test]
+fn neither_a_worker_nor_a_submission_takes_a_store_that_ends_with_it() {
+    let place = Place::new().unwrap();
+    place.write("w.yaml", "tasks: [{id: a, method: python/execute, params: {code: 'result = 1'}}]").unwrap();
+    for command in [&["worker"][..], &["worker", "--once"], &["workflow", "submit", "w.yaml"]] {
+        let refused = place.run(&[command, &["--set", "store=memory:"]].concat()).unwrap();
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(3), ""), "{refused:?}");
+        assert!(refused.stderr.contains("the store ends with this command"), "{refused:?}");
+    }
 }
 
 #[test]

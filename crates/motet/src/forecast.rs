@@ -3,6 +3,7 @@
 //! Calls no provider and writes nothing. What is expected is a guess by sizes; the most is safe rather than close, and
 //! unknown where nothing bounds it.
 
+mod below;
 mod items;
 mod size;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use motet_workflows::methods::Methods;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use self::below::Below;
 use self::items::Items;
 use self::size::{Sizes, Span};
 use crate::report;
@@ -151,8 +153,17 @@ impl Runtime {
         let inputs = plan::known_inputs(spec, given)?;
         let directory = file.path.parent().unwrap_or(Path::new("/")).to_owned();
         let sizes = Sizes { inputs: &inputs, spec, files: self.file_scope(&directory) };
-        Ok(Forecaster { runtime: self, methods: self.methods(), spec, sizes, recorded, model: options.model }
-            .forecast())
+        let below = Below::of(&file.path);
+        Ok(Forecaster {
+            runtime: self,
+            methods: &self.methods(),
+            spec,
+            sizes,
+            recorded,
+            model: options.model.as_ref(),
+            below: &below,
+        }
+        .forecast())
     }
 
     /// Reads what an earlier run has done of the tasks that are still the same.
@@ -190,25 +201,34 @@ struct Recorded {
 
 struct Forecaster<'a> {
     runtime: &'a Runtime,
-    methods: Methods,
+    methods: &'a Methods,
     spec: &'a WorkflowSpec,
     sizes: Sizes<'a>,
     recorded: Recorded,
-    model: Option<ModelId>,
+    model: Option<&'a ModelId>,
+    below: &'a Below,
+}
+
+/// What the tasks before one are found to be, and what is unknown so far.
+#[derive(Default)]
+struct Found {
+    known: HashMap<String, (Items, Span)>,
+    unknown_prices: BTreeSet<ModelId>,
+    /// Tasks of runs that tasks start whose number of items is decided by the run.
+    unknown_items: Vec<String>,
 }
 
 impl Forecaster<'_> {
     fn forecast(self) -> Forecast {
         let Outline { waves, .. } = outline(self.spec, |_| 1);
-        let mut known: HashMap<String, (Items, Span)> = HashMap::new();
+        let mut found = Found::default();
         let mut tasks: Vec<(usize, TaskForecast)> = Vec::new();
-        let mut unknown_prices = BTreeSet::new();
         for (wave, places) in waves.iter().enumerate() {
             for at in places {
                 let Some(task) = self.spec.tasks.get(*at) else { continue };
-                let items = self.sizes.items(task, &known);
-                let (forecast, result) = self.task(task, (wave + 1, &items), &known, &mut unknown_prices);
-                known.insert(task.id.clone(), (items, result));
+                let items = self.sizes.items(task, &found.known);
+                let (forecast, result) = self.task(task, (wave + 1, &items), &mut found);
+                found.known.insert(task.id.clone(), (items, result));
                 tasks.push((*at, forecast));
             }
         }
@@ -233,11 +253,12 @@ impl Forecaster<'_> {
                 expected: tasks.iter().map(|task| task.cost.expected).sum(),
                 most: tasks.iter().map(|task| task.cost.most).sum(),
             },
-            unknown_prices,
+            unknown_prices: found.unknown_prices,
             unknown_items: tasks
                 .iter()
                 .filter(|task| task.items.is_none())
                 .map(|task| task.id.clone())
+                .chain(found.unknown_items)
                 .collect(),
             tasks,
         }
@@ -248,8 +269,7 @@ impl Forecaster<'_> {
         &self,
         task: &TaskSpec,
         (wave, items): (usize, &Items),
-        known: &HashMap<String, (Items, Span)>,
-        unknown_prices: &mut BTreeSet<ModelId>,
+        found: &mut Found,
     ) -> (TaskForecast, Span) {
         let calls = self
             .methods
@@ -273,7 +293,7 @@ impl Forecaster<'_> {
             tokens: Estimate { expected: 0, most: Some(0) },
             cost: CostEstimate { expected: Some(Cost::ZERO), most: Some(Cost::ZERO) },
         };
-        if calls.expected == 0 {
+        if calls == ModelCalls::NONE {
             return (forecast, size::of_result(&task.method));
         }
         let left = count.unwrap_or(1).saturating_sub(done);
@@ -288,7 +308,16 @@ impl Forecaster<'_> {
             Some(0) => Some(0),
             items => calls?.checked_mul(attempts)?.checked_mul(items?),
         };
-        let input = self.sizes.prompt(task, items, known);
+        if let Some(below) = self.below(task) {
+            let most_times = times(Some(1));
+            forecast.model_calls = below::times(below.model_calls, left, most_times);
+            forecast.tokens = below::times(below.tokens, left, most_times);
+            forecast.cost = below::times_cost(below.cost, left, most_times);
+            found.unknown_prices.extend(below.unknown_prices);
+            found.unknown_items.extend(below.unknown_items.iter().map(|id| format!("{}.{id}", task.id)));
+            return (forecast, Span::UNKNOWN);
+        }
+        let input = self.sizes.prompt(task, items, &found.known);
         let each = self.each(task, model.as_ref(), input, calls);
         forecast.model_calls = Estimate { expected: calls.expected * left, most: times(calls.most) };
         forecast.tokens =
@@ -303,7 +332,7 @@ impl Forecaster<'_> {
             most: price(each.most_cost, times(Some(1))),
         };
         if let Some(model) = model.filter(|_| left > 0 && each.cost.is_none()) {
-            unknown_prices.insert(model);
+            found.unknown_prices.insert(model);
         }
         (forecast, each.answer)
     }
@@ -313,11 +342,10 @@ impl Forecaster<'_> {
         let own = own.map(|text| self.sizes.text(text).unwrap_or_else(|| text.to_owned()));
         match own {
             Some(text) => text.parse().ok(),
-            None => [&self.model, &self.spec.model, &self.runtime.settings().model]
-                .into_iter()
-                .flatten()
-                .next()
-                .cloned(),
+            None => {
+                let settings = self.runtime.settings().model.as_ref();
+                [self.model, self.spec.model.as_ref(), settings].into_iter().flatten().next().cloned()
+            }
         }
     }
 

@@ -95,7 +95,7 @@ pub fn spread(spec: &TaskSpec, task: &Task, limit: Option<&TaskLimit>, items: Ve
     }
     let children = items.into_iter().enumerate().map(|(index, item)| NewTask {
         queue: task.queue.clone(),
-        priority: spec.priority,
+        priority: task.priority,
         on_failure: spec.on_failure,
         retry: spec.retry.clone(),
         payload: json!({"item": item, "index": index}),
@@ -108,11 +108,14 @@ pub fn spread(spec: &TaskSpec, task: &Task, limit: Option<&TaskLimit>, items: Ve
 fn call(spec: &TaskSpec, scope: &dyn Scope, parameters: &[Parameter]) -> Result<Action> {
     let (mut params, mut variables) = (Map::new(), Map::new());
     for (name, value) in &spec.params {
-        let is_source =
-            parameters.iter().any(|known| known.name == name && known.kind == ParameterKind::Source);
-        let filled = match value {
-            Value::String(code) if is_source => Value::String(source::bind(code, scope, &mut variables)?),
-            other => substitute(other, scope)?,
+        let kind = parameters.iter().find(|known| known.name == name).map(|known| known.kind);
+        let filled = match (kind, value) {
+            (Some(ParameterKind::Source), Value::String(code)) => {
+                Value::String(source::bind(code, scope, &mut variables)?)
+            }
+            // Its references are its own: they are replaced when it runs itself.
+            (Some(ParameterKind::Definition), written) => written.clone(),
+            (_, other) => substitute(other, scope)?,
         };
         params.insert(name.clone(), filled);
     }

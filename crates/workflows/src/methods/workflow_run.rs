@@ -8,13 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::id::content_hash;
-use motet_core::method::{FileScope, Method, MethodCall, MethodOutcome, Parameter, ParameterKind};
+use motet_core::method::{
+    FileScope, Method, MethodCall, MethodOutcome, ModelCalls, Parameter, ParameterKind,
+};
 use motet_core::store::{ParentTask, RunState};
 use motet_core::tool::Effect;
 use motet_core::{RunContext, RunId};
 use serde_json::{Map, Value, json};
 
-use crate::dag::reference::escape;
+/// The method's name.
+pub const NAME: &str = "workflow/run";
 
 /// How deep runs may start runs, the one at the top being the first.
 pub const MAX_DEPTH: u32 = 16;
@@ -94,14 +97,18 @@ const fn parameter(name: &'static str, kind: ParameterKind, doc: &'static str) -
 
 const PARAMETERS: &[Parameter] = &[
     parameter("file", ParameterKind::String, "workflow file, relative to this workflow's directory"),
-    parameter("workflow", ParameterKind::Object, "the workflow itself, in the place of `file`"),
+    parameter(
+        "workflow",
+        ParameterKind::Definition,
+        "the workflow itself, in the place of `file`; references in it are its own",
+    ),
     parameter("inputs", ParameterKind::Object, "values for its inputs"),
 ];
 
 #[async_trait]
 impl Method for WorkflowRun {
     fn name(&self) -> &'static str {
-        "workflow/run"
+        NAME
     }
 
     fn doc(&self) -> &'static str {
@@ -122,6 +129,11 @@ impl Method for WorkflowRun {
 
     fn result_schema(&self, _params: &Map<String, Value>) -> Value {
         json!({"type": "object", "properties": {"run": {"type": "string"}}, "required": ["run"]})
+    }
+
+    /// What the workflow asks is its own, and unknown without a look at it.
+    fn model_calls(&self, _params: &Map<String, Value>) -> ModelCalls {
+        ModelCalls { expected: 0, most: None }
     }
 
     async fn call(&self, _context: &RunContext, call: MethodCall) -> Result<MethodOutcome> {
@@ -146,8 +158,7 @@ fn child(call: &MethodCall) -> Result<ChildRun> {
     let given = |name: &str| call.params.get(name).filter(|value| !value.is_null());
     let workflow = match (given("file"), given("workflow")) {
         (Some(Value::String(file)), None) => ChildWorkflow::File(file.clone()),
-        // References were filled in already, and what a model said must not become one.
-        (None, Some(workflow @ Value::Object(_))) => ChildWorkflow::Inline(as_written(workflow)),
+        (None, Some(workflow @ Value::Object(_))) => ChildWorkflow::Inline(workflow.clone()),
         _ => {
             return Err(Error::new(ErrorKind::InvalidRequest, "either `file` or `workflow` must be given")
                 .with_hint(
@@ -163,18 +174,6 @@ fn child(call: &MethodCall) -> Result<ChildRun> {
     let key = format!("{}-{}", call.idempotency_key, content_hash(&(meant, &inputs))?);
     let timeout = call.task.as_ref().and_then(|task| task.timeout);
     Ok(ChildRun { workflow, inputs, files: call.files.clone(), key, timeout })
-}
-
-/// Makes every text of a value stand for itself.
-fn as_written(value: &Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(escape(text)),
-        Value::Array(items) => items.iter().map(as_written).collect(),
-        Value::Object(fields) => {
-            Value::Object(fields.iter().map(|(name, value)| (name.clone(), as_written(value))).collect())
-        }
-        other => other.clone(),
-    }
 }
 
 fn joined(run: &RunId, child: ChildState) -> Result<MethodOutcome> {

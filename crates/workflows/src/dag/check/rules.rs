@@ -65,7 +65,6 @@ rules! {
     MCP_SERVER = "mcp-server", Error, "A task calls a tool of an MCP server that is not configured.";
     NOT_SET = "variable-not-set", Warning, "An environment variable that the workflow lists is not set.";
     UNUSED = "unused", Warning, "An input, a variable, or a limit is declared and never used.";
-    LIMIT = "unknown-limit", Warning, "A task names a limit that the workflow does not set.";
     QUEUE = "unknown-queue", Warning, "A task names a queue that looks like a misspelt one.";
     SECRET = "secret", Warning, "A key or password is written in the file.";
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use motet_core::method::ParameterKind::{self, Any, Array, Model, Object, Source, String as Text};
+use motet_core::method::ParameterKind::{
+    self, Any, Array, Definition, Model, Object, Source, String as Text,
+};
 use serde_json::json;
 
 use super::*;
@@ -24,11 +26,19 @@ const PYTHON: &[Parameter] =
     &[parameter("file", Text), parameter("code", Source), parameter("context", Object)];
 const WRITE: &[Parameter] = &[parameter("path", Text), parameter("content", Any)];
 const HTTP: &[Parameter] = &[parameter("url", Text), parameter("body", Any)];
-const RUN: &[Parameter] = &[parameter("file", Text), parameter("inputs", Object)];
+const RUN: &[Parameter] =
+    &[parameter("file", Text), parameter("workflow", Definition), parameter("inputs", Object)];
+const AGENT: &[Parameter] = &[
+    parameter("file", Text),
+    parameter("agent", Definition),
+    parameter("input", Any),
+    parameter("model", Model),
+];
+const TOOL: &[Parameter] = &[parameter(Parameter::ANY_NAME, Any)];
 const PATTERN: &[Parameter] =
     &[parameter("input", Text), parameter("model", Model), parameter("stages", Array)];
 
-const METHODS: [(&str, &[Parameter]); 7] = [
+const METHODS: [(&str, &[Parameter]); 10] = [
     ("llm/chat", CHAT),
     ("python/execute", PYTHON),
     ("file/write", WRITE),
@@ -36,6 +46,9 @@ const METHODS: [(&str, &[Parameter]); 7] = [
     ("workflow/run", RUN),
     ("pattern/pipeline", PATTERN),
     ("mcp/files.list", HTTP),
+    ("agent/run", AGENT),
+    ("mcp/filer.list", TOOL),
+    ("mcp/dotted.name.list", TOOL),
 ];
 
 /// A world of a few files in memory.
@@ -110,7 +123,11 @@ impl Surroundings for World {
     }
 
     fn mcp_servers(&self) -> Vec<String> {
-        vec!["filer".to_owned()]
+        vec!["filer".to_owned(), "dotted.name".to_owned()]
+    }
+
+    fn providers_fault(&self) -> Option<(String, Option<String>)> {
+        None
     }
 
     fn is_set(&self, variable: &str) -> bool {
@@ -334,6 +351,23 @@ fn a_workflow_that_runs_itself_is_told() {
 }
 
 #[test]
+fn a_definition_that_is_written_out_has_references_of_its_own() {
+    let lines = in_tasks(&[
+        ASK,
+        "{id: a, method: workflow/run, params: {workflow: {inputs: {x: 1}, tasks: [{id: in, method: file/write, params: {path: \"${inputs.x}\", content: \"${in.none}\"}}]}}}",
+        "{id: b, method: workflow/run, params: {workflow: \"${ask.content}\"}}",
+        "{id: c, method: agent/run, params: {agent: \"${ask.content}\", input: x}}",
+        "{id: d, method: agent/run, params: {agent: {instructions: \"${nobody.x}\"}, input: \"${ask.content}\"}}",
+    ]);
+    let refused = |name: &str| {
+        format!(
+            "invalid: the parameter `{name}` must be a mapping that is written out, but is the string `${{ask.content}}`"
+        )
+    };
+    assert_eq!(lines, [format!("5:50 {}", refused("workflow")), format!("6:44 {}", refused("agent"))]);
+}
+
+#[test]
 fn models_are_looked_up_wherever_they_are_named() {
     let text = r#"model: nowhere:x
 tasks:
@@ -389,6 +423,57 @@ fn files_must_be_there_and_scripts_must_be_python() {
 }
 
 #[test]
+fn a_script_that_a_task_before_may_make_is_only_doubtful() {
+    let script = "method: python/execute, params: {file: none.py}";
+    let lines = in_tasks(&[
+        "{id: make, method: python/execute, params: {code: open('none.py')}}",
+        "{id: box, method: python/execute, params: {code: x = 1, sandbox: true}}",
+        "{id: between, method: file/write, params: {path: x, content: \"${make.result}\"}}",
+        &format!("{{id: after, dependencies: [between], {script}}}"),
+        &format!("{{id: boxed, dependencies: [box], {script}}}"),
+        &format!("{{id: beside, {script}}}"),
+        "{id: write, method: file/write, params: {path: ./made.py, content: x}}",
+        "{id: run, dependencies: [write], method: python/execute, params: {file: made.py}}",
+    ]);
+    let told: Vec<_> = lines.iter().filter_map(|line| line.split_once(' ')).map(|(_, told)| told).collect();
+    assert_eq!(
+        told,
+        [
+            "file-missing: there is no script `none.py` yet",
+            "script-missing: there is no script `none.py`",
+            "script-missing: there is no script `none.py`",
+        ]
+    );
+}
+
+#[test]
+fn parameters_of_other_programs_that_share_a_name_mean_something_of_their_own() {
+    let lines = in_tasks(&[
+        "{id: a, method: mcp/filer.list, params: {files: [src/a.txt], file_path: /srv/x, messages: [x], schema: {type: table}, reasoning_effort: much}}",
+        "{id: b, method: mcp/dotted.name.list, params: {file: none.yaml}}",
+    ]);
+    assert_eq!(lines, Vec::<String>::new());
+}
+
+#[test]
+fn files_of_agents_and_of_other_workflows_must_be_there() {
+    let lines = in_tasks(&[
+        "{id: a, method: agent/run, params: {file: none.yaml, input: x}}",
+        "{id: b, method: workflow/run, params: {file: none.yaml}}",
+        "{id: c, method: workflow/run, params: {file: ../ends.yaml}}",
+        "{id: d, method: workflow/run, params: {file: ends.yaml}}",
+    ]);
+    assert_eq!(
+        lines,
+        [
+            "3:45 file-missing: there is no file `none.yaml`",
+            "4:48 file-missing: there is no file `none.yaml`",
+            "5:48 file-refused: `../ends.yaml` is outside",
+        ]
+    );
+}
+
+#[test]
 fn values_that_cannot_work_are_told() {
     let lines = in_tasks(&[
         "{id: a, method: python/execute, params: {context: {}}}",
@@ -429,7 +514,7 @@ fn what_is_declared_and_not_used_or_not_set_is_told() {
 }
 
 #[test]
-fn limits_and_queues_that_nobody_sets_are_told() {
+fn limits_that_nobody_names_and_queues_that_look_misspelt_are_told() {
     let task = |id: &str, queue: Option<&str>, limit: Option<&str>| {
         let mut task: motet_core::workflow::TaskSpec =
             serde_json::from_value(json!({"id": id, "method": "file/write"})).unwrap();
@@ -442,18 +527,19 @@ fn limits_and_queues_that_nobody_sets_are_told() {
     spec.limits.insert("idle".to_owned(), 2);
     spec.tasks = vec![
         task("a", Some("heavy"), Some("gpu")),
-        task("b", Some("heavy"), Some("gpus")),
+        task("b", Some("heavy"), None),
         task("c", Some("heavi"), None),
     ];
     let root = crate::dag::yaml::parse_bytes(
-        b"limits: {gpu: 2, idle: 2}\ntasks: [{queue: heavy}, {limit: gpus}, {queue: heavi}]",
+        b"limits: {gpu: 2, idle: 2}\ntasks: [{queue: heavy}, {queue: heavy}, {queue: heavi}]",
     )
     .unwrap()
     .root;
-    let view = View::new(&spec, &root);
+    let world = World { files: BTreeMap::new() };
+    let view = View::new(&spec, &root, &world);
     let mut found = Found { findings: Vec::new() };
-    values::check(&view, &mut found);
-    unused::check(&view, &World { files: BTreeMap::new() }, &mut found);
+    values::check(&view, &world, &mut found);
+    unused::check(&view, &world, &mut found);
     let told: Vec<_> = found
         .findings
         .iter()
@@ -470,8 +556,7 @@ fn limits_and_queues_that_nobody_sets_are_told() {
     assert_eq!(
         told,
         [
-            "2:33 the limit `gpus` is not set, so it limits nothing did you mean `gpu`?",
-            "2:48 only this task names the queue `heavi` did you mean `heavy`?",
+            "2:49 only this task names the queue `heavi` did you mean `heavy`?",
             "1:18 no task names the limit `idle` remove it, or write `limit: idle` in the tasks that it limits",
         ]
     );
