@@ -213,6 +213,39 @@ fn a_plan_shows_order_and_cost_and_does_nothing() {
 }
 
 #[test]
+fn a_plan_tells_which_answers_the_cache_holds() {
+    let place = place();
+    place.write("docs/a.txt", "The bridge is open.").unwrap();
+    let text = "name: kept\nmodel: offline:extract\ninputs: {topic: bees}\ntasks:\n- {id: each, for_each: {files: 'docs/*.txt'}, method: llm/chat, params: {prompt: 'Sum up for ${inputs.topic}', file_path: '${item.path}'}}\n- {id: all, method: llm/complete, params: {prompt: 'Join ${each[*].content}'}}\n- {id: off, cache: false, method: llm/chat, params: {prompt: '${all.text}'}}\n- {id: vector, method: llm/embed, params: {texts: ['${all.text}']}}\n";
+    place.write("kept.yaml", text).unwrap();
+    let kept = ["--set", "cache.mode=read_write", "--set", "cache.place=store", "--output", "json"];
+    let cached = |more: &[&str]| {
+        let forecast = plan(&place, &[&["kept.yaml"], &kept[..], more].concat()).json().unwrap();
+        let tasks: Vec<_> = forecast["tasks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|task| task["cached"].as_u64().unwrap())
+            .collect();
+        (tasks, forecast["cached"].as_u64().unwrap(), forecast["model_calls"]["expected"].as_u64().unwrap())
+    };
+    assert_eq!(cached(&[]), (vec![0, 0, 0, 0], 0, 4));
+    assert!(!place.path().join(".motet").exists(), "looking made a store");
+    assert_eq!(place.run(&[&["run", "kept.yaml"], &kept[..]].concat()).unwrap().code, Some(0));
+    assert_eq!(cached(&[]), (vec![1, 1, 0, 1], 3, 1));
+    assert_eq!(cached(&["--input", "topic=wasps"]), (vec![0, 0, 0, 0], 0, 4));
+    assert_eq!(cached(&["--set", "cache.mode=off"]), (vec![0, 0, 0, 0], 0, 4));
+    place.write("docs/b.txt", "The gate is shut.").unwrap();
+    // One of two files was asked about; what depends on both is not known.
+    assert_eq!(cached(&[]), (vec![1, 0, 0, 0], 1, 4));
+    let shown = plan(&place, &[&["kept.yaml"], &kept[..4]].concat());
+    assert!(
+        shown.stdout.contains("answers that the cache holds now, and that are not expected to cost: 1\n"),
+        "{shown:?}"
+    );
+}
+
+#[test]
 fn a_plan_leaves_out_what_an_earlier_run_has_done() {
     let place = place();
     let text = |code: &str| {

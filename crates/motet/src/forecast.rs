@@ -5,6 +5,7 @@
 
 mod below;
 mod items;
+mod kept;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -78,9 +79,11 @@ pub struct TaskForecast {
     pub items: Option<u64>,
     /// Of these, how many an earlier run has done already.
     pub recorded: u64,
+    /// Model calls whose answers the cache holds now; as far as they are known before the run.
+    pub cached: u64,
     /// The model that it asks, if it asks one that is known.
     pub model: Option<ModelId>,
-    /// Model calls that are left to make.
+    /// Model calls that are left to make; those whose answers the cache holds are not expected.
     pub model_calls: Estimate,
     /// Tokens of these calls, read and written.
     pub tokens: Estimate,
@@ -102,6 +105,8 @@ pub struct Forecast {
     pub critical_path: Vec<String>,
     /// Its tasks, in the order written.
     pub tasks: Vec<TaskForecast>,
+    /// Model calls of all tasks whose answers the cache holds now.
+    pub cached: u64,
     /// Model calls of all tasks.
     pub model_calls: Estimate,
     /// Tokens of all tasks.
@@ -154,7 +159,7 @@ impl Runtime {
         let directory = file.path.parent().unwrap_or(Path::new("/")).to_owned();
         let sizes = Sizes { inputs: &inputs, spec, files: self.file_scope(&directory) };
         let below = Below::of(&file.path);
-        Ok(Forecaster {
+        let forecaster = Forecaster {
             runtime: self,
             methods: &self.methods(),
             spec,
@@ -162,8 +167,11 @@ impl Runtime {
             recorded,
             model: options.model.as_ref(),
             below: &below,
-        }
-        .forecast())
+        };
+        let mut forecast = forecaster.forecast();
+        let cached = forecaster.cached(&forecast.waves).await;
+        forecast.leave_out(&cached);
+        Ok(forecast)
     }
 
     /// Reads what an earlier run has done of the tasks that are still the same.
@@ -179,7 +187,10 @@ impl Runtime {
         let names: HashMap<u32, &str> = tasks.iter().map(|task| (task.number, task.name.as_str())).collect();
         for task in tasks.iter().filter(|task| task.state == TaskState::Done) {
             match task.parent.and_then(|parent| names.get(&parent)) {
-                None if unchanged.contains(&task.name) => drop(recorded.done.insert(task.name.clone())),
+                None if unchanged.contains(&task.name) => {
+                    let result = store.outputs(id, &[task.number]).await?.pop().flatten();
+                    recorded.done.insert(task.name.clone(), result.unwrap_or_default());
+                }
                 Some(parent) if unchanged.contains(*parent) => {
                     *recorded.items.entry((*parent).to_owned()).or_default() += 1;
                 }
@@ -194,7 +205,8 @@ impl Runtime {
 #[derive(Default)]
 struct Recorded {
     inputs: Map<String, Value>,
-    done: HashSet<String>,
+    /// Results by task.
+    done: HashMap<String, Value>,
     /// Items done, by task.
     items: HashMap<String, u64>,
 }
@@ -219,7 +231,7 @@ struct Found {
 }
 
 impl Forecaster<'_> {
-    fn forecast(self) -> Forecast {
+    fn forecast(&self) -> Forecast {
         let Outline { waves, .. } = outline(self.spec, |_| 1);
         let mut found = Found::default();
         let mut tasks: Vec<(usize, TaskForecast)> = Vec::new();
@@ -247,12 +259,10 @@ impl Forecaster<'_> {
             width: waves.iter().map(wide).max().unwrap_or(0),
             waves: waves.iter().map(names).collect(),
             critical_path: names(&critical),
+            cached: 0,
             model_calls: sum(tasks.iter().map(|task| task.model_calls)),
             tokens: sum(tasks.iter().map(|task| task.tokens)),
-            cost: CostEstimate {
-                expected: tasks.iter().map(|task| task.cost.expected).sum(),
-                most: tasks.iter().map(|task| task.cost.most).sum(),
-            },
+            cost: sum_of_costs(&tasks),
             unknown_prices: found.unknown_prices,
             unknown_items: tasks
                 .iter()
@@ -276,7 +286,7 @@ impl Forecaster<'_> {
             .get(&task.method)
             .map_or(ModelCalls::NONE, |method| method.model_calls(&task.params));
         let count = items.count;
-        let done = if self.recorded.done.contains(&task.id) {
+        let done = if self.recorded.done.contains_key(&task.id) {
             count.unwrap_or(1)
         } else {
             self.recorded.items.get(&task.id).copied().unwrap_or(0)
@@ -288,6 +298,7 @@ impl Forecaster<'_> {
             wave,
             items: count,
             recorded: done,
+            cached: 0,
             model: model.clone(),
             model_calls: Estimate { expected: 0, most: Some(0) },
             tokens: Estimate { expected: 0, most: Some(0) },
@@ -299,7 +310,7 @@ impl Forecaster<'_> {
         let left = count.unwrap_or(1).saturating_sub(done);
         let attempts = u64::from(task.retry.max_attempts);
         // What has no bound is done already where all of it was recorded.
-        let most_items = if self.recorded.done.contains(&task.id) {
+        let most_items = if self.recorded.done.contains_key(&task.id) {
             Some(0)
         } else {
             items.most.map(|most| most.saturating_sub(done))
@@ -416,6 +427,13 @@ fn most_of(
 
 fn times_cost(cost: Cost, times: u64) -> Option<Cost> {
     Some(Cost::from_nanos(cost.nanos().checked_mul(times)?))
+}
+
+fn sum_of_costs(tasks: &[TaskForecast]) -> CostEstimate {
+    CostEstimate {
+        expected: tasks.iter().map(|task| task.cost.expected).sum(),
+        most: tasks.iter().map(|task| task.cost.most).sum(),
+    }
 }
 
 fn sum(estimates: impl Iterator<Item = Estimate>) -> Estimate {

@@ -106,6 +106,14 @@ pub fn spread(spec: &TaskSpec, task: &Task, limit: Option<&TaskLimit>, items: Ve
 }
 
 fn call(spec: &TaskSpec, scope: &dyn Scope, parameters: &[Parameter]) -> Result<Action> {
+    filled(spec, scope, parameters).map(Action::Call)
+}
+
+/// Gives what a task's method is called with; `parameters` is the method's table.
+///
+/// # Errors
+/// `InvalidRequest` when a reference leads nowhere.
+pub fn filled(spec: &TaskSpec, scope: &dyn Scope, parameters: &[Parameter]) -> Result<Map<String, Value>> {
     let (mut params, mut variables) = (Map::new(), Map::new());
     for (name, value) in &spec.params {
         let kind = parameters.iter().find(|known| known.name == name).map(|known| known.kind);
@@ -128,7 +136,7 @@ fn call(spec: &TaskSpec, scope: &dyn Scope, parameters: &[Parameter]) -> Result<
             }
         }
     }
-    Ok(Action::Call(params))
+    Ok(params)
 }
 
 /// False, null, zero, and the empty text, list, or object are false; everything else is true.
