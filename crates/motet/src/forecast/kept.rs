@@ -23,7 +23,7 @@ use motet_workflows::dag::reference::substitute;
 use motet_workflows::dag::scope::{RunScope, TaskResult};
 use motet_workflows::dag::worker::file_item;
 use motet_workflows::methods::Methods;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Estimate, Forecast, Forecaster, TaskForecast, sum, sum_of_costs};
 use crate::runtime::Runtime;

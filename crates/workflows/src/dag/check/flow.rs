@@ -46,6 +46,7 @@ pub(super) fn check(view: &View<'_>, around: &dyn Surroundings, found: &mut Foun
         unbounded(view, task, &asks, around, found);
         risky(view, task, &asks, found);
         recursion(task, around, found);
+        unfilled(view, task, found);
     }
 }
 
@@ -193,6 +194,32 @@ fn risky(view: &View<'_>, task: &TaskView<'_>, asks: &[bool], found: &mut Found)
             );
             let hint = "choose among known values in a step between, or have a person approve it; paths stay within the workflow's directory in any case";
             found.add(&rules::RISKY, used.place, message, hint);
+        }
+    }
+}
+
+/// Reports references to tasks of this workflow in what a task runs, where nothing is filled in.
+fn unfilled(view: &View<'_>, task: &TaskView<'_>, found: &mut Found) {
+    let below = task.spec.params.get("workflow").and_then(|workflow| workflow.get("tasks")?.as_array());
+    for used in &task.inner {
+        let (Root::Task(name), Site::Within { parameter, .. }) = (used.reference.root(), &used.site) else {
+            continue;
+        };
+        let is_own = below.is_some_and(|tasks| {
+            tasks
+                .iter()
+                .any(|task| ["id", "name"].iter().any(|key| task.get(key) == Some(&Value::from(name))))
+        });
+        if view.task_of(&used.reference).is_some() && !is_own {
+            let message = format!(
+                "`{}` is not filled in here: `{parameter}` has references of its own",
+                used.reference
+            );
+            let hint = match task.spec.method.as_str() {
+                RUN => "declare an input there, and hand the value over by `inputs`",
+                _ => "hand the value over by `input` or `variables`",
+            };
+            found.add(&rules::UNFILLED, used.place, message, hint);
         }
     }
 }

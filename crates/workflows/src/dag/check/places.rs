@@ -25,6 +25,8 @@ pub(super) struct TaskView<'a> {
     pub(super) node: &'a Node,
     /// References in its values.
     pub(super) uses: Vec<Use>,
+    /// References in what it runs, which are not the workflow's.
+    pub(super) inner: Vec<Use>,
 }
 
 /// One reference, and what it is used for.
@@ -60,7 +62,12 @@ impl<'a> View<'a> {
             .tasks
             .iter()
             .zip(nodes)
-            .map(|(spec, node)| TaskView { spec, node, uses: uses_of_task(node, &definitions(spec, around)) })
+            .map(|(spec, node)| {
+                let definitions = definitions(spec, around);
+                let of_params = TaskView { spec, node, uses: Vec::new(), inner: Vec::new() };
+                let inner = uses_within(of_params.params(), &definitions);
+                TaskView { uses: uses_of_task(node, &definitions), inner, ..of_params }
+            })
             .collect();
         let names = tasks.iter().enumerate().filter_map(|(at, task)| Some((task.spec.name.as_deref()?, at)));
         let mut index: HashMap<&str, usize> = names.collect();
@@ -142,6 +149,16 @@ fn definitions<'s>(spec: &TaskSpec, around: &'s dyn Surroundings) -> Vec<&'s str
         .filter(|parameter| parameter.kind == ParameterKind::Definition)
         .map(|parameter| parameter.name)
         .collect()
+}
+
+/// Gives the references within these parameters alone.
+fn uses_within(params: Option<&Node>, names: &[&str]) -> Vec<Use> {
+    let mut uses = Vec::new();
+    if let Some(Node { content: Content::Map(params), .. }) = params {
+        let params = params.iter().filter(|param| names.contains(&param.key.as_str()));
+        params.for_each(|param| uses_of_parameter(param, &mut uses));
+    }
+    uses
 }
 
 fn uses_of_task(node: &Node, definitions: &[&str]) -> Vec<Use> {

@@ -53,6 +53,7 @@ rules! {
     UNBOUNDED = "unbounded-items", Warning, "A task runs once for each item of a list whose length a model decides.";
     RECURSION = "recursion", Error, "A workflow runs itself, directly or through others.";
     RISKY = "risky-use", Warning, "What a model or another outsider wrote decides about a path, an address, or a command.";
+    UNFILLED = "not-filled-in", Warning, "A reference to a task stands in a workflow or agent that is written out, where it means nothing.";
     PARAMETERS = "parameters", Error, "The parameters of a task cannot work together, or hold a value that is not known.";
     NO_MODEL = "no-model", Warning, "A task asks a model, and nothing names one.";
     MODEL = "model", Error, "A model cannot be called: its provider or itself does not exist.";

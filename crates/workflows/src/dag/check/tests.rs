@@ -5,7 +5,7 @@ mod methods;
 use std::collections::BTreeMap;
 
 use motet_core::method::ParameterKind::{
-    self, Any, Array, Definition, Model, Object, Source, String as Text,
+    self, Any, Array, Boolean, Definition, Model, Object, Source, String as Text,
 };
 use serde_json::json;
 
@@ -24,8 +24,12 @@ const CHAT: &[Parameter] = &[
     parameter("schema", Object),
     parameter("reasoning_effort", Text),
 ];
-const PYTHON: &[Parameter] =
-    &[parameter("file", Text), parameter("code", Source), parameter("context", Object)];
+const PYTHON: &[Parameter] = &[
+    parameter("file", Text),
+    parameter("code", Source),
+    parameter("context", Object),
+    parameter("sandbox", Boolean),
+];
 const WRITE: &[Parameter] = &[parameter("path", Text), parameter("content", Any)];
 const HTTP: &[Parameter] = &[parameter("url", Text), parameter("body", Any)];
 const RUN: &[Parameter] =
@@ -104,6 +108,7 @@ impl Surroundings for World {
         if path.starts_with("../") || path.starts_with('/') {
             return FileStanding::Refused { message: format!("`{path}` is outside"), hint: None };
         }
+        let path = path.trim_start_matches("./");
         if self.files.contains_key(path) { FileStanding::Found } else { FileStanding::Missing }
     }
 

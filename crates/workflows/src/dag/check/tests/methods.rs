@@ -16,7 +16,24 @@ fn a_definition_that_is_written_out_has_references_of_its_own() {
             "invalid: the parameter `{name}` must be a mapping that is written out, but is the string `${{ask.content}}`"
         )
     };
-    assert_eq!(lines, [format!("5:50 {}", refused("workflow")), format!("6:44 {}", refused("agent"))]);
+    assert_eq!(lines, [format!("5:52 {}", refused("workflow")), format!("6:46 {}", refused("agent"))]);
+}
+
+#[test]
+fn a_reference_to_a_task_within_a_definition_is_told() {
+    let lines = in_tasks(&[
+        ASK,
+        "{id: a, method: workflow/run, params: {workflow: {tasks: [{id: in, method: file/write, params: {path: x, content: \"${ask.content} ${in.x} ${inputs.x}\"}}]}}}",
+        "{id: b, method: workflow/run, params: {workflow: {tasks: [{id: ask, method: file/write}, {id: in, method: file/write, params: {content: \"${ask.bytes}\"}}]}}}",
+        "{id: c, method: agent/run, params: {input: x, agent: {instructions: \"It is ${ask.content}\", tools: [\"${document}\"]}}}",
+    ]);
+    assert_eq!(
+        lines,
+        [
+            "4:117 not-filled-in: `${ask.content}` is not filled in here: `workflow` has references of its own",
+            "6:71 not-filled-in: `${ask.content}` is not filled in here: `agent` has references of its own",
+        ]
+    );
 }
 
 #[test]
