@@ -231,7 +231,7 @@ fn old_runs_are_counted_and_removed() {
 fn limits_of_the_settings_hold_and_priorities_of_the_command_count() {
     let place = Place::new().unwrap();
     let task = |keys: &str| format!("- {{{keys}, method: python/execute, params: {{code: 'result = 1'}}}}\n");
-    let tasks = [task("id: a, limit: box"), task("id: b, priority: normal"), task("id: c, priority: low")];
+    let tasks = [task("id: c, priority: low"), task("id: b, priority: normal"), task("id: a, limit: box")];
     let tasks = format!("tasks:\n{}", tasks.concat());
     place.write("w.yaml", tasks).unwrap();
     let unknown = place.run(&["workflow", "submit", "w.yaml"]).unwrap();
@@ -240,9 +240,13 @@ fn limits_of_the_settings_hold_and_priorities_of_the_command_count() {
     let submitted = place.run(&submit).unwrap();
     let exported = place.run(&["workflow", "export", submitted.stdout.trim()]).unwrap().json().unwrap();
     assert_eq!(exported["run"]["definition"]["limits"]["box"], 1);
-    let tasks = exported["tasks"].as_array().unwrap();
-    let priorities: Vec<_> = tasks.iter().map(|task| task["priority"].as_str().unwrap()).collect();
-    assert_eq!(priorities, ["urgent", "normal", "low"]);
+    let worked = place.run(&["worker", "--once", "--parallel", "1", "--output", "json"]).unwrap();
+    let lines = worked.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let done: Vec<_> = lines
+        .filter(|line| line["state"] == "done")
+        .map(|line| line["task"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(done, ["a", "b", "c"], "{worked:?}");
 }
 
 #[test]
