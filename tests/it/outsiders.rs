@@ -120,7 +120,6 @@ fn no_answer_leads_out_of_the_directory_whatever_reads_writes_or_runs_it() {
         ("files", "llm/chat", "files: ['${ask.content}'], model: 'offline:extract'"),
         ("image", "llm/vision", "image_path: '${ask.content}', prompt: x, model: 'offline:extract'"),
         ("script", "python/execute", "file: '${ask.content}'"),
-        ("write", "file/write", "path: '${ask.content}', content: owned"),
         ("agent", "agent/run", "file: '${ask.content}', input: x"),
         ("below", "workflow/run", "file: '${ask.content}'"),
         ("web", "http/request", "url: '${ask.content}'"),
@@ -129,11 +128,16 @@ fn no_answer_leads_out_of_the_directory_whatever_reads_writes_or_runs_it() {
         format!("- {{id: {id}, method: {method}, on_failure: continue, params: {{{params}}}}}\n")
     })
     .concat();
+    // It comes last, so that no other task finds what it writes.
+    let others = "chat, files, image, script, agent, below, web";
+    let write = format!(
+        "- {{id: write, method: file/write, dependencies: [{others}], on_failure: continue, params: {{path: '${{ask.content}}', content: owned}}}}\n"
+    );
     for answer in
         ["../outside.txt", "in/../../outside.txt", "file:///etc/passwd", "/etc/passwd", "${vault.result}"]
     {
         let place = place(answer);
-        let done = run(&place, &tasks, "");
+        let done = run(&place, &(tasks.clone() + &write), "");
         let report = done.json().unwrap();
         for task in report["tasks"].as_array().unwrap().iter().skip(2) {
             let name = task["name"].as_str().unwrap();

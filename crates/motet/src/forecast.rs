@@ -292,18 +292,7 @@ impl Forecaster<'_> {
             self.recorded.items.get(&task.id).copied().unwrap_or(0)
         };
         let model = (calls.expected > 0).then(|| self.model_of(task)).flatten();
-        let mut forecast = TaskForecast {
-            id: task.id.clone(),
-            method: task.method.clone(),
-            wave,
-            items: count,
-            recorded: done,
-            cached: 0,
-            model: model.clone(),
-            model_calls: Estimate { expected: 0, most: Some(0) },
-            tokens: Estimate { expected: 0, most: Some(0) },
-            cost: CostEstimate { expected: Some(Cost::ZERO), most: Some(Cost::ZERO) },
-        };
+        let mut forecast = TaskForecast { recorded: done, model, ..TaskForecast::of(task, wave, count) };
         if calls == ModelCalls::NONE {
             return (forecast, size::of_result(&task.method));
         }
@@ -329,7 +318,7 @@ impl Forecaster<'_> {
             return (forecast, Span::UNKNOWN);
         }
         let input = self.sizes.prompt(task, items, &found.known);
-        let each = self.each(task, model.as_ref(), input, calls);
+        let each = self.each(task, forecast.model.as_ref(), input, calls);
         forecast.model_calls = Estimate { expected: calls.expected * left, most: times(calls.most) };
         forecast.tokens =
             Estimate { expected: each.tokens * calls.expected * left, most: times(each.most_tokens) };
@@ -342,8 +331,8 @@ impl Forecaster<'_> {
             expected: price(each.cost, Some(calls.expected * left)),
             most: price(each.most_cost, times(Some(1))),
         };
-        if let Some(model) = model.filter(|_| left > 0 && each.cost.is_none()) {
-            found.unknown_prices.insert(model);
+        if let Some(model) = forecast.model.as_ref().filter(|_| left > 0 && each.cost.is_none()) {
+            found.unknown_prices.insert(model.clone());
         }
         (forecast, each.answer)
     }
@@ -390,6 +379,24 @@ impl Forecaster<'_> {
             each.most_cost = cost.and_then(|cost| times_cost(cost, calls));
         }
         each
+    }
+}
+
+impl TaskForecast {
+    /// Says of a task that it asks no model.
+    fn of(task: &TaskSpec, wave: usize, items: Option<u64>) -> Self {
+        Self {
+            id: task.id.clone(),
+            method: task.method.clone(),
+            wave,
+            items,
+            recorded: 0,
+            cached: 0,
+            model: None,
+            model_calls: Estimate { expected: 0, most: Some(0) },
+            tokens: Estimate { expected: 0, most: Some(0) },
+            cost: CostEstimate { expected: Some(Cost::ZERO), most: Some(Cost::ZERO) },
+        }
     }
 }
 

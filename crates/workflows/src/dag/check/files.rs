@@ -39,7 +39,7 @@ pub(super) fn check(view: &View<'_>, around: &dyn Surroundings, found: &mut Foun
             found.add_with(&rules::FILE_REFUSED, task.param_place("path"), message, hint);
         }
         if task.spec.method == SCRIPT {
-            script(view, task, &written, around, &mut scripts, found);
+            script((view, task), &written, around, &mut scripts, found);
         }
     }
     syntax(scripts, around, found);
@@ -181,8 +181,7 @@ fn writes_anything(task: &TaskSpec) -> bool {
 }
 
 fn script(
-    view: &View<'_>,
-    task: &TaskView<'_>,
+    (view, task): (&View<'_>, &TaskView<'_>),
     written: &HashSet<&str>,
     around: &dyn Surroundings,
     scripts: &mut Vec<Script>,
