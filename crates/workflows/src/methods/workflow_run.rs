@@ -127,8 +127,15 @@ impl Method for WorkflowRun {
         Effect::Idempotent
     }
 
-    fn result_schema(&self, _params: &Map<String, Value>) -> Value {
-        json!({"type": "object", "properties": {"run": {"type": "string"}}, "required": ["run"]})
+    /// The outputs of what is written out are known by name; those of a file may be any.
+    fn result_schema(&self, params: &Map<String, Value>) -> Value {
+        let written = params.get("workflow").filter(|workflow| workflow.is_object());
+        let outputs = written.and_then(|workflow| workflow.get("outputs")?.as_object());
+        let names = outputs.into_iter().flat_map(Map::keys).map(|name| (name.clone(), Value::Bool(true)));
+        let mut properties: Map<String, Value> = names.collect();
+        properties.insert("run".to_owned(), json!({"type": "string"}));
+        let others = if written.is_some() { Value::Bool(false) } else { json!({}) };
+        json!({"type": "object", "properties": properties, "required": ["run"], "additionalProperties": others})
     }
 
     /// What the workflow asks is its own, and unknown without a look at it.
@@ -194,5 +201,37 @@ fn joined(run: &RunId, child: ChildState) -> Result<MethodOutcome> {
         }
         // Somebody had it go on before its end was looked at.
         _ => Ok(MethodOutcome::Awaiting { run: run.clone() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    #[async_trait]
+    impl ChildRuns for Nothing {
+        async fn start(&self, _: &ParentTask, _: ChildRun) -> Result<RunId> {
+            Err(Error::new(ErrorKind::Unsupported, "nothing runs here"))
+        }
+
+        async fn resume(&self, _: &RunId) -> Result<()> {
+            Ok(())
+        }
+
+        async fn state(&self, _: &RunId) -> Result<ChildState> {
+            Err(Error::new(ErrorKind::Unsupported, "nothing runs here"))
+        }
+    }
+
+    #[test]
+    fn outputs_of_a_workflow_that_is_written_out_are_known_by_name() {
+        let method = WorkflowRun::new(Arc::new(Nothing));
+        let schema = |params: Value| method.result_schema(params.as_object().unwrap());
+        let written = schema(json!({"workflow": {"outputs": {"text": "${a.content}"}}}));
+        assert_eq!(written["properties"], json!({"text": true, "run": {"type": "string"}}));
+        assert_eq!(written["additionalProperties"], false);
+        assert_eq!(schema(json!({"file": "other.yaml"}))["additionalProperties"], json!({}));
     }
 }
