@@ -2,7 +2,7 @@
 
 mod editors;
 
-use motet_tests::command::{Done, Place};
+use motet_tests::command::{Done, Place, workspace};
 use serde_json::{Value, json};
 
 const DOUBTFUL: &str = r#"name: doubtful
@@ -87,6 +87,42 @@ tasks:
             "10:no-model"
         ]
     );
+}
+
+#[test]
+fn a_check_takes_every_method_that_a_run_takes() {
+    let directory = workspace().join("examples/methods");
+    let files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<_> =
+        files.iter().filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();
+    assert!(files.len() >= 2);
+    for file in files {
+        let done = place().run(&["check", "--strict", file.to_str().unwrap()]).unwrap();
+        assert_eq!((done.code, done.stderr.as_str()), (Some(0), ""), "{done:?}");
+    }
+}
+
+#[test]
+fn servers_providers_and_limits_are_looked_up_as_for_a_run() {
+    let place = place();
+    let check = |tasks: &str, more: &[&str]| {
+        place.write("w.yaml", format!("name: w\n{tasks}\n")).unwrap();
+        let done = place.run(&[&["check", "w.yaml", "--output", "json"], more].concat()).unwrap();
+        let found = done.json().unwrap()["files"][0]["problems"].take();
+        let shown =
+            |one: &Value| format!("{}: {}", one["rule"].as_str().unwrap(), one["message"].as_str().unwrap());
+        found.as_array().unwrap().iter().map(shown).collect::<Vec<_>>()
+    };
+    let tool = "tasks: [{id: a, method: mcp/my.server.list, params: {files: [none], schema: {type: table}}}]";
+    assert_eq!(check(tool, &[]), ["mcp-server: there is no MCP server `my`"]);
+    place.write(".mcp.json", r#"{"mcpServers": {"my.server": {"command": "no-such-program"}}}"#).unwrap();
+    assert_eq!(check(tool, &[]), Vec::<String>::new());
+    let limited = "tasks: [{id: a, method: python/execute, limit: gpu, params: {code: x = 1}}]";
+    assert_eq!(check(limited, &[]), ["invalid: there is no limit `gpu`"]);
+    assert_eq!(check(limited, &["--set", "workflow.limits.gpu=2"]), Vec::<String>::new());
+    let wrong = "providers: {words: {type: carrier-pigeon}}\ntasks: [{id: a, method: python/execute, params: {code: x = 1}}]";
+    let told = check(wrong, &[]);
+    assert!(told.len() == 1 && told[0].starts_with("invalid: "), "{told:?}");
 }
 
 /// Tells what is missing of the fields that a code host needs to take a log.
@@ -174,6 +210,39 @@ fn a_plan_shows_order_and_cost_and_does_nothing() {
     );
     assert!(!place.path().join(".motet").exists() && !place.path().join("out.txt").exists());
     assert_eq!(plan(&place, &["paid.yaml", "--input", "other=1"]).code, Some(3));
+}
+
+#[test]
+fn a_plan_tells_which_answers_the_cache_holds() {
+    let place = place();
+    place.write("docs/a.txt", "The bridge is open.").unwrap();
+    let text = "name: kept\nmodel: offline:extract\ninputs: {topic: bees}\ntasks:\n- {id: each, for_each: {files: 'docs/*.txt'}, method: llm/chat, params: {prompt: 'Sum up for ${inputs.topic}', file_path: '${item.path}'}}\n- {id: all, method: llm/complete, params: {prompt: 'Join ${each[*].content}'}}\n- {id: off, cache: false, method: llm/chat, params: {prompt: '${all.text}'}}\n- {id: vector, method: llm/embed, params: {texts: ['${all.text}']}}\n";
+    place.write("kept.yaml", text).unwrap();
+    let kept = ["--set", "cache.mode=read_write", "--set", "cache.place=store", "--output", "json"];
+    let cached = |more: &[&str]| {
+        let forecast = plan(&place, &[&["kept.yaml"], &kept[..], more].concat()).json().unwrap();
+        let tasks: Vec<_> = forecast["tasks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|task| task["cached"].as_u64().unwrap())
+            .collect();
+        (tasks, forecast["cached"].as_u64().unwrap(), forecast["model_calls"]["expected"].as_u64().unwrap())
+    };
+    assert_eq!(cached(&[]), (vec![0, 0, 0, 0], 0, 4));
+    assert!(!place.path().join(".motet").exists(), "looking made a store");
+    assert_eq!(place.run(&[&["run", "kept.yaml"], &kept[..]].concat()).unwrap().code, Some(0));
+    assert_eq!(cached(&[]), (vec![1, 1, 0, 1], 3, 1));
+    assert_eq!(cached(&["--input", "topic=wasps"]), (vec![0, 0, 0, 0], 0, 4));
+    assert_eq!(cached(&["--set", "cache.mode=off"]), (vec![0, 0, 0, 0], 0, 4));
+    place.write("docs/b.txt", "The gate is shut.").unwrap();
+    // One of two files was asked about; what depends on both is not known.
+    assert_eq!(cached(&[]), (vec![1, 0, 0, 0], 1, 4));
+    let shown = plan(&place, &[&["kept.yaml"], &kept[..4]].concat());
+    assert!(
+        shown.stdout.contains("answers that the cache holds now, and that are not expected to cost: 1\n"),
+        "{shown:?}"
+    );
 }
 
 #[test]

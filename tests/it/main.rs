@@ -43,6 +43,8 @@ mod older_spelling;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
+mod outsiders;
+#[cfg(test)]
 mod prompts;
 #[cfg(test)]
 mod quota;

@@ -230,18 +230,34 @@ fn old_runs_are_counted_and_removed() {
 #[test]
 fn limits_of_the_settings_hold_and_priorities_of_the_command_count() {
     let place = Place::new().unwrap();
-    let tasks = "tasks:\n- {id: a, method: python/execute, limit: box, params: {code: 'result = 1'}}\n";
+    let task = |keys: &str| format!("- {{{keys}, method: python/execute, params: {{code: 'result = 1'}}}}\n");
+    let tasks = [task("id: c, priority: low"), task("id: b, priority: normal"), task("id: a, limit: box")];
+    let tasks = format!("tasks:\n{}", tasks.concat());
     place.write("w.yaml", tasks).unwrap();
     let unknown = place.run(&["workflow", "submit", "w.yaml"]).unwrap();
     assert!(unknown.code == Some(3) && unknown.stderr.contains("there is no limit `box`"), "{unknown:?}");
     let submit = ["workflow", "submit", "w.yaml", "--set", "workflow.limits.box=1", "--priority", "urgent"];
     let submitted = place.run(&submit).unwrap();
     let exported = place.run(&["workflow", "export", submitted.stdout.trim()]).unwrap().json().unwrap();
-    let definition = &exported["run"]["definition"];
-    assert_eq!(
-        (&definition["limits"]["box"], &definition["tasks"][0]["priority"]),
-        (&1.into(), &"urgent".into())
-    );
+    assert_eq!(exported["run"]["definition"]["limits"]["box"], 1);
+    let worked = place.run(&["worker", "--once", "--parallel", "1", "--output", "json"]).unwrap();
+    let lines = worked.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let done: Vec<_> = lines
+        .filter(|line| line["state"] == "done")
+        .map(|line| line["task"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(done, ["a", "b", "c"], "{worked:?}");
+}
+
+#[test]
+fn neither_a_worker_nor_a_submission_takes_a_store_that_ends_with_it() {
+    let place = Place::new().unwrap();
+    place.write("w.yaml", "tasks: [{id: a, method: python/execute, params: {code: 'result = 1'}}]").unwrap();
+    for command in [&["worker"][..], &["worker", "--once"], &["workflow", "submit", "w.yaml"]] {
+        let refused = place.run(&[command, &["--set", "store=memory:"]].concat()).unwrap();
+        assert_eq!((refused.code, refused.stdout.as_str()), (Some(3), ""), "{refused:?}");
+        assert!(refused.stderr.contains("the store ends with this command"), "{refused:?}");
+    }
 }
 
 #[test]

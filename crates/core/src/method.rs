@@ -166,6 +166,9 @@ pub enum ParameterKind {
     Array,
     /// An object.
     Object,
+    /// What is to run, written out as a mapping, such as a workflow: a reference in it is its own and is not replaced,
+    /// because a value must never become what runs.
+    Definition,
     /// Anything.
     Any,
 }
@@ -183,7 +186,7 @@ impl ParameterKind {
             ParameterKind::Number => value.is_number() || value.is_null(),
             ParameterKind::Boolean => value.is_boolean() || value.is_null(),
             ParameterKind::Array => value.is_array() || value.is_null(),
-            ParameterKind::Object => value.is_object() || value.is_null(),
+            ParameterKind::Object | ParameterKind::Definition => value.is_object() || value.is_null(),
             ParameterKind::Any => true,
         }
     }
@@ -205,6 +208,7 @@ impl ParameterKind {
             ParameterKind::Boolean => "true or false",
             ParameterKind::Array => "a list",
             ParameterKind::Object => "an object",
+            ParameterKind::Definition => "a mapping that is written out",
             ParameterKind::Any => "anything",
         }
     }

@@ -85,9 +85,9 @@ pub struct TaskSpec {
     /// Longest time of one attempt, in milliseconds when stored.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "optional_duration_ms")]
     pub timeout: Option<Duration>,
-    /// Which of several ready tasks starts first.
-    #[serde(default, skip_serializing_if = "Priority::is_normal")]
-    pub priority: Priority,
+    /// Which of several ready tasks starts first; that of the run where `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
     /// Which workers may run it; the workflow's queue where `None`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
@@ -160,10 +160,6 @@ pub enum Priority {
 }
 
 impl Priority {
-    fn is_normal(&self) -> bool {
-        *self == Priority::Normal
-    }
-
     /// Gives the number that stores keep: smaller starts first.
     #[must_use]
     pub fn rank(self) -> u8 {

@@ -3,7 +3,9 @@
 //! Calls no provider and writes nothing. What is expected is a guess by sizes; the most is safe rather than close, and
 //! unknown where nothing bounds it.
 
+mod below;
 mod items;
+mod kept;
 mod size;
 #[cfg(test)]
 mod tests;
@@ -25,6 +27,7 @@ use motet_workflows::methods::Methods;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use self::below::Below;
 use self::items::Items;
 use self::size::{Sizes, Span};
 use crate::report;
@@ -76,9 +79,11 @@ pub struct TaskForecast {
     pub items: Option<u64>,
     /// Of these, how many an earlier run has done already.
     pub recorded: u64,
+    /// Model calls whose answers the cache holds now; as far as they are known before the run.
+    pub cached: u64,
     /// The model that it asks, if it asks one that is known.
     pub model: Option<ModelId>,
-    /// Model calls that are left to make.
+    /// Model calls that are left to make; those whose answers the cache holds are not expected.
     pub model_calls: Estimate,
     /// Tokens of these calls, read and written.
     pub tokens: Estimate,
@@ -100,6 +105,8 @@ pub struct Forecast {
     pub critical_path: Vec<String>,
     /// Its tasks, in the order written.
     pub tasks: Vec<TaskForecast>,
+    /// Model calls of all tasks whose answers the cache holds now.
+    pub cached: u64,
     /// Model calls of all tasks.
     pub model_calls: Estimate,
     /// Tokens of all tasks.
@@ -151,8 +158,20 @@ impl Runtime {
         let inputs = plan::known_inputs(spec, given)?;
         let directory = file.path.parent().unwrap_or(Path::new("/")).to_owned();
         let sizes = Sizes { inputs: &inputs, spec, files: self.file_scope(&directory) };
-        Ok(Forecaster { runtime: self, methods: self.methods(), spec, sizes, recorded, model: options.model }
-            .forecast())
+        let below = Below::of(&file.path);
+        let forecaster = Forecaster {
+            runtime: self,
+            methods: &self.methods(),
+            spec,
+            sizes,
+            recorded,
+            model: options.model.as_ref(),
+            below: &below,
+        };
+        let mut forecast = forecaster.forecast();
+        let cached = forecaster.cached(&forecast.waves).await;
+        forecast.leave_out(&cached);
+        Ok(forecast)
     }
 
     /// Reads what an earlier run has done of the tasks that are still the same.
@@ -168,7 +187,10 @@ impl Runtime {
         let names: HashMap<u32, &str> = tasks.iter().map(|task| (task.number, task.name.as_str())).collect();
         for task in tasks.iter().filter(|task| task.state == TaskState::Done) {
             match task.parent.and_then(|parent| names.get(&parent)) {
-                None if unchanged.contains(&task.name) => drop(recorded.done.insert(task.name.clone())),
+                None if unchanged.contains(&task.name) => {
+                    let result = store.outputs(id, &[task.number]).await?.pop().flatten();
+                    recorded.done.insert(task.name.clone(), result.unwrap_or_default());
+                }
                 Some(parent) if unchanged.contains(*parent) => {
                     *recorded.items.entry((*parent).to_owned()).or_default() += 1;
                 }
@@ -183,32 +205,42 @@ impl Runtime {
 #[derive(Default)]
 struct Recorded {
     inputs: Map<String, Value>,
-    done: HashSet<String>,
+    /// Results by task.
+    done: HashMap<String, Value>,
     /// Items done, by task.
     items: HashMap<String, u64>,
 }
 
 struct Forecaster<'a> {
     runtime: &'a Runtime,
-    methods: Methods,
+    methods: &'a Methods,
     spec: &'a WorkflowSpec,
     sizes: Sizes<'a>,
     recorded: Recorded,
-    model: Option<ModelId>,
+    model: Option<&'a ModelId>,
+    below: &'a Below,
+}
+
+/// What the tasks before one are found to be, and what is unknown so far.
+#[derive(Default)]
+struct Found {
+    known: HashMap<String, (Items, Span)>,
+    unknown_prices: BTreeSet<ModelId>,
+    /// Tasks of runs that tasks start whose number of items is decided by the run.
+    unknown_items: Vec<String>,
 }
 
 impl Forecaster<'_> {
-    fn forecast(self) -> Forecast {
+    fn forecast(&self) -> Forecast {
         let Outline { waves, .. } = outline(self.spec, |_| 1);
-        let mut known: HashMap<String, (Items, Span)> = HashMap::new();
+        let mut found = Found::default();
         let mut tasks: Vec<(usize, TaskForecast)> = Vec::new();
-        let mut unknown_prices = BTreeSet::new();
         for (wave, places) in waves.iter().enumerate() {
             for at in places {
                 let Some(task) = self.spec.tasks.get(*at) else { continue };
-                let items = self.sizes.items(task, &known);
-                let (forecast, result) = self.task(task, (wave + 1, &items), &known, &mut unknown_prices);
-                known.insert(task.id.clone(), (items, result));
+                let items = self.sizes.items(task, &found.known);
+                let (forecast, result) = self.task(task, (wave + 1, &items), &mut found);
+                found.known.insert(task.id.clone(), (items, result));
                 tasks.push((*at, forecast));
             }
         }
@@ -227,17 +259,16 @@ impl Forecaster<'_> {
             width: waves.iter().map(wide).max().unwrap_or(0),
             waves: waves.iter().map(names).collect(),
             critical_path: names(&critical),
+            cached: 0,
             model_calls: sum(tasks.iter().map(|task| task.model_calls)),
             tokens: sum(tasks.iter().map(|task| task.tokens)),
-            cost: CostEstimate {
-                expected: tasks.iter().map(|task| task.cost.expected).sum(),
-                most: tasks.iter().map(|task| task.cost.most).sum(),
-            },
-            unknown_prices,
+            cost: sum_of_costs(&tasks),
+            unknown_prices: found.unknown_prices,
             unknown_items: tasks
                 .iter()
                 .filter(|task| task.items.is_none())
                 .map(|task| task.id.clone())
+                .chain(found.unknown_items)
                 .collect(),
             tasks,
         }
@@ -248,38 +279,27 @@ impl Forecaster<'_> {
         &self,
         task: &TaskSpec,
         (wave, items): (usize, &Items),
-        known: &HashMap<String, (Items, Span)>,
-        unknown_prices: &mut BTreeSet<ModelId>,
+        found: &mut Found,
     ) -> (TaskForecast, Span) {
         let calls = self
             .methods
             .get(&task.method)
             .map_or(ModelCalls::NONE, |method| method.model_calls(&task.params));
         let count = items.count;
-        let done = if self.recorded.done.contains(&task.id) {
+        let done = if self.recorded.done.contains_key(&task.id) {
             count.unwrap_or(1)
         } else {
             self.recorded.items.get(&task.id).copied().unwrap_or(0)
         };
         let model = (calls.expected > 0).then(|| self.model_of(task)).flatten();
-        let mut forecast = TaskForecast {
-            id: task.id.clone(),
-            method: task.method.clone(),
-            wave,
-            items: count,
-            recorded: done,
-            model: model.clone(),
-            model_calls: Estimate { expected: 0, most: Some(0) },
-            tokens: Estimate { expected: 0, most: Some(0) },
-            cost: CostEstimate { expected: Some(Cost::ZERO), most: Some(Cost::ZERO) },
-        };
-        if calls.expected == 0 {
+        let mut forecast = TaskForecast { recorded: done, model, ..TaskForecast::of(task, wave, count) };
+        if calls == ModelCalls::NONE {
             return (forecast, size::of_result(&task.method));
         }
         let left = count.unwrap_or(1).saturating_sub(done);
         let attempts = u64::from(task.retry.max_attempts);
         // What has no bound is done already where all of it was recorded.
-        let most_items = if self.recorded.done.contains(&task.id) {
+        let most_items = if self.recorded.done.contains_key(&task.id) {
             Some(0)
         } else {
             items.most.map(|most| most.saturating_sub(done))
@@ -288,8 +308,17 @@ impl Forecaster<'_> {
             Some(0) => Some(0),
             items => calls?.checked_mul(attempts)?.checked_mul(items?),
         };
-        let input = self.sizes.prompt(task, items, known);
-        let each = self.each(task, model.as_ref(), input, calls);
+        if let Some(below) = self.below(task) {
+            let most_times = times(Some(1));
+            forecast.model_calls = below::times(below.model_calls, left, most_times);
+            forecast.tokens = below::times(below.tokens, left, most_times);
+            forecast.cost = below::times_cost(below.cost, left, most_times);
+            found.unknown_prices.extend(below.unknown_prices);
+            found.unknown_items.extend(below.unknown_items.iter().map(|id| format!("{}.{id}", task.id)));
+            return (forecast, Span::UNKNOWN);
+        }
+        let input = self.sizes.prompt(task, items, &found.known);
+        let each = self.each(task, forecast.model.as_ref(), input, calls);
         forecast.model_calls = Estimate { expected: calls.expected * left, most: times(calls.most) };
         forecast.tokens =
             Estimate { expected: each.tokens * calls.expected * left, most: times(each.most_tokens) };
@@ -302,8 +331,8 @@ impl Forecaster<'_> {
             expected: price(each.cost, Some(calls.expected * left)),
             most: price(each.most_cost, times(Some(1))),
         };
-        if let Some(model) = model.filter(|_| left > 0 && each.cost.is_none()) {
-            unknown_prices.insert(model);
+        if let Some(model) = forecast.model.as_ref().filter(|_| left > 0 && each.cost.is_none()) {
+            found.unknown_prices.insert(model.clone());
         }
         (forecast, each.answer)
     }
@@ -313,11 +342,10 @@ impl Forecaster<'_> {
         let own = own.map(|text| self.sizes.text(text).unwrap_or_else(|| text.to_owned()));
         match own {
             Some(text) => text.parse().ok(),
-            None => [&self.model, &self.spec.model, &self.runtime.settings().model]
-                .into_iter()
-                .flatten()
-                .next()
-                .cloned(),
+            None => {
+                let settings = self.runtime.settings().model.as_ref();
+                [self.model, self.spec.model.as_ref(), settings].into_iter().flatten().next().cloned()
+            }
         }
     }
 
@@ -351,6 +379,24 @@ impl Forecaster<'_> {
             each.most_cost = cost.and_then(|cost| times_cost(cost, calls));
         }
         each
+    }
+}
+
+impl TaskForecast {
+    /// Says of a task that it asks no model.
+    fn of(task: &TaskSpec, wave: usize, items: Option<u64>) -> Self {
+        Self {
+            id: task.id.clone(),
+            method: task.method.clone(),
+            wave,
+            items,
+            recorded: 0,
+            cached: 0,
+            model: None,
+            model_calls: Estimate { expected: 0, most: Some(0) },
+            tokens: Estimate { expected: 0, most: Some(0) },
+            cost: CostEstimate { expected: Some(Cost::ZERO), most: Some(Cost::ZERO) },
+        }
     }
 }
 
@@ -388,6 +434,13 @@ fn most_of(
 
 fn times_cost(cost: Cost, times: u64) -> Option<Cost> {
     Some(Cost::from_nanos(cost.nanos().checked_mul(times)?))
+}
+
+fn sum_of_costs(tasks: &[TaskForecast]) -> CostEstimate {
+    CostEstimate {
+        expected: tasks.iter().map(|task| task.cost.expected).sum(),
+        most: tasks.iter().map(|task| task.cost.most).sum(),
+    }
 }
 
 fn sum(estimates: impl Iterator<Item = Estimate>) -> Estimate {

@@ -98,6 +98,11 @@ impl Layers {
         Ok(Stack::new(Chain::new(layers, bottom), retry.max_attempts, Some(retry.max_time)))
     }
 
+    /// Gives the kept answers of a model alone; what is not kept is refused, and nobody is asked.
+    pub(crate) fn kept(&self, id: &ModelId) -> Stack {
+        Stack::new(Chain::new(vec![self.cache.layer(self, id)], Bottom::None), 1, None)
+    }
+
     /// Puts the layers together that every model has of its own, also one that another falls back to.
     pub(crate) fn model_chain(&self, id: &ModelId, task: Task, keys: Vec<(Key, Bottom)>) -> Result<Chain> {
         let (layers, bottom) = self.below(id, task, keys)?;

@@ -40,6 +40,11 @@ impl LazyStore {
         self.0.cell.set(store).map_err(|_| Error::new(ErrorKind::Conflict, "the store is open already"))
     }
 
+    /// Tells whether it is open, or may hold something already; opens and makes nothing.
+    pub(crate) fn is_there(&self) -> bool {
+        self.0.cell.initialized() || motet_persistence::is_there(&self.0.url, &self.0.directory)
+    }
+
     /// Gives the store.
     ///
     /// # Errors

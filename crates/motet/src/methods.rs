@@ -8,7 +8,7 @@ mod remote;
 
 use std::sync::Arc;
 
-use motet_core::error::Result;
+use motet_core::error::{Error, Result};
 use motet_core::method::Method;
 use motet_core::model::Models;
 use motet_workflows::methods::Methods;
@@ -50,6 +50,23 @@ impl Runtime {
             }
         }
         Ok(all)
+    }
+
+    /// Gives the methods that a workflow is checked against, and what is wrong with its providers. Tools of servers that
+    /// there are not are among them, so that the server is what a check tells about, and not the method.
+    pub(crate) fn methods_to_check(&self, workflow: &Value) -> (Vec<Arc<dyn Method>>, Option<Error>) {
+        let (mut methods, fault) = match self.methods_of(workflow) {
+            Ok(methods) => (methods, None),
+            Err(error) => (self.methods().iter().cloned().collect(), Some(error)),
+        };
+        for name in written_methods(workflow) {
+            if !methods.iter().any(|method| method.name() == name)
+                && let Some(tool) = mcp_tool::unreached(self, &name)
+            {
+                methods.push(tool);
+            }
+        }
+        (methods, fault)
     }
 }
 

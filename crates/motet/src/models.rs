@@ -178,6 +178,12 @@ impl Table {
         })
     }
 
+    /// Gives the kept answers of a model alone; `None` for a model without layers, of which none are kept.
+    pub(crate) fn kept(&self, id: &ModelId) -> Option<Stack> {
+        let is_bare = built_in::find(id.provider()).is_some_and(|built_in| !built_in.layered);
+        (!is_bare).then(|| self.layers.kept(id))
+    }
+
     /// Gives the chain of a model that another falls back to.
     ///
     /// # Errors

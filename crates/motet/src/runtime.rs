@@ -231,6 +231,11 @@ impl Runtime {
         &self.0.mcp
     }
 
+    /// Tells whether the store is open, or may hold something already.
+    pub(crate) fn has_store(&self) -> bool {
+        self.0.store.is_there()
+    }
+
     pub(crate) fn remotes(&self) -> &Remotes {
         &self.0.remotes
     }

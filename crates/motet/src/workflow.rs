@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::EventSink;
+use motet_core::method::Method;
 use motet_core::store::{Control, NewRun, Run, RunState, Task};
 use motet_core::workflow::WorkflowSpec;
 use motet_core::{ModelId, RunId};
@@ -80,11 +81,8 @@ impl Runtime {
     /// All its problems at once, or why it could not be read.
     pub fn read_workflow(&self, path: &Path) -> Result<WorkflowFile, FileError> {
         let bytes = read_file(path).map_err(FileError::Unreadable)?;
-        let methods = self
-            .methods_of(&read::outline(&bytes, self.settings().remote.file.is_some()))
-            .map_err(FileError::Unreadable)?;
-        let rules = Rules::new(&methods).with_limits(self.settings().limits.clone());
-        let spec = read::read(&bytes, &rules).map_err(FileError::Problems)?;
+        let methods = self.methods_in(&bytes).map_err(FileError::Unreadable)?;
+        let spec = read::read(&bytes, &self.rules(&methods)).map_err(FileError::Problems)?;
         let path = path.canonicalize().map_err(|error| FileError::Unreadable(unreadable(path, error)))?;
         Ok(WorkflowFile { spec, path })
     }
@@ -101,7 +99,22 @@ impl Runtime {
             // What is wrong with its providers is told where one of their methods is called.
             Err(_) => self.methods().iter().cloned().collect(),
         };
-        read::read_value(value, &Rules::new(&methods).with_limits(self.settings().limits.clone()))
+        read::read_value(value, &self.rules(&methods))
+    }
+
+    /// Gives every method that the text of a workflow can call, as [`methods_of`](Self::methods_of) does.
+    pub(crate) fn methods_in(&self, bytes: &[u8]) -> Result<Vec<Arc<dyn Method>>> {
+        self.methods_of(&self.outline(bytes))
+    }
+
+    /// Gives what a workflow holds, as far as that matters to which methods it can call.
+    pub(crate) fn outline(&self, bytes: &[u8]) -> Value {
+        read::outline(bytes, self.settings().remote.file.is_some())
+    }
+
+    /// Gives what workflows are read by: these methods, and the limits of the settings.
+    pub(crate) fn rules<'m>(&self, methods: &'m [Arc<dyn Method>]) -> Rules<'m> {
+        Rules::new(methods).with_limits(self.settings().limits.clone())
     }
 
     /// Stores a run of a workflow; nothing is executed yet.
@@ -253,10 +266,17 @@ fn redefinition(stored: Run, new: &WorkflowSpec) -> Result<Control> {
     let old: WorkflowSpec = serde_json::from_value(stored.definition).map_err(|error| {
         Error::new(ErrorKind::Store, "the stored definition cannot be read").with_source(error)
     })?;
+    let settings: RunSettings = serde_json::from_value(Value::Object(stored.settings)).map_err(|error| {
+        Error::new(ErrorKind::Store, "the stored settings cannot be read").with_source(error)
+    })?;
     let definition = serde_json::to_value(new).map_err(|error| {
         Error::new(ErrorKind::Internal, "a workflow cannot be written as JSON").with_source(error)
     })?;
-    Ok(Control::Redefine { definition, tasks: plan::tasks(new)?, unchanged: plan::unchanged(&old, new) })
+    Ok(Control::Redefine {
+        definition,
+        tasks: plan::tasks(new, &settings)?,
+        unchanged: plan::unchanged(&old, new),
+    })
 }
 
 pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {

@@ -23,6 +23,8 @@ pub struct Backend {
     pub doc: &'static str,
     /// Opens the store that the part of the URL after the colon names; relative paths start at the directory.
     pub open: fn(&str, &Path) -> Result<SharedStore>,
+    /// Tells whether that store may hold something already; opens and makes nothing.
+    pub is_there: fn(&str, &Path) -> bool,
 }
 
 /// Every backend.
@@ -33,30 +35,35 @@ pub const BACKENDS: &[Backend] = &[
         doc: "A file that survives crashes and that several processes may share; `normal` is faster, but the loss of \
               power may cost the last writes.",
         open: open_sqlite,
+        is_there: |rest, directory| directory.join(path_of(rest)).exists(),
     },
     Backend {
         scheme: "redis",
         url: "redis://[:PASSWORD@]HOST:PORT[/DB][?namespace=NAME]",
         doc: "A Redis server that several machines share; what it keeps when it crashes is set there (`appendfsync`).",
         open: open_redis,
+        is_there: |_, _| true,
     },
     Backend {
         scheme: "rediss",
         url: "rediss://[:PASSWORD@]HOST:PORT[/DB][?namespace=NAME]",
         doc: "The same over TLS.",
         open: open_rediss,
+        is_there: |_, _| true,
     },
     Backend {
         scheme: "memory",
         url: "memory:",
         doc: "Nothing is kept beyond the end of the process.",
         open: open_memory,
+        is_there: |_, _| false,
     },
     Backend {
         scheme: "sled",
         url: "sled:PATH",
         doc: "A directory of sled's that one process at a time has; legacy, for those who have one.",
         open: open_sled,
+        is_there: |rest, directory| directory.join(path_of(rest)).exists(),
     },
 ];
 
@@ -79,6 +86,18 @@ pub fn open(url: &str) -> Result<SharedStore> {
 pub fn open_in(url: &str, directory: &Path) -> Result<SharedStore> {
     let (backend, rest) = backend(url)?;
     (backend.open)(rest, directory)
+}
+
+/// Tells whether the store that a URL names may hold something already; opens and makes nothing.
+#[must_use]
+pub fn is_there(url: &str, directory: &Path) -> bool {
+    backend(url).is_ok_and(|(backend, rest)| (backend.is_there)(rest, directory))
+}
+
+/// Gives the path in the part of a URL after its colon.
+fn path_of(rest: &str) -> &str {
+    let path = rest.split_once('?').map_or(rest, |(path, _)| path);
+    path.strip_prefix("//").unwrap_or(path)
 }
 
 /// Gives the backend that a URL names, and the part of the URL behind its colon; opens nothing.
@@ -192,6 +211,21 @@ mod tests {
         assert!(
             refused("sqlite:x?sync=full").starts_with("the URL of the store has an unknown part `sync=full`")
         );
+    }
+
+    #[test]
+    fn whether_a_store_is_there_is_told_without_making_it() {
+        let directory = tempfile::tempdir().unwrap();
+        for url in ["sqlite:x.db?synchronous=full", "sled:runs"] {
+            assert!(!is_there(url, directory.path()), "{url}");
+            assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "{url}");
+            drop(open_in(url, directory.path()).unwrap());
+            assert!(is_there(url, directory.path()), "{url}");
+            std::fs::remove_dir_all(directory.path()).unwrap();
+            std::fs::create_dir(directory.path()).unwrap();
+        }
+        assert!(!is_there("memory:", directory.path()) && !is_there("x:y", directory.path()));
+        assert!(is_there("redis://localhost", directory.path()));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use motet_core::store::{Control, LeaseToken, RunState, RunSummary, Task};
 use motet_core::workflow::Priority;
 use serde_json::Value;
 
-pub use backends::{BACKENDS, Backend, backend, open, open_in};
+pub use backends::{BACKENDS, Backend, backend, is_there, open, open_in};
 
 fn no_such_run(run: &RunId) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no run `{run}` in this store"))

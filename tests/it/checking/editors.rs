@@ -18,7 +18,7 @@ fn refused(text: &str, schema: &Value) -> Vec<String> {
 async fn the_schema_takes_every_example_and_every_whole_workflow_of_the_guide() {
     let schema = Runtime::with_defaults().unwrap().workflow_schema();
     let mut seen = 0;
-    for directory in ["examples", "examples/gleitzeit"] {
+    for directory in ["examples", "examples/gleitzeit", "examples/methods"] {
         for entry in std::fs::read_dir(workspace().join(directory)).unwrap() {
             let path = entry.unwrap().path();
             let text = std::fs::read_to_string(&path).unwrap_or_default();
@@ -35,7 +35,7 @@ async fn the_schema_takes_every_example_and_every_whole_workflow_of_the_guide() 
             seen += 1;
         }
     }
-    assert!(seen >= 15, "{seen}");
+    assert!(seen >= 17, "{seen}");
     let guide = std::fs::read_to_string(workspace().join("docs/guide/workflow-file.md")).unwrap();
     for block in guide.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()) {
         if block.starts_with("name:") {
@@ -56,6 +56,8 @@ async fn the_schema_refuses_what_a_schema_can_know() {
         "tasks: [{id: a}]".to_owned(),
         "tasks: [{method: llm/chat}]".to_owned(),
         "tasks: [{id: a, method: llm/chatt}]".to_owned(),
+        "tasks: [{id: a, method: workflow/rn}]".to_owned(),
+        "tasks: [{id: a, method: workflow/run, params: {workflow: '${b.wf}'}}]".to_owned(),
         "tasks: [{id: a, method: file/write, params: {path: x}}]".to_owned(),
         "tasks: [{id: a, method: file/write}]".to_owned(),
         "tasks: [{id: a, method: llm/chat, params: {promt: x}}]".to_owned(),

@@ -18,7 +18,8 @@ pub(super) const ROW: Row = Row { name: "plan", build: Plan::augment_args, run }
 /// Shows what a run of a workflow will do and cost, before anything runs
 ///
 /// Tells the order of the tasks, how often each runs, and what is expected of model calls, tokens, and cost, and the most
-/// of them with every retry and repair. Files are counted as they lie there now. Nothing is asked, paid, or written.
+/// of them with every retry and repair. Files are counted as they lie there now, and so are answers that the cache holds.
+/// Nothing is asked, paid, or written.
 #[derive(Args)]
 struct Plan {
     /// Workflow file
@@ -48,7 +49,7 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
 }
 
 fn text(forecast: &Forecast) -> String {
-    let header = ["WAVE", "TASK", "METHOD", "RUNS", "DONE", "MODEL", "CALLS", "TOKENS", "COST"];
+    let header = ["WAVE", "TASK", "METHOD", "RUNS", "DONE", "KEPT", "MODEL", "CALLS", "TOKENS", "COST"];
     let mut rows: Vec<&TaskForecast> = forecast.tasks.iter().collect();
     rows.sort_by_key(|task| task.wave);
     let mut text = table(header, rows.into_iter().map(row));
@@ -63,6 +64,12 @@ fn text(forecast: &Forecast) -> String {
         unknown(forecast.cost.expected),
         unknown(forecast.cost.most),
     ));
+    if forecast.cached > 0 {
+        let kept = forecast.cached;
+        text.push_str(&format!(
+            "answers that the cache holds now, and that are not expected to cost: {kept}\n"
+        ));
+    }
     if !forecast.unknown_prices.is_empty() {
         let models: Vec<String> = forecast.unknown_prices.iter().map(ModelId::to_string).collect();
         text.push_str(&format!("unknown price: {}\n", models.join(", ")));
@@ -79,20 +86,22 @@ fn span(estimate: Estimate) -> String {
     format!("{} expected, {most} at most", estimate.expected)
 }
 
-fn row(task: &TaskForecast) -> [String; 9] {
+fn row(task: &TaskForecast) -> [String; 10] {
     let short = |estimate: Estimate| match estimate.most {
         Some(most) if most == estimate.expected => most.to_string(),
         Some(most) => format!("{}–{most}", estimate.expected),
         None => format!("{}–?", estimate.expected),
     };
-    let asks = task.model_calls != Estimate { expected: 0, most: Some(0) };
+    let asks = task.cached > 0 || task.model_calls != Estimate { expected: 0, most: Some(0) };
+    let if_any = |count: u64| if count > 0 { count.to_string() } else { String::new() };
     let if_asked = |text: String| if asks { text } else { String::new() };
     [
         task.wave.to_string(),
         task.id.clone(),
         task.method.clone(),
         task.items.map_or("?".to_owned(), |items| items.to_string()),
-        if task.recorded > 0 { task.recorded.to_string() } else { String::new() },
+        if_any(task.recorded),
+        if_any(task.cached),
         task.model.as_ref().map(ModelId::to_string).unwrap_or_default(),
         if_asked(short(task.model_calls)),
         if_asked(short(task.tokens)),

@@ -8,15 +8,14 @@ use std::sync::Arc;
 use clap::{ArgMatches, Args};
 use motet::core::event::EventSink;
 use motet::core::store::{Durability, RunState, TaskState};
-use motet::workflow::FileError;
 use motet::{Error, ErrorKind, ModelId, Result, RunId, RunReport, Runtime};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::check::{print_problems, problems_value};
+use super::workflow::submit::sound;
 use super::{Row, arguments, model_id};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::printer::{Printer, printed};
+use crate::printer::Printer;
 use crate::progress::Progress;
 
 pub(super) const ROW: Row = Row { name: "run", build: Run::augment_args, run };
@@ -45,21 +44,7 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
     let inputs = inputs.iter().map(|pair| input(pair)).collect::<Result<Map<_, _>>>()?;
     let runtime = context.runtime()?;
     let printer = context.printer;
-    let workflow = match runtime.read_workflow(&file) {
-        Ok(workflow) => workflow,
-        Err(FileError::Unreadable(error)) => return Err(error),
-        Err(FileError::Problems(problems)) => {
-            if !printer.is_json() {
-                print_problems(&file, &problems, printer);
-                return Ok(Exit::InvalidInput);
-            }
-            let error = Error::from(problems.clone());
-            let mut shape = printed(&error);
-            shape["problems"] = problems_value(&problems);
-            printer.data(&json!({"error": shape}), String::new)?;
-            return Ok(Exit::InvalidInput);
-        }
-    };
+    let Some(workflow) = sound(&runtime, &file, printer)? else { return Ok(Exit::InvalidInput) };
     context.block_on(|cancellation| async move {
         let run = runtime.start(&workflow.spec, inputs, &workflow.run_settings(model)).await?;
         let exit = work(&runtime, &run, printer, &cancellation).await;

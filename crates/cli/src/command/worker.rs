@@ -8,6 +8,7 @@ use motet::workers::WorkerOptions;
 use motet::{Result, RunId, StreamEvent};
 use serde_json::{Value, json};
 
+use super::workflow::submit::kept;
 use super::{Row, arguments};
 use crate::context::Context;
 use crate::exit::Exit;
@@ -43,6 +44,7 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
         options.listeners = Some(Arc::new(move |run: &RunId| {
             Arc::new(Log { run: run.clone(), printer }) as Arc<dyn EventSink>
         }));
+        kept(&runtime).await?;
         let worker = runtime.worker(options).await?;
         printer.note(&format!("worker {} takes tasks", worker.id().as_str()));
         let worked = if once {

@@ -55,7 +55,7 @@ impl Sizes<'_> {
                     let sizes = items.iter().filter_map(path).collect();
                     Items::known(items, sizes)
                 }
-                _ => same_items(reference, known).unwrap_or_else(Items::unknown),
+                _ => self.same_items(reference, known).unwrap_or_else(Items::unknown),
             },
             Some(ForEach::Files(patterns)) => {
                 let Some(patterns) = self.patterns(patterns) else { return Items::unknown() };
@@ -81,14 +81,14 @@ impl Sizes<'_> {
         }
         Some(patterns)
     }
-}
 
-/// Gives as many items as another task has whose list of results is gone through.
-fn same_items(reference: &Value, known: &HashMap<String, (Items, Span)>) -> Option<Items> {
-    let Ok(Template::Whole(reference)) = Template::parse(reference.as_str()?) else { return None };
-    let Root::Task(name) = reference.root() else { return None };
-    let (items, _) = known.get(name)?;
-    let whole = matches!(reference.path(), [] | [Step::Each, ..])
-        && (items.count != Some(1) || !items.values.is_empty());
-    whole.then(|| Items { count: items.count, most: items.most, values: Vec::new(), files: Vec::new() })
+    /// Gives as many items as another task has whose list of results is gone through.
+    fn same_items(&self, reference: &Value, known: &HashMap<String, (Items, Span)>) -> Option<Items> {
+        let Ok(Template::Whole(reference)) = Template::parse(reference.as_str()?) else { return None };
+        let Root::Task(name) = reference.root() else { return None };
+        let (items, _) = self.known(name, known)?;
+        let whole = matches!(reference.path(), [] | [Step::Each, ..])
+            && (items.count != Some(1) || !items.values.is_empty());
+        whole.then(|| Items { count: items.count, most: items.most, values: Vec::new(), files: Vec::new() })
+    }
 }

@@ -34,6 +34,9 @@ pub(super) struct Span {
 impl Span {
     const NONE: Self = Self { expected: 0, most: Some(0) };
 
+    /// That of something of which nothing is known, such as what a script gives.
+    pub(super) const UNKNOWN: Self = Self { expected: UNKNOWN_RESULT, most: None };
+
     fn of(bytes: u64) -> Self {
         Self { expected: bytes, most: Some(bytes) }
     }
@@ -48,7 +51,7 @@ impl Span {
 pub(super) fn of_result(method: &str) -> Span {
     match method {
         "file/write" => Span { expected: 100, most: Some(8_192) },
-        _ => Span { expected: UNKNOWN_RESULT, most: None },
+        _ => Span::UNKNOWN,
     }
 }
 
@@ -127,6 +130,19 @@ impl Sizes<'_> {
         }
     }
 
+    /// Gives what is known of a task, by its id or name.
+    pub(super) fn known<'k>(
+        &self,
+        name: &str,
+        known: &'k HashMap<String, (Items, Span)>,
+    ) -> Option<&'k (Items, Span)> {
+        let by_name = || {
+            let task = self.spec.tasks.iter().find(|task| task.name.as_deref() == Some(name))?;
+            known.get(&task.id)
+        };
+        known.get(name).or_else(by_name)
+    }
+
     /// Gives the bytes of what a reference will give.
     fn reference(
         &self,
@@ -135,29 +151,24 @@ impl Sizes<'_> {
         known: &HashMap<String, (Items, Span)>,
     ) -> Span {
         match reference.root() {
-            Root::Task(name) => {
-                let by_name = || {
-                    let task = self.spec.tasks.iter().find(|task| task.name.as_deref() == Some(name))?;
-                    known.get(&task.id)
-                };
-                match known.get(name).or_else(by_name) {
-                    Some((items, each)) => Span {
-                        expected: each.expected.saturating_mul(items.count.unwrap_or(1)),
-                        most: each.most.zip(items.most).map(|(each, items)| each.saturating_mul(items)),
-                    },
-                    None => Span { expected: UNKNOWN_RESULT, most: None },
-                }
-            }
-            Root::Inputs => {
-                let value = self.value(&Value::String(reference.to_string()));
-                Span::of(value.map_or(0, |value| rendered(&value)))
-            }
+            Root::Task(name) => match self.known(name, known) {
+                Some((items, each)) => Span {
+                    expected: each.expected.saturating_mul(items.count.unwrap_or(1)),
+                    most: each.most.zip(items.most).map(|(each, items)| each.saturating_mul(items)),
+                },
+                None => Span::UNKNOWN,
+            },
+            Root::Inputs => match self.value(&Value::String(reference.to_string())) {
+                // An input that is not given yet may be of any size.
+                None | Some(Value::Null) => Span::UNKNOWN,
+                Some(value) => Span::of(rendered(&value)),
+            },
             Root::Item if !items.values.is_empty() => {
                 let sizes: Vec<u64> = items.values.iter().map(rendered).collect();
                 average(&sizes)
             }
             Root::Index => Span::of(6),
-            _ => Span { expected: UNKNOWN_RESULT, most: None },
+            _ => Span::UNKNOWN,
         }
     }
 
@@ -169,7 +180,7 @@ impl Sizes<'_> {
                 span.add(match size {
                     Some(bytes) => Span::of(bytes),
                     None if !items.files.is_empty() => average(&items.files),
-                    None => Span { expected: UNKNOWN_RESULT, most: None },
+                    None => Span::UNKNOWN,
                 });
             }
             _ => {}

@@ -90,6 +90,55 @@ tasks:
 }
 
 #[tokio::test]
+async fn an_input_that_is_not_given_bounds_nothing() {
+    let text = "name: i\ninputs: {text: null}\ntasks:\n- {id: a, method: llm/chat, params: {model: 'openai:gpt-4o-mini', prompt: 'Sum up ${inputs.text}', max_tokens: 10}}\n";
+    let unknown = forecast(text, json!({})).await;
+    assert_eq!((unknown.tokens.most, unknown.cost.most), (None, None));
+    assert!(unknown.tokens.expected > 10 + 200, "{unknown:?}");
+    let given = forecast(text, json!({"text": "four"})).await;
+    assert_eq!(given.tokens.expected, 11_u64.div_ceil(4) + 10);
+    assert!(given.cost.most.is_some());
+}
+
+#[tokio::test]
+async fn items_of_a_task_are_found_by_its_name_too() {
+    let text = "name: n\nmodel: offline:extract\ntasks:\n- {id: each, name: Every one, for_each: [1, 2, 3], method: llm/chat, params: {prompt: '${item}'}}\n- {id: again, for_each: '${Every one[*].content}', method: llm/chat, params: {prompt: '${item}'}}\n";
+    let found = forecast(text, json!({})).await;
+    assert_eq!((found.tasks[1].items, found.unknown_items), (Some(3), Vec::new()));
+}
+
+#[tokio::test]
+async fn what_runs_below_ask_counts_and_what_is_not_known_of_it_has_no_bound() {
+    let ask = "{id: ask, method: llm/chat, params: {model: 'openai:gpt-4o-mini', prompt: 'Sum up ${inputs.text}', max_tokens: 10}}";
+    let below = |keys: &str, params: &str| {
+        format!(
+            "name: above\ninputs: {{text: null}}\ntasks:\n- {{id: below, {keys}method: workflow/run, params: {{{params}}}}}\n"
+        )
+    };
+    let inner = format!("workflow: {{inputs: {{text: abcd}}, tasks: [{ask}]}}");
+    let alone = forecast(&format!("name: alone\ninputs: {{text: abcd}}\ntasks:\n- {ask}\n"), json!({})).await;
+    assert!(alone.cost.expected > Some(Cost::ZERO) && alone.cost.most.is_some());
+    // What is written out, with its own default, once for each item and attempt.
+    let found = forecast(&below("for_each: [1, 2], retry: 3, ", &inner), json!({})).await;
+    assert_eq!(found.model_calls, Estimate { expected: 2, most: Some(6) });
+    assert_eq!(found.tokens.expected, 2 * alone.tokens.expected);
+    let twice = |cost: Option<Cost>, times| cost.map(|cost| Cost::from_nanos(cost.nanos() * times));
+    assert_eq!(found.cost.expected, twice(alone.cost.expected, 2));
+    assert_eq!(found.cost.most, twice(alone.cost.most, 6));
+    // An input that is handed over wins over the default, and is not known before the run.
+    let handed = below("", &format!("{inner}, inputs: {{text: '${{inputs.text}}'}}"));
+    let unknown = forecast(&handed, json!({})).await;
+    assert_eq!((unknown.model_calls, unknown.cost.most), (Estimate { expected: 1, most: Some(1) }, None));
+    assert_eq!(forecast(&handed, json!({"text": "abcd"})).await.cost, alone.cost);
+    // A file is looked at as it lies there; one that is not there, or runs itself, has no bound.
+    for file in ["none.yaml", "w.yaml", "${inputs.text}"] {
+        let unknown = forecast(&below("", &format!("file: '{file}'")), json!({})).await;
+        assert_eq!(unknown.model_calls, Estimate { expected: 0, most: None }, "{file}");
+        assert_eq!((unknown.tokens.most, unknown.cost.most), (None, None), "{file}");
+    }
+}
+
+#[tokio::test]
 async fn the_size_of_files_counts() {
     let text = "name: f\ntasks:\n- {id: a, for_each: {files: docs/*.txt}, method: llm/chat, params: {model: 'openai:gpt-4o-mini', prompt: hi, file_path: \"${item.path}\", max_tokens: 10}}\n";
     let found = forecast(text, json!({})).await;

@@ -65,8 +65,8 @@ const PARAMETERS: &[Parameter] = &[
     parameter("file", ParameterKind::String, "file of the agent, relative to the workflow's directory"),
     parameter(
         "agent",
-        ParameterKind::Object,
-        "the agent itself, instead of `file`, with the keys of such a file",
+        ParameterKind::Definition,
+        "the agent itself, instead of `file`, with the keys of such a file; no value is filled in there",
     ),
     Parameter {
         name: "input",

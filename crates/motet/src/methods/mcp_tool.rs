@@ -69,6 +69,18 @@ impl MethodFamily for McpTools {
     }
 }
 
+/// Gives the method of this name though nothing is known of its server; `None` where the name cannot be that of a tool.
+pub(super) fn unreached(runtime: &Runtime, name: &str) -> Option<Arc<dyn Method>> {
+    let (server, tool) = name.strip_prefix(FAMILY)?.split_once('.')?;
+    Some(Arc::new(McpMethod {
+        name: name.to_owned(),
+        server: Some(server.to_owned()),
+        tool: tool.to_owned(),
+        providers: Map::new(),
+        runtime: runtime.clone(),
+    }))
+}
+
 fn no_server(rest: &str, names: &[String]) -> Error {
     let server = rest.split('.').next().unwrap_or(rest);
     let error =

@@ -95,7 +95,7 @@ pub fn spread(spec: &TaskSpec, task: &Task, limit: Option<&TaskLimit>, items: Ve
     }
     let children = items.into_iter().enumerate().map(|(index, item)| NewTask {
         queue: task.queue.clone(),
-        priority: spec.priority,
+        priority: task.priority,
         on_failure: spec.on_failure,
         retry: spec.retry.clone(),
         payload: json!({"item": item, "index": index}),
@@ -106,13 +106,24 @@ pub fn spread(spec: &TaskSpec, task: &Task, limit: Option<&TaskLimit>, items: Ve
 }
 
 fn call(spec: &TaskSpec, scope: &dyn Scope, parameters: &[Parameter]) -> Result<Action> {
+    filled(spec, scope, parameters).map(Action::Call)
+}
+
+/// Gives what a task's method is called with; `parameters` is the method's table.
+///
+/// # Errors
+/// `InvalidRequest` when a reference leads nowhere.
+pub fn filled(spec: &TaskSpec, scope: &dyn Scope, parameters: &[Parameter]) -> Result<Map<String, Value>> {
     let (mut params, mut variables) = (Map::new(), Map::new());
     for (name, value) in &spec.params {
-        let is_source =
-            parameters.iter().any(|known| known.name == name && known.kind == ParameterKind::Source);
-        let filled = match value {
-            Value::String(code) if is_source => Value::String(source::bind(code, scope, &mut variables)?),
-            other => substitute(other, scope)?,
+        let kind = parameters.iter().find(|known| known.name == name).map(|known| known.kind);
+        let filled = match (kind, value) {
+            (Some(ParameterKind::Source), Value::String(code)) => {
+                Value::String(source::bind(code, scope, &mut variables)?)
+            }
+            // Its references are its own: they are replaced when it runs itself.
+            (Some(ParameterKind::Definition), written) => written.clone(),
+            (_, other) => substitute(other, scope)?,
         };
         params.insert(name.clone(), filled);
     }
@@ -125,7 +136,7 @@ fn call(spec: &TaskSpec, scope: &dyn Scope, parameters: &[Parameter]) -> Result<
             }
         }
     }
-    Ok(Action::Call(params))
+    Ok(params)
 }
 
 /// False, null, zero, and the empty text, list, or object are false; everything else is true.

@@ -9,7 +9,7 @@ use motet_core::Millis;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::model_id::ModelId;
 use motet_core::store::{DEFAULT_QUEUE, NewRun, NewTask, TaskLimit};
-use motet_core::workflow::{TaskSpec, WorkflowSpec};
+use motet_core::workflow::{Priority, TaskSpec, WorkflowSpec};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -33,6 +33,9 @@ pub struct RunSettings {
     /// How often the settings let a structured answer be asked for again when the run began, for a replay elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_repairs: Option<u32>,
+    /// Priority of the tasks that have none of their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
 }
 
 impl RunSettings {
@@ -54,15 +57,15 @@ pub fn plan(spec: &WorkflowSpec, inputs: Map<String, Value>, settings: &RunSetti
         settings: to_json(settings)?.as_object().cloned().unwrap_or_default(),
         max_active: spec.max_parallel_tasks,
         deadline: spec.timeout.map(|timeout| Millis::now().after(timeout)),
-        ..NewRun::new(KIND, spec.name.clone(), tasks(spec)?)
+        ..NewRun::new(KIND, spec.name.clone(), tasks(spec, settings)?)
     })
 }
 
-/// Gives the tasks of a specification in the order written, dependencies as numbers.
+/// Gives the tasks of a run of a specification in the order written, dependencies as numbers.
 ///
 /// # Errors
 /// `InvalidRequest` when a dependency is unknown.
-pub fn tasks(spec: &WorkflowSpec) -> Result<Vec<NewTask>> {
+pub fn tasks(spec: &WorkflowSpec, settings: &RunSettings) -> Result<Vec<NewTask>> {
     let numbers: HashMap<&str, u32> =
         (0u32..).zip(&spec.tasks).map(|(number, task)| (task.id.as_str(), number)).collect();
     let number_of = |task: &TaskSpec, dependency: &String| {
@@ -79,7 +82,7 @@ pub fn tasks(spec: &WorkflowSpec) -> Result<Vec<NewTask>> {
             let queue = task.queue.as_ref().or(spec.queue.as_ref());
             Ok(NewTask {
                 queue: queue.cloned().unwrap_or_else(|| DEFAULT_QUEUE.to_owned()),
-                priority: task.priority,
+                priority: task.priority.or(settings.priority).unwrap_or_default(),
                 dependencies: task
                     .dependencies
                     .iter()
@@ -191,6 +194,21 @@ mod tests {
         assert_eq!(missing.message(), "the input `x` is not given and has no default");
         let unknown = plan(&spec, given(json!({"z": 1})), &settings).unwrap_err();
         assert_eq!(unknown.hint(), Some("it declares x, y"));
+    }
+
+    #[test]
+    fn the_priority_of_a_run_is_that_of_the_tasks_that_have_none() {
+        let spec = spec(&json!([
+            {"id": "a", "method": "m"},
+            {"id": "b", "method": "m", "priority": "normal"},
+            {"id": "c", "method": "m", "priority": "low"},
+        ]));
+        let priorities = |settings: &RunSettings| -> Vec<Priority> {
+            tasks(&spec, settings).unwrap().iter().map(|task| task.priority).collect()
+        };
+        assert_eq!(priorities(&RunSettings::default()), [Priority::Normal, Priority::Normal, Priority::Low]);
+        let urgent = RunSettings { priority: Some(Priority::Urgent), ..RunSettings::default() };
+        assert_eq!(priorities(&urgent), [Priority::Urgent, Priority::Normal, Priority::Low]);
     }
 
     #[test]

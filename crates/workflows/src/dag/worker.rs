@@ -24,6 +24,7 @@ use motet_core::run_log::RunLog;
 use motet_core::store::{RunState, SharedStore};
 use tokio_util::sync::CancellationToken;
 
+pub use self::attempt::file_item;
 pub use self::cycle::Worked;
 use self::cycle::{Cycle, Stop};
 pub use self::unserved::{Unserved, unserved};

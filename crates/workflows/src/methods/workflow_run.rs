@@ -8,13 +8,16 @@ use std::time::Duration;
 use async_trait::async_trait;
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::id::content_hash;
-use motet_core::method::{FileScope, Method, MethodCall, MethodOutcome, Parameter, ParameterKind};
+use motet_core::method::{
+    FileScope, Method, MethodCall, MethodOutcome, ModelCalls, Parameter, ParameterKind,
+};
 use motet_core::store::{ParentTask, RunState};
 use motet_core::tool::Effect;
 use motet_core::{RunContext, RunId};
 use serde_json::{Map, Value, json};
 
-use crate::dag::reference::escape;
+/// The method's name.
+pub const NAME: &str = "workflow/run";
 
 /// How deep runs may start runs, the one at the top being the first.
 pub const MAX_DEPTH: u32 = 16;
@@ -94,14 +97,18 @@ const fn parameter(name: &'static str, kind: ParameterKind, doc: &'static str) -
 
 const PARAMETERS: &[Parameter] = &[
     parameter("file", ParameterKind::String, "workflow file, relative to this workflow's directory"),
-    parameter("workflow", ParameterKind::Object, "the workflow itself, in the place of `file`"),
+    parameter(
+        "workflow",
+        ParameterKind::Definition,
+        "the workflow itself, in the place of `file`; references in it are its own",
+    ),
     parameter("inputs", ParameterKind::Object, "values for its inputs"),
 ];
 
 #[async_trait]
 impl Method for WorkflowRun {
     fn name(&self) -> &'static str {
-        "workflow/run"
+        NAME
     }
 
     fn doc(&self) -> &'static str {
@@ -120,8 +127,20 @@ impl Method for WorkflowRun {
         Effect::Idempotent
     }
 
-    fn result_schema(&self, _params: &Map<String, Value>) -> Value {
-        json!({"type": "object", "properties": {"run": {"type": "string"}}, "required": ["run"]})
+    /// The outputs of what is written out are known by name; those of a file may be any.
+    fn result_schema(&self, params: &Map<String, Value>) -> Value {
+        let written = params.get("workflow").filter(|workflow| workflow.is_object());
+        let outputs = written.and_then(|workflow| workflow.get("outputs")?.as_object());
+        let names = outputs.into_iter().flat_map(Map::keys).map(|name| (name.clone(), Value::Bool(true)));
+        let mut properties: Map<String, Value> = names.collect();
+        properties.insert("run".to_owned(), json!({"type": "string"}));
+        let others = if written.is_some() { Value::Bool(false) } else { json!({}) };
+        json!({"type": "object", "properties": properties, "required": ["run"], "additionalProperties": others})
+    }
+
+    /// What the workflow asks is its own, and unknown without a look at it.
+    fn model_calls(&self, _params: &Map<String, Value>) -> ModelCalls {
+        ModelCalls { expected: 0, most: None }
     }
 
     async fn call(&self, _context: &RunContext, call: MethodCall) -> Result<MethodOutcome> {
@@ -146,8 +165,7 @@ fn child(call: &MethodCall) -> Result<ChildRun> {
     let given = |name: &str| call.params.get(name).filter(|value| !value.is_null());
     let workflow = match (given("file"), given("workflow")) {
         (Some(Value::String(file)), None) => ChildWorkflow::File(file.clone()),
-        // References were filled in already, and what a model said must not become one.
-        (None, Some(workflow @ Value::Object(_))) => ChildWorkflow::Inline(as_written(workflow)),
+        (None, Some(workflow @ Value::Object(_))) => ChildWorkflow::Inline(workflow.clone()),
         _ => {
             return Err(Error::new(ErrorKind::InvalidRequest, "either `file` or `workflow` must be given")
                 .with_hint(
@@ -163,18 +181,6 @@ fn child(call: &MethodCall) -> Result<ChildRun> {
     let key = format!("{}-{}", call.idempotency_key, content_hash(&(meant, &inputs))?);
     let timeout = call.task.as_ref().and_then(|task| task.timeout);
     Ok(ChildRun { workflow, inputs, files: call.files.clone(), key, timeout })
-}
-
-/// Makes every text of a value stand for itself.
-fn as_written(value: &Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(escape(text)),
-        Value::Array(items) => items.iter().map(as_written).collect(),
-        Value::Object(fields) => {
-            Value::Object(fields.iter().map(|(name, value)| (name.clone(), as_written(value))).collect())
-        }
-        other => other.clone(),
-    }
 }
 
 fn joined(run: &RunId, child: ChildState) -> Result<MethodOutcome> {
@@ -195,5 +201,37 @@ fn joined(run: &RunId, child: ChildState) -> Result<MethodOutcome> {
         }
         // Somebody had it go on before its end was looked at.
         _ => Ok(MethodOutcome::Awaiting { run: run.clone() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    #[async_trait]
+    impl ChildRuns for Nothing {
+        async fn start(&self, _: &ParentTask, _: ChildRun) -> Result<RunId> {
+            Err(Error::new(ErrorKind::Unsupported, "nothing runs here"))
+        }
+
+        async fn resume(&self, _: &RunId) -> Result<()> {
+            Ok(())
+        }
+
+        async fn state(&self, _: &RunId) -> Result<ChildState> {
+            Err(Error::new(ErrorKind::Unsupported, "nothing runs here"))
+        }
+    }
+
+    #[test]
+    fn outputs_of_a_workflow_that_is_written_out_are_known_by_name() {
+        let method = WorkflowRun::new(Arc::new(Nothing));
+        let schema = |params: Value| method.result_schema(params.as_object().unwrap());
+        let written = schema(json!({"workflow": {"outputs": {"text": "${a.content}"}}}));
+        assert_eq!(written["properties"], json!({"text": true, "run": {"type": "string"}}));
+        assert_eq!(written["additionalProperties"], false);
+        assert_eq!(schema(json!({"file": "other.yaml"}))["additionalProperties"], json!({}));
     }
 }

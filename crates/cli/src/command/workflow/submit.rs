@@ -6,6 +6,7 @@ use clap::Args;
 use motet::core::store::Durability;
 use motet::core::workflow::Priority;
 use motet::workflow::FileError;
+use motet::workflows::dag::plan::RunSettings;
 use motet::{Error, ErrorKind, ModelId, Result, RunId, Runtime, WorkflowFile};
 use serde_json::{Map, Value, json};
 
@@ -73,13 +74,10 @@ pub(super) fn run(context: &Context, submit: Submit) -> Result<Exit> {
     }
     let runtime = context.runtime()?;
     let printer = context.printer;
-    let Some(mut workflow) = sound(&runtime, &file, printer)? else { return Ok(Exit::InvalidInput) };
-    for task in workflow.spec.tasks.iter_mut().filter(|task| task.priority == Priority::Normal) {
-        task.priority = priority.unwrap_or_default();
-    }
+    let Some(workflow) = sound(&runtime, &file, printer)? else { return Ok(Exit::InvalidInput) };
     context.block_on(|cancellation| async move {
         kept(&runtime).await?;
-        let settings = workflow.run_settings(model);
+        let settings = RunSettings { priority, ..workflow.run_settings(model) };
         let run = runtime.start_once(&workflow.spec, given, &settings, waiting.key.clone()).await?;
         tokio::select! {
             done = submitted(&runtime, &run, &waiting, printer) => done,
@@ -89,7 +87,11 @@ pub(super) fn run(context: &Context, submit: Submit) -> Result<Exit> {
 }
 
 /// Reads a workflow file, and prints its problems where it has any.
-pub(super) fn sound(runtime: &Runtime, file: &Path, printer: Printer) -> Result<Option<WorkflowFile>> {
+pub(in super::super) fn sound(
+    runtime: &Runtime,
+    file: &Path,
+    printer: Printer,
+) -> Result<Option<WorkflowFile>> {
     match runtime.read_workflow(file) {
         Ok(workflow) => Ok(Some(workflow)),
         Err(FileError::Unreadable(error)) => Err(error),
@@ -106,14 +108,14 @@ pub(super) fn sound(runtime: &Runtime, file: &Path, printer: Printer) -> Result<
     }
 }
 
-/// Refuses a store that ends with the command, as nobody would ever work on the run.
+/// Refuses a store that ends with the command: nobody would ever work on the run, or submit one to the worker.
 pub(in super::super) async fn kept(runtime: &Runtime) -> Result<()> {
     if runtime.store().await?.capabilities().durability > Durability::None {
         return Ok(());
     }
     Err(Error::new(
         ErrorKind::Configuration,
-        "the store ends with this command, so that no worker would see the run",
+        "the store ends with this command, so that runs and workers never meet in it",
     )
     .with_hint("set `store` to `sqlite:PATH`, or use `motet run`"))
 }

@@ -1,18 +1,27 @@
 //! Checks the files that tasks name: that they are there, that they may be touched, and that scripts are Python.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use motet_core::workflow::ForEach;
+use motet_core::workflow::{ForEach, TaskSpec};
 use serde_json::Value;
 
-use super::flow::literal;
+use super::flow::{RUN, literal, takes};
 use super::places::{TaskView, View, field};
 use super::{Access, FileStanding, Found, Surroundings, rules};
 use crate::dag::source::outline;
 use crate::dag::yaml::{Content, Node, Place};
 
 /// Parameters with the path of a file that is read.
-const READ: [&str; 5] = ["file_path", "image_path", "agent", "files", "image_paths"];
+const READ: [&str; 4] = ["file_path", "image_path", "files", "image_paths"];
+
+/// Methods that run what a file holds, and its parameter.
+const RUNS: [&str; 2] = [RUN, "agent/run"];
+const RUN_FILE: &str = "file";
+
+/// Methods that write no file, or only the one that they name.
+const HARMLESS: [&str; 3] = [WRITE, "http/request", "human/approve"];
+/// Families of which the same is true.
+const HARMLESS_FAMILIES: [&str; 2] = ["llm/", "pattern/"];
 
 const SCRIPT: &str = "python/execute";
 const WRITE: &str = "file/write";
@@ -30,14 +39,13 @@ pub(super) fn check(view: &View<'_>, around: &dyn Surroundings, found: &mut Foun
             found.add_with(&rules::FILE_REFUSED, task.param_place("path"), message, hint);
         }
         if task.spec.method == SCRIPT {
-            script(task, &written, around, &mut scripts, found);
+            script((view, task), &written, around, &mut scripts, found);
         }
     }
     syntax(scripts, around, found);
 }
 
-/// Gives the paths that tasks write, so that those who read them later are not reported; `None` where scripts may write
-/// anything.
+/// Gives the paths that tasks write by name, so that those who read them later are not reported.
 fn written<'v>(view: &'v View<'_>) -> HashSet<&'v str> {
     let tasks = view.tasks.iter().filter(|task| task.spec.method == WRITE);
     tasks.filter_map(|task| task.spec.params.get("path")?.as_str()).map(plain).collect()
@@ -48,10 +56,8 @@ fn plain(path: &str) -> &str {
 }
 
 fn read(task: &TaskView<'_>, written: &HashSet<&str>, around: &dyn Surroundings, found: &mut Found) {
-    for name in READ {
-        if name == "agent" && task.spec.method != "agent/run" {
-            continue;
-        }
+    let runs = RUNS.contains(&task.spec.method.as_str()).then_some(RUN_FILE);
+    for name in READ.into_iter().chain(runs).filter(|name| takes(task, name, around)) {
         let paths: Vec<(&str, Place)> = match task.spec.params.get(name) {
             Some(Value::String(path)) => vec![(path, task.param_place(name))],
             Some(Value::Array(_)) => task.param(name).map(texts).unwrap_or_default(),
@@ -150,8 +156,32 @@ struct Script {
     place: Place,
 }
 
+/// Tells whether something that is done before a task may write files that it does not name, such as a script.
+fn may_be_made(view: &View<'_>, task: &TaskView<'_>) -> bool {
+    let by_id: HashMap<&str, &TaskSpec> =
+        view.tasks.iter().map(|task| (task.spec.id.as_str(), task.spec)).collect();
+    let mut seen: HashSet<&str> = HashSet::new();
+    let mut left: Vec<&str> = task.spec.dependencies.iter().map(String::as_str).collect();
+    while let Some(id) = left.pop() {
+        let Some(before) = by_id.get(id).filter(|_| seen.insert(id)) else { continue };
+        if writes_anything(before) {
+            return true;
+        }
+        left.extend(before.dependencies.iter().map(String::as_str));
+    }
+    false
+}
+
+fn writes_anything(task: &TaskSpec) -> bool {
+    let method = task.method.as_str();
+    if method == SCRIPT {
+        return task.params.get("sandbox") != Some(&Value::Bool(true));
+    }
+    !HARMLESS.contains(&method) && !HARMLESS_FAMILIES.iter().any(|family| method.starts_with(family))
+}
+
 fn script(
-    task: &TaskView<'_>,
+    (view, task): (&View<'_>, &TaskView<'_>),
     written: &HashSet<&str>,
     around: &dyn Surroundings,
     scripts: &mut Vec<Script>,
@@ -169,6 +199,10 @@ fn script(
             scripts.extend(around.text(file).map(|text| Script { text, file: Some(file.to_owned()), place }));
         }
         FileStanding::Missing if written.contains(plain(file)) => {}
+        FileStanding::Missing if may_be_made(view, task) => {
+            let hint = "it runs only if a task before it makes the script";
+            found.add(&rules::FILE_MISSING, place, format!("there is no script `{file}` yet"), hint);
+        }
         FileStanding::Missing => {
             let hint = "paths start in the workflow's directory";
             found.add(&rules::SCRIPT_MISSING, place, format!("there is no script `{file}`"), hint);

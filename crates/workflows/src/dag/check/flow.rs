@@ -9,7 +9,7 @@ use crate::dag::reference::{Root, Step};
 use crate::dag::yaml::{self, Content, Node};
 
 /// Parameters that say what is touched, called, or started.
-const RISKY: [&str; 13] = [
+const RISKY: [&str; 14] = [
     "args",
     "base_url",
     "command",
@@ -21,6 +21,7 @@ const RISKY: [&str; 13] = [
     "files",
     "image_path",
     "image_paths",
+    "interpreter",
     "path",
     "url",
 ];
@@ -28,9 +29,9 @@ const RISKY: [&str; 13] = [
 /// Methods whose results come from outside, beside those that ask a model.
 const OUTSIDE: [&str; 2] = ["http/", "mcp/"];
 
-/// The method that runs another workflow, and the parameters that may name its file.
-const RUN: &str = "workflow/run";
-const RUN_FILES: [&str; 3] = ["file", "path", "workflow"];
+/// The method that runs another workflow, and the parameter that names its file.
+pub(super) const RUN: &str = "workflow/run";
+const RUN_FILE: &str = "file";
 
 /// How often all conditions are looked at; one pass is enough where tasks stand after those that they refer to.
 const MAX_PASSES: usize = 100;
@@ -45,12 +46,18 @@ pub(super) fn check(view: &View<'_>, around: &dyn Surroundings, found: &mut Foun
         unbounded(view, task, &asks, around, found);
         risky(view, task, &asks, found);
         recursion(task, around, found);
+        unfilled(view, task, found);
     }
 }
 
 /// Tells whether a task asks a model.
 pub(super) fn asks_model(task: &TaskView<'_>, around: &dyn Surroundings) -> bool {
-    around.parameters(&task.spec.method).iter().any(|parameter| parameter.name == "model")
+    takes(task, "model", around)
+}
+
+/// Tells whether the table of a task's method names a parameter; others of the same name mean something of their own.
+pub(super) fn takes(task: &TaskView<'_>, name: &str, around: &dyn Surroundings) -> bool {
+    around.parameters(&task.spec.method).iter().any(|parameter| parameter.name == name)
 }
 
 /// Reports tasks whose condition is false for ever, and what refers to them.
@@ -191,23 +198,45 @@ fn risky(view: &View<'_>, task: &TaskView<'_>, asks: &[bool], found: &mut Found)
     }
 }
 
+/// Reports references to tasks of this workflow in what a task runs, where nothing is filled in.
+fn unfilled(view: &View<'_>, task: &TaskView<'_>, found: &mut Found) {
+    let below = task.spec.params.get("workflow").and_then(|workflow| workflow.get("tasks")?.as_array());
+    for used in &task.inner {
+        let (Root::Task(name), Site::Within { parameter, .. }) = (used.reference.root(), &used.site) else {
+            continue;
+        };
+        let is_own = below.is_some_and(|tasks| {
+            tasks
+                .iter()
+                .any(|task| ["id", "name"].iter().any(|key| task.get(key) == Some(&Value::from(name))))
+        });
+        if view.task_of(&used.reference).is_some() && !is_own {
+            let message = format!(
+                "`{}` is not filled in here: `{parameter}` has references of its own",
+                used.reference
+            );
+            let hint = match task.spec.method.as_str() {
+                RUN => "declare an input there, and hand the value over by `inputs`",
+                _ => "hand the value over by `input` or `variables`",
+            };
+            found.add(&rules::UNFILLED, used.place, message, hint);
+        }
+    }
+}
+
 /// Reports a workflow that runs itself, whatever happens: a condition may end it, and files that cannot be read are
 /// another check's business.
 fn recursion(task: &TaskView<'_>, around: &dyn Surroundings, found: &mut Found) {
     if task.spec.method != RUN || task.spec.when.is_some() {
         return;
     }
-    let Some((name, file)) =
-        RUN_FILES.into_iter().find_map(|name| Some((name, literal(task.spec.params.get(name)?)?)))
-    else {
-        return;
-    };
+    let Some(file) = task.spec.params.get(RUN_FILE).and_then(literal) else { return };
     let mut path = vec![normal(file)];
     if let Some(circle) = circle(&mut path, around) {
         let message = format!("the workflow runs itself without end: {}", circle.join(" → "));
         found.add(
             &rules::RECURSION,
-            task.param_place(name),
+            task.param_place(RUN_FILE),
             message,
             "run another file, or repeat work by `for_each`",
         );
@@ -251,7 +280,7 @@ fn files_run_by(text: &str, file: &str) -> Vec<String> {
             return None;
         }
         let params = ["params", "parameters"].into_iter().find_map(|key| field(task, key))?;
-        let written = RUN_FILES.into_iter().find_map(|name| text(&field(&params.node, name)?.node))?;
+        let written = text(&field(&params.node, RUN_FILE)?.node)?;
         Some(normal(&format!("{directory}/{written}")))
     };
     tasks.iter().filter_map(run).collect()

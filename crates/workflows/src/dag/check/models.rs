@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use motet_core::ModelId;
-use serde_json::Value;
 
 use super::flow::{asks_model, literal};
 use super::places::View;
@@ -93,20 +92,26 @@ fn each_model(node: &Node, take: &mut impl FnMut(&str, Place)) {
 fn servers(view: &View<'_>, around: &dyn Surroundings, found: &mut Found) {
     let mut configured = None;
     for task in &view.tasks {
-        let called = task.spec.method.strip_prefix("mcp/").and_then(|name| name.split_once('.'));
+        let called = task.spec.method.strip_prefix("mcp/").filter(|name| name.contains('.'));
         let in_params = (task.spec.method == "mcp/call")
             .then(|| task.spec.params.get("server").and_then(literal))
             .flatten();
-        let Some(server) =
-            called.map(|(server, _)| server).or(in_params).filter(|name| !["tool", "tools"].contains(name))
+        let Some(server) = called
+            .or(in_params)
+            .filter(|name| !["tool", "tools"].contains(&name.split('.').next().unwrap_or(name)))
         else {
             continue;
         };
-        let own = view.spec.providers.get(server).is_some_and(Value::is_object);
         let configured = configured.get_or_insert_with(|| around.mcp_servers());
-        if own || configured.iter().any(|name| name == server) {
+        let own = view.spec.providers.iter().filter(|(_, written)| written.is_object()).map(|(name, _)| name);
+        // A server's name may hold a dot itself, so the name of a tool is not simply divided at one.
+        let is_meant = |name: &String| {
+            server.strip_prefix(name.as_str()).is_some_and(|tool| tool.is_empty() || tool.starts_with('.'))
+        };
+        if own.chain(configured.iter()).any(is_meant) {
             continue;
         }
+        let server = if called.is_some() { server.split('.').next().unwrap_or(server) } else { server };
         let names = || configured.iter().map(String::as_str);
         let hint = match nearest(server, names()) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use motet_core::method::ParameterKind;
 use motet_core::workflow::{TaskSpec, WorkflowSpec};
 
+use super::Surroundings;
 use crate::dag::reference::{Reference, Root, Template};
 use crate::dag::yaml::{Content, Field, Node, Place};
 
@@ -23,6 +25,8 @@ pub(super) struct TaskView<'a> {
     pub(super) node: &'a Node,
     /// References in its values.
     pub(super) uses: Vec<Use>,
+    /// References in what it runs, which are not the workflow's.
+    pub(super) inner: Vec<Use>,
 }
 
 /// One reference, and what it is used for.
@@ -51,14 +55,19 @@ pub(super) enum Site {
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(spec: &'a WorkflowSpec, root: &'a Node) -> Self {
+    pub(super) fn new(spec: &'a WorkflowSpec, root: &'a Node, around: &dyn Surroundings) -> Self {
         let nodes = task_nodes(root);
         // A task that is no mapping was reported and has no specification.
         let tasks: Vec<TaskView<'a>> = spec
             .tasks
             .iter()
             .zip(nodes)
-            .map(|(spec, node)| TaskView { spec, node, uses: uses_of_task(node) })
+            .map(|(spec, node)| {
+                let definitions = definitions(spec, around);
+                let of_params = TaskView { spec, node, uses: Vec::new(), inner: Vec::new() };
+                let inner = uses_within(of_params.params(), &definitions);
+                TaskView { uses: uses_of_task(node, &definitions), inner, ..of_params }
+            })
             .collect();
         let names = tasks.iter().enumerate().filter_map(|(at, task)| Some((task.spec.name.as_deref()?, at)));
         let mut index: HashMap<&str, usize> = names.collect();
@@ -133,14 +142,34 @@ pub(super) fn field<'n>(node: &'n Node, key: &str) -> Option<&'n Field> {
     fields.iter().find(|field| field.key == key && field.node.content != Content::Null)
 }
 
-fn uses_of_task(node: &Node) -> Vec<Use> {
+/// Gives the parameters of a task whose references are not the workflow's, but their own.
+fn definitions<'s>(spec: &TaskSpec, around: &'s dyn Surroundings) -> Vec<&'s str> {
+    let table = around.parameters(&spec.method).iter();
+    table
+        .filter(|parameter| parameter.kind == ParameterKind::Definition)
+        .map(|parameter| parameter.name)
+        .collect()
+}
+
+/// Gives the references within these parameters alone.
+fn uses_within(params: Option<&Node>, names: &[&str]) -> Vec<Use> {
+    let mut uses = Vec::new();
+    if let Some(Node { content: Content::Map(params), .. }) = params {
+        let params = params.iter().filter(|param| names.contains(&param.key.as_str()));
+        params.for_each(|param| uses_of_parameter(param, &mut uses));
+    }
+    uses
+}
+
+fn uses_of_task(node: &Node, definitions: &[&str]) -> Vec<Use> {
     let mut uses = Vec::new();
     let Content::Map(fields) = &node.content else { return uses };
     for field in fields {
         match field.key.as_str() {
             "params" | "parameters" => {
                 if let Content::Map(params) = &field.node.content {
-                    params.iter().for_each(|param| uses_of_parameter(param, &mut uses));
+                    let params = params.iter().filter(|param| !definitions.contains(&param.key.as_str()));
+                    params.for_each(|param| uses_of_parameter(param, &mut uses));
                 }
             }
             "when" => collect(&field.node, &mut |reference, place, _, _| {
@@ -148,6 +177,7 @@ fn uses_of_task(node: &Node) -> Vec<Use> {
             }),
             "for_each" => uses_of_items(&field.node, &mut uses),
             // Those of a batch's template are parameters; other keys hold no references.
+            key if definitions.contains(&key) => {}
             _ => uses_of_parameter(field, &mut uses),
         }
     }

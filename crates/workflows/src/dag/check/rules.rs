@@ -53,6 +53,7 @@ rules! {
     UNBOUNDED = "unbounded-items", Warning, "A task runs once for each item of a list whose length a model decides.";
     RECURSION = "recursion", Error, "A workflow runs itself, directly or through others.";
     RISKY = "risky-use", Warning, "What a model or another outsider wrote decides about a path, an address, or a command.";
+    UNFILLED = "not-filled-in", Warning, "A reference to a task stands in a workflow or agent that is written out, where it means nothing.";
     PARAMETERS = "parameters", Error, "The parameters of a task cannot work together, or hold a value that is not known.";
     NO_MODEL = "no-model", Warning, "A task asks a model, and nothing names one.";
     MODEL = "model", Error, "A model cannot be called: its provider or itself does not exist.";
@@ -65,7 +66,6 @@ rules! {
     MCP_SERVER = "mcp-server", Error, "A task calls a tool of an MCP server that is not configured.";
     NOT_SET = "variable-not-set", Warning, "An environment variable that the workflow lists is not set.";
     UNUSED = "unused", Warning, "An input, a variable, or a limit is declared and never used.";
-    LIMIT = "unknown-limit", Warning, "A task names a limit that the workflow does not set.";
     QUEUE = "unknown-queue", Warning, "A task names a queue that looks like a misspelt one.";
     SECRET = "secret", Warning, "A key or password is written in the file.";
 }

@@ -1,8 +1,12 @@
 //! Every rule: what it finds, where, and what it leaves alone.
 
+mod methods;
+
 use std::collections::BTreeMap;
 
-use motet_core::method::ParameterKind::{self, Any, Array, Model, Object, Source, String as Text};
+use motet_core::method::ParameterKind::{
+    self, Any, Array, Boolean, Definition, Model, Object, Source, String as Text,
+};
 use serde_json::json;
 
 use super::*;
@@ -20,15 +24,27 @@ const CHAT: &[Parameter] = &[
     parameter("schema", Object),
     parameter("reasoning_effort", Text),
 ];
-const PYTHON: &[Parameter] =
-    &[parameter("file", Text), parameter("code", Source), parameter("context", Object)];
+const PYTHON: &[Parameter] = &[
+    parameter("file", Text),
+    parameter("code", Source),
+    parameter("context", Object),
+    parameter("sandbox", Boolean),
+];
 const WRITE: &[Parameter] = &[parameter("path", Text), parameter("content", Any)];
 const HTTP: &[Parameter] = &[parameter("url", Text), parameter("body", Any)];
-const RUN: &[Parameter] = &[parameter("file", Text), parameter("inputs", Object)];
+const RUN: &[Parameter] =
+    &[parameter("file", Text), parameter("workflow", Definition), parameter("inputs", Object)];
+const AGENT: &[Parameter] = &[
+    parameter("file", Text),
+    parameter("agent", Definition),
+    parameter("input", Any),
+    parameter("model", Model),
+];
+const TOOL: &[Parameter] = &[parameter(Parameter::ANY_NAME, Any)];
 const PATTERN: &[Parameter] =
     &[parameter("input", Text), parameter("model", Model), parameter("stages", Array)];
 
-const METHODS: [(&str, &[Parameter]); 7] = [
+const METHODS: [(&str, &[Parameter]); 10] = [
     ("llm/chat", CHAT),
     ("python/execute", PYTHON),
     ("file/write", WRITE),
@@ -36,6 +52,9 @@ const METHODS: [(&str, &[Parameter]); 7] = [
     ("workflow/run", RUN),
     ("pattern/pipeline", PATTERN),
     ("mcp/files.list", HTTP),
+    ("agent/run", AGENT),
+    ("mcp/filer.list", TOOL),
+    ("mcp/dotted.name.list", TOOL),
 ];
 
 /// A world of a few files in memory.
@@ -89,6 +108,7 @@ impl Surroundings for World {
         if path.starts_with("../") || path.starts_with('/') {
             return FileStanding::Refused { message: format!("`{path}` is outside"), hint: None };
         }
+        let path = path.trim_start_matches("./");
         if self.files.contains_key(path) { FileStanding::Found } else { FileStanding::Missing }
     }
 
@@ -110,7 +130,11 @@ impl Surroundings for World {
     }
 
     fn mcp_servers(&self) -> Vec<String> {
-        vec!["filer".to_owned()]
+        vec!["filer".to_owned(), "dotted.name".to_owned()]
+    }
+
+    fn providers_fault(&self) -> Option<(String, Option<String>)> {
+        None
     }
 
     fn is_set(&self, variable: &str) -> bool {
@@ -429,7 +453,7 @@ fn what_is_declared_and_not_used_or_not_set_is_told() {
 }
 
 #[test]
-fn limits_and_queues_that_nobody_sets_are_told() {
+fn limits_that_nobody_names_and_queues_that_look_misspelt_are_told() {
     let task = |id: &str, queue: Option<&str>, limit: Option<&str>| {
         let mut task: motet_core::workflow::TaskSpec =
             serde_json::from_value(json!({"id": id, "method": "file/write"})).unwrap();
@@ -442,18 +466,19 @@ fn limits_and_queues_that_nobody_sets_are_told() {
     spec.limits.insert("idle".to_owned(), 2);
     spec.tasks = vec![
         task("a", Some("heavy"), Some("gpu")),
-        task("b", Some("heavy"), Some("gpus")),
+        task("b", Some("heavy"), None),
         task("c", Some("heavi"), None),
     ];
     let root = crate::dag::yaml::parse_bytes(
-        b"limits: {gpu: 2, idle: 2}\ntasks: [{queue: heavy}, {limit: gpus}, {queue: heavi}]",
+        b"limits: {gpu: 2, idle: 2}\ntasks: [{queue: heavy}, {queue: heavy}, {queue: heavi}]",
     )
     .unwrap()
     .root;
-    let view = View::new(&spec, &root);
+    let world = World { files: BTreeMap::new() };
+    let view = View::new(&spec, &root, &world);
     let mut found = Found { findings: Vec::new() };
-    values::check(&view, &mut found);
-    unused::check(&view, &World { files: BTreeMap::new() }, &mut found);
+    values::check(&view, &world, &mut found);
+    unused::check(&view, &world, &mut found);
     let told: Vec<_> = found
         .findings
         .iter()
@@ -470,8 +495,7 @@ fn limits_and_queues_that_nobody_sets_are_told() {
     assert_eq!(
         told,
         [
-            "2:33 the limit `gpus` is not set, so it limits nothing did you mean `gpu`?",
-            "2:48 only this task names the queue `heavi` did you mean `heavy`?",
+            "2:49 only this task names the queue `heavi` did you mean `heavy`?",
             "1:18 no task names the limit `idle` remove it, or write `limit: idle` in the tasks that it limits",
         ]
     );

@@ -1,4 +1,4 @@
-//! Checks written values that a table of kinds cannot: what goes together, words of a few, schemas, limits, and queues.
+//! Checks written values that a table of kinds cannot: what goes together, words of a few, schemas, and queues.
 
 use std::collections::HashMap;
 
@@ -6,9 +6,9 @@ use motet_core::request::ReasoningEffort;
 use motet_core::store::DEFAULT_QUEUE;
 use serde_json::Value;
 
-use super::flow::literal;
+use super::flow::{literal, takes};
 use super::places::{TaskView, View, field};
-use super::{Found, rules};
+use super::{Found, Surroundings, rules};
 use crate::dag::reference::{list_of, nearest};
 use crate::dag::yaml::{Content, Node};
 
@@ -18,8 +18,9 @@ const ROLES: [&str; 4] = ["system", "user", "assistant", "tool"];
 /// Words that a JSON schema may use for a type.
 const TYPES: [&str; 7] = ["string", "number", "integer", "boolean", "object", "array", "null"];
 
-pub(super) fn check(view: &View<'_>, found: &mut Found) {
+pub(super) fn check(view: &View<'_>, around: &dyn Surroundings, found: &mut Found) {
     for task in &view.tasks {
+        let takes = |name: &str| takes(task, name, around);
         match task.spec.method.as_str() {
             "python/execute" => one_of(task, &["code", "file"], true, found),
             "llm/chat" | "llm/vision" => {
@@ -32,12 +33,15 @@ pub(super) fn check(view: &View<'_>, found: &mut Found) {
             }
             _ => {}
         }
-        effort(task, found);
-        messages(task, found);
-        if let Some(node) = task.param("schema") {
+        if takes("reasoning_effort") {
+            effort(task, found);
+        }
+        if takes("messages") {
+            messages(task, found);
+        }
+        if let Some(node) = task.param("schema").filter(|_| takes("schema")) {
             schema(node, found);
         }
-        limit(view, task, found);
     }
     queues(view, found);
 }
@@ -200,24 +204,6 @@ fn required(node: &Node, found: &mut Found) {
             }
         }
     }
-}
-
-/// Reports a limit that the workflow does not set, so that it limits nothing.
-fn limit(view: &View<'_>, task: &TaskView<'_>, found: &mut Found) {
-    let Some(name) = task.spec.limit.as_deref().filter(|name| !view.spec.limits.contains_key(*name)) else {
-        return;
-    };
-    let known = view.spec.limits.keys().map(String::as_str);
-    let hint = match nearest(name, known) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => format!("add it to the workflow: `limits: {{{name}: 4}}`"),
-    };
-    found.add(
-        &rules::LIMIT,
-        task.key_place("limit"),
-        format!("the limit `{name}` is not set, so it limits nothing"),
-        hint,
-    );
 }
 
 /// Reports a queue that only one task names and that is spelt almost as another.

@@ -35,12 +35,14 @@ pub(super) fn check(
 fn kind(field: &Field, kind: ParameterKind, report: &mut Report<'_>) {
     let fits = match &field.node.content {
         Content::String(text) => match becomes(text) {
-            Becomes::Anything => true,
+            Becomes::Anything => kind != ParameterKind::Definition,
             Becomes::Itself if kind == ParameterKind::Model => kind.accepts(&field.node.to_json()),
             Becomes::Text { .. } | Becomes::Itself => kind.is_text() || kind == ParameterKind::Any,
         },
         Content::List(_) => matches!(kind, ParameterKind::Array | ParameterKind::Any),
-        Content::Map(_) => matches!(kind, ParameterKind::Object | ParameterKind::Any),
+        Content::Map(_) => {
+            matches!(kind, ParameterKind::Object | ParameterKind::Definition | ParameterKind::Any)
+        }
         Content::Null | Content::Bool(_) | Content::Number(_) => kind.accepts(&field.node.to_json()),
     };
     if !fits {
@@ -52,6 +54,9 @@ fn kind(field: &Field, kind: ParameterKind, report: &mut Report<'_>) {
 
 fn remedy(field: &Field, kind: ParameterKind) -> Option<String> {
     match &field.node.content {
+        Content::String(_) if kind == ParameterKind::Definition => {
+            Some("what runs is never made of values: write it here, and hand values over by the parameter beside it".to_owned())
+        }
         Content::String(text) if matches!(becomes(text), Becomes::Text { .. }) => {
             Some("a text around a reference makes it a text; write the reference alone".to_owned())
         }

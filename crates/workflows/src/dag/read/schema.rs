@@ -2,6 +2,8 @@
 //!
 //! It knows less than the reader: names and references across tasks, and what parameters mean together, are beyond it.
 
+use std::collections::BTreeSet;
+
 use motet_core::method::{Method, ParameterKind};
 use serde_json::{Map, Value, json};
 
@@ -78,9 +80,10 @@ fn of_task_key(key: &str, methods: &[&str]) -> Option<Value> {
         }
         "name" => json!({"type": ["string", "null"], "maxLength": task::LONGEST_NAME}),
         "description" | "protocol" | "queue" | "limit" => json!({"$ref": "#/$defs/text"}),
-        // A protocol may complete a shorter name.
+        // A protocol may complete a shorter name, and other programs may answer methods of any other family.
         "method" => {
-            json!({"type": "string", "minLength": 1, "anyOf": [{"enum": methods}, {"pattern": "^[^/]+$"}, {"pattern": "^(mcp|agent|pattern)/"}]})
+            let own = format!("^({})/", families(methods).join("|"));
+            json!({"type": "string", "minLength": 1, "anyOf": [{"enum": methods}, {"not": {"pattern": own}}]})
         }
         "params" | "parameters" => json!({"type": ["object", "null"]}),
         "dependencies" | "depends_on" => json!({"$ref": "#/$defs/names"}),
@@ -116,6 +119,12 @@ fn of_task_key(key: &str, methods: &[&str]) -> Option<Value> {
         "metadata" => json!({"type": ["object", "null"]}),
         _ => return None,
     })
+}
+
+/// Gives the families of which every method is known by name; those of servers and of other programs are not.
+fn families<'m>(methods: &[&'m str]) -> Vec<&'m str> {
+    let families: BTreeSet<&str> = methods.iter().filter_map(|name| Some(name.split_once('/')?.0)).collect();
+    families.into_iter().filter(|family| *family != "mcp").collect()
 }
 
 /// Gives the schema of one of a few words, in any case.
@@ -216,6 +225,7 @@ fn of_kind(kind: ParameterKind) -> Value {
         ParameterKind::Boolean => or_reference("boolean"),
         ParameterKind::Array => or_reference("array"),
         ParameterKind::Object => or_reference("object"),
+        ParameterKind::Definition => json!({"type": ["object", "null"]}),
         _ => json!({}),
     }
 }

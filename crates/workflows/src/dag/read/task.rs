@@ -1,6 +1,7 @@
 //! Reads one task: its keys, its method, and the references in its values.
 
-use motet_core::workflow::{OnFailure, Priority, RetryPolicy, TaskSpec};
+use motet_core::method::{Parameter, ParameterKind};
+use motet_core::workflow::{OnFailure, RetryPolicy, TaskSpec};
 use serde_json::{Map, Value};
 
 use super::fields::{Fields, name, object, string, strings};
@@ -92,7 +93,7 @@ pub(super) fn read(node: &Node, rules: &Rules<'_>, report: &mut Report<'_>) -> O
     let dependencies = fields.either("dependencies", "depends_on", report);
     let dependencies = dependencies.map(|field| strings(field, report)).unwrap_or_default();
     Some(Draft {
-        references: references(fields, params_field, spec.for_each.is_some(), report),
+        references: references(fields, (params_field, table), spec.for_each.is_some(), report),
         dependencies: dependencies.into_iter().map(|(name, place)| (name.trim().to_owned(), place)).collect(),
         limit_place: fields.get("limit").map_or(fields.place, |field| field.node.place),
         name_place: fields.get("name").map_or(id_place, |field| field.node.place),
@@ -112,7 +113,7 @@ fn empty(id: String) -> TaskSpec {
         for_each: None,
         retry: RetryPolicy::default(),
         timeout: None,
-        priority: Priority::default(),
+        priority: None,
         queue: None,
         limit: None,
         delay: None,
@@ -137,7 +138,7 @@ fn read_policies(spec: &mut TaskSpec, fields: Fields<'_>, report: &mut Report<'_
         spec.timeout = policy::timeout(field, report);
     }
     if let Some(field) = fields.get("priority") {
-        spec.priority = policy::priority(field, report).unwrap_or_default();
+        spec.priority = policy::priority(field, report);
     }
     spec.queue = fields.get("queue").and_then(|field| limits::queue(field, report));
     spec.limit = fields.get("limit").and_then(|field| limits::key(field, report));
@@ -150,21 +151,40 @@ fn read_policies(spec: &mut TaskSpec, fields: Fields<'_>, report: &mut Report<'_
 
 fn references(
     fields: Fields<'_>,
-    params: Option<&Field>,
+    (params, table): (Option<&Field>, Option<&[Parameter]>),
     has_items: bool,
     report: &mut Report<'_>,
 ) -> Vec<Found> {
     let mut found = Vec::new();
     // A `for_each` that could not be read still gives an item, so that the references to it are not reported too.
     let inside = if has_items || fields.written("for_each").is_some() { Site::Item } else { Site::Task };
-    for (field, site) in
-        [(fields.get("when"), inside), (fields.get("for_each"), Site::Task), (params, inside)]
-    {
+    for (field, site) in [(fields.get("when"), inside), (fields.get("for_each"), Site::Task)] {
         if let Some(field) = field {
             collect(&field.node, site, &mut found, report);
         }
     }
+    match params.map(|field| &field.node.content) {
+        // The references of a definition are its own.
+        Some(Content::Map(params)) => {
+            for param in params.iter().filter(|param| !is_definition(table, &param.key)) {
+                collect(&param.node, inside, &mut found, report);
+            }
+        }
+        _ => {
+            if let Some(field) = params {
+                collect(&field.node, inside, &mut found, report);
+            }
+        }
+    }
     found
+}
+
+/// Tells whether a parameter holds what is to run.
+fn is_definition(table: Option<&[Parameter]>, name: &str) -> bool {
+    let of_name = |known: &&Parameter| known.name == name;
+    table
+        .and_then(|table| table.iter().find(of_name))
+        .is_some_and(|known| known.kind == ParameterKind::Definition)
 }
 
 /// Reads the id, or makes one of the name.

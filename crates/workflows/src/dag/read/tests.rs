@@ -7,7 +7,7 @@ mod placing;
 mod refused;
 mod values;
 
-use motet_core::method::ParameterKind::{Any, Array, Integer, Number, Object, String as Text};
+use motet_core::method::ParameterKind::{Any, Array, Definition, Integer, Number, Object, String as Text};
 use motet_core::method::{Parameter, ParameterKind};
 
 use super::*;
@@ -45,7 +45,7 @@ const WRITE: &[Parameter] = &[parameter("path", Text, true), parameter("content"
 
 const RUN: &[Parameter] = &[
     parameter("file", Text, false),
-    parameter("workflow", Object, false),
+    parameter("workflow", Definition, false),
     parameter("inputs", Object, false),
 ];
 

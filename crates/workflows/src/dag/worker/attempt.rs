@@ -290,7 +290,8 @@ async fn list_files(context: &RunContext, scope: FileScope, patterns: Vec<String
     context.observe(step, list).await
 }
 
-fn file_item(scope: &FileScope, path: &std::path::Path) -> Value {
+/// Gives the item that stands for a file of `for_each`.
+pub fn file_item(scope: &FileScope, path: &std::path::Path) -> Value {
     let base = scope.base.canonicalize().unwrap_or_else(|_| scope.base.clone());
     let text = |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
     json!({

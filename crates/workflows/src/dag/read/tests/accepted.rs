@@ -166,12 +166,12 @@ fn retry_is_a_count_or_says_how() {
 #[test]
 fn priorities_and_policies_are_words_or_the_numbers_one_to_three() {
     for (written, expected) in [
-        ("1", Priority::High),
-        ("2", Priority::Normal),
-        ("3", Priority::Low),
-        ("low", Priority::Low),
-        ("Urgent", Priority::Urgent),
-        ("~", Priority::Normal),
+        ("1", Some(Priority::High)),
+        ("2", Some(Priority::Normal)),
+        ("3", Some(Priority::Low)),
+        ("low", Some(Priority::Low)),
+        ("Urgent", Some(Priority::Urgent)),
+        ("~", None),
     ] {
         assert_eq!(task(&format!("priority: {written}")).priority, expected, "{written}");
     }
