@@ -26,6 +26,7 @@ mod replay;
 mod rpc;
 mod run;
 mod schema;
+mod serve;
 mod store;
 mod system;
 mod task;
@@ -71,6 +72,7 @@ const ROWS: &[Row] = &[
     workflow::ROW,
     task::ROW,
     worker::ROW,
+    serve::ROW,
     backend::ROW,
     system::ROW,
     log::ROW,
@@ -118,6 +120,14 @@ pub(crate) fn cli() -> Command {
                 .value_name("OPTION=VALUE")
                 .action(ArgAction::Append)
                 .help("Sets an option, such as `python.timeout=10s`; `motet config show` lists them"),
+        )
+        .arg(
+            Arg::new("through")
+                .long("server")
+                .global(true)
+                .value_name("URL")
+                .value_parser(server)
+                .help("Works on the store of a `motet serve`, such as `http://127.0.0.1:7420`, instead of the setting `store`"),
         );
     ROWS.iter().fold(root, |root, row| root.subcommand((row.build)(Command::new(row.name))))
 }
@@ -144,6 +154,14 @@ fn model_id(text: &str) -> Result<ModelId, String> {
         Some(hint) => format!("{error}: {hint}"),
         None => error.to_string(),
     })
+}
+
+/// Reads the address of a server of the command line.
+fn server(text: &str) -> Result<String, String> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Ok(text.to_owned());
+    }
+    Err("it begins with `http://` or `https://`".to_owned())
 }
 
 /// Reads a length of time of the command line.

@@ -38,6 +38,7 @@ pub mod prices;
 pub mod recording;
 pub mod report;
 pub mod runtime;
+pub mod store;
 pub mod watch;
 pub mod workers;
 pub mod workflow;
