@@ -122,12 +122,11 @@ pub(crate) fn cli() -> Command {
                 .help("Sets an option, such as `python.timeout=10s`; `motet config show` lists them"),
         )
         .arg(
-            Arg::new("through")
-                .long("server")
+            Arg::new("store_url")
+                .long("store")
                 .global(true)
                 .value_name("URL")
-                .value_parser(server)
-                .help("Works on the store of a `motet serve`, such as `http://127.0.0.1:7420`, instead of the setting `store`"),
+                .help("Store to work on, such as `sqlite:runs.db` or, of a `motet serve`, `http://host:7420`; else the setting `store`"),
         );
     ROWS.iter().fold(root, |root, row| root.subcommand((row.build)(Command::new(row.name))))
 }
@@ -154,14 +153,6 @@ fn model_id(text: &str) -> Result<ModelId, String> {
         Some(hint) => format!("{error}: {hint}"),
         None => error.to_string(),
     })
-}
-
-/// Reads the address of a server of the command line.
-fn server(text: &str) -> Result<String, String> {
-    if text.starts_with("http://") || text.starts_with("https://") {
-        return Ok(text.to_owned());
-    }
-    Err("it begins with `http://` or `https://`".to_owned())
 }
 
 /// Reads a length of time of the command line.

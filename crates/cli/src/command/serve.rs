@@ -13,7 +13,7 @@ pub(super) const ROW: Row = Row { name: "serve", build: Serve::augment_args, run
 
 /// Answers workers and commands on other machines from the store
 ///
-/// They name it by `--server URL`, or by the URL as their `store`. Without `server.tokens` it listens on this machine's own
+/// They name it by its URL as their store: `--store URL`, or `--server URL` of a worker. Without `server.tokens` it listens on this machine's own
 /// addresses alone. The first interrupt, or SIGTERM, lets calls end that have begun; the second one stops it at once.
 #[derive(Args)]
 struct Serve {

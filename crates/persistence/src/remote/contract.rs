@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::line::Line;
-use super::rows::{MethodRow, table};
+use super::rows::table;
 use super::Described;
 
 /// Longest time for which one call waits for a change.
@@ -124,18 +124,13 @@ table! { ROWS:
 
     "Takes back leases whose time is over, and does what else is due."
     "store.advance" QUICK advance() -> Progress { |store| store.advance().await }
+    "Waits until the number of changes is another one than `seen`, at most 30 s, and gives the newest."
+    "store.changed" WAITING poll(seen: u64, at_most_ms: u64) -> u64 { |store| changed(store, seen, at_most_ms).await }
     "Tells what the store holds."
     "store.stats" SLOW stats() -> StoreStats { |store| store.stats().await }
 }
 
-/// The method that waits for a change. Its number may be smaller than the one seen, after a start of the server.
-pub(super) const CHANGED: MethodRow = MethodRow { waits: true, ..ON_CHANGE[0] };
-
-table! { ON_CHANGE:
-    "Waits until the number of changes is another one than `seen`, at most 30 s, and gives the newest."
-    "store.changed" QUICK poll(seen: u64, at_most_ms: u64) -> u64 { |store| changed(store, seen, at_most_ms).await }
-}
-
+/// The number may be smaller than the one seen, after a start of the server.
 async fn changed(store: &dyn Store, seen: u64, at_most_ms: u64) -> Result<u64> {
     let newest = store.changed(0, Duration::ZERO).await;
     if newest != seen {

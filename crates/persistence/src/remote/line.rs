@@ -9,10 +9,21 @@ use serde::de::DeserializeOwned;
 
 use super::{Peer, failure};
 
-/// Longest time for calls that touch little.
-pub(super) const QUICK: Duration = Duration::from_secs(30);
-/// Longest time for calls that may touch everything that is kept.
-pub(super) const SLOW: Duration = Duration::from_secs(600);
+/// How long calls of a kind take.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    /// Longest time until the answer is there.
+    patience: Duration,
+    /// Whether they wait for something to happen.
+    pub(super) waits: bool,
+}
+
+/// Calls that touch little.
+pub(super) const QUICK: Pace = Pace { patience: Duration::from_secs(30), waits: false };
+/// Calls that may touch everything that is kept.
+pub(super) const SLOW: Pace = Pace { patience: Duration::from_secs(600), waits: false };
+/// Calls that wait for something to happen.
+pub(super) const WAITING: Pace = Pace { patience: Duration::from_secs(60), waits: true };
 
 /// The way to the server, as the rows use it.
 #[derive(Clone)]
@@ -28,12 +39,12 @@ impl Line {
         &self,
         method: &'static str,
         params: &impl Serialize,
-        patience: Duration,
+        pace: Pace,
     ) -> Result<T> {
         let params = serde_json::to_value(params).map_err(|error| {
             Error::new(ErrorKind::Internal, format!("a call of `{method}` cannot be written")).with_source(error)
         })?;
-        let result = self.0.call(method, params, patience).await?.map_err(failure::error)?;
+        let result = self.0.call(method, params, pace.patience).await?.map_err(failure::error)?;
         serde_json::from_value(result).map_err(|error| {
             let message = format!("the answer of the server to `{method}` cannot be read: {error}");
             Error::new(ErrorKind::InvalidOutput, message)

@@ -59,7 +59,8 @@ macro_rules! table {
                 })
             }
             $crate::remote::rows::MethodRow {
-                name: $name, doc: $doc, params: &[$(stringify!($param)),*], waits: false, answer
+                name: $name, doc: $doc, params: &[$(stringify!($param)),*],
+                waits: $crate::remote::line::$pace.waits, answer
             }
         }),*];
     };
@@ -68,8 +69,7 @@ pub(super) use table;
 
 /// Every method.
 pub fn methods() -> impl Iterator<Item = &'static MethodRow> {
-    let changed = std::slice::from_ref(&contract::CHANGED);
-    contract::ROWS.iter().chain(changed).chain(answers::ROWS).chain(conversations::ROWS)
+    contract::ROWS.iter().chain(answers::ROWS).chain(conversations::ROWS)
 }
 
 /// Gives the method of this name.
