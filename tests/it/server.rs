@@ -128,7 +128,10 @@ fn two_workers_finish_a_run_through_a_server() {
     }
     assert_eq!(report(&away, &url, &run)["state"], "completed");
     let status = through(&away, &url, &["--output", "json", "system", "status"]).json().unwrap();
-    assert_eq!((&status["store"]["name"], &status["store"]["durability"]), (&"server".into(), &"fsync".into()));
+    assert_eq!(
+        (&status["store"]["name"], &status["store"]["durability"]),
+        (&"server".into(), &"fsync".into())
+    );
     assert_eq!(status["workers"].as_array().unwrap().len(), 2, "{status}");
     // The store itself knows the run too, and who of its workers came through a server.
     let here = home.run(&["--output", "json", "system", "status"]).unwrap().json().unwrap();

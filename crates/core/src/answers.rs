@@ -158,7 +158,9 @@ mod tests {
 
     #[test]
     fn a_body_is_sent_as_a_text_where_it_is_one_and_comes_back_as_it_was() {
-        for (body, sent) in [(b"{\"a\": 1}".to_vec(), r#""{\"a\": 1}""#), (vec![0xFF, 0], "[255,0]"), (vec![], "\"\"")] {
+        for (body, sent) in
+            [(b"{\"a\": 1}".to_vec(), r#""{\"a\": 1}""#), (vec![0xFF, 0], "[255,0]"), (vec![], "\"\"")]
+        {
             let answer = KeptAnswer { body, age: Duration::ZERO, left: Duration::from_millis(5) };
             let text = serde_json::to_string(&answer).unwrap();
             assert!(text.starts_with(&format!("{{\"body\":{sent},")), "{text}");

@@ -69,6 +69,11 @@ pub struct ApprovalsGuide;
 #[doc = include_str!("../../../docs/guide/cache.md")]
 pub struct CacheGuide;
 
+/// The examples of the page about servers, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/server.md")]
+pub struct ServerGuide;
+
 /// The examples of the page about stores, compiled and run.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/stores.md")]

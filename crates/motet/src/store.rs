@@ -53,7 +53,8 @@ pub async fn open(url: &str, directory: &Path, access: &StoreAccess) -> Result<S
     }
     let (url, directory) = (url.to_owned(), directory.to_owned());
     let opened = tokio::task::spawn_blocking(move || motet_persistence::open_in(&url, &directory)).await;
-    opened.map_err(|error| Error::new(ErrorKind::Internal, "opening the store broke off").with_source(error))?
+    opened
+        .map_err(|error| Error::new(ErrorKind::Internal, "opening the store broke off").with_source(error))?
 }
 
 /// A server by HTTP.

@@ -102,8 +102,10 @@ pub fn open_in(url: &str, directory: &Path) -> Result<SharedStore> {
     let (backend, rest) = backend(url)?;
     match backend.opening {
         Opening::Here(open) => open(rest, directory),
-        Opening::Server => Err(configuration("a store behind a server is not opened without a way there".to_owned())
-            .with_hint("open it by `motet::store::open`, which connects to it")),
+        Opening::Server => {
+            Err(configuration("a store behind a server is not opened without a way there".to_owned())
+                .with_hint("open it by `motet::store::open`, which connects to it"))
+        }
     }
 }
 

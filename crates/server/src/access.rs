@@ -39,8 +39,13 @@ impl Access {
             return check_host(headers);
         }
         let Some(token) = shown(headers) else {
-            return Err(Error::new(ErrorKind::Authentication, "the server asks for a token, and none was shown")
-                .with_hint("set `server.token`, or the variable `MOTET_SERVER_TOKEN`, to a token that it takes"));
+            return Err(Error::new(
+                ErrorKind::Authentication,
+                "the server asks for a token, and none was shown",
+            )
+            .with_hint(
+                "set `server.token`, or the variable `MOTET_SERVER_TOKEN`, to a token that it takes",
+            ));
         };
         let hash = blake3::hash(token.as_bytes());
         // All of them are looked at, so that the time does not tell which one is near.
@@ -70,8 +75,11 @@ fn check_host(headers: &HeaderMap) -> Result<()> {
     if is_own {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Permission, "the server has no token and answers only by this machine's own address")
-        .with_hint("call it as `127.0.0.1` or `localhost`, or give it a token by `server.tokens`"))
+    Err(Error::new(
+        ErrorKind::Permission,
+        "the server has no token and answers only by this machine's own address",
+    )
+    .with_hint("call it as `127.0.0.1` or `localhost`, or give it a token by `server.tokens`"))
 }
 
 /// Reads tokens, one a line; empty lines and those that begin with `#` are left out.
@@ -104,12 +112,17 @@ mod tests {
         for value in [format!("Bearer {ONE}"), format!("bearer {TWO} ")] {
             check(&value).unwrap();
         }
-        for value in [format!("Bearer {ONE}0"), "Bearer 0123456789abcde".into(), ONE.into(), format!("Basic {ONE}")] {
+        for value in
+            [format!("Bearer {ONE}0"), "Bearer 0123456789abcde".into(), ONE.into(), format!("Basic {ONE}")]
+        {
             let error = check(&value).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Authentication, "{value}");
             assert!(!format!("{error:?}").contains("0123456789"), "{error:?}");
         }
-        assert_eq!(access.check(&headers("host", "localhost")).unwrap_err().kind(), ErrorKind::Authentication);
+        assert_eq!(
+            access.check(&headers("host", "localhost")).unwrap_err().kind(),
+            ErrorKind::Authentication
+        );
         assert!(!format!("{access:?}").contains(ONE));
         assert_eq!(Access::new(&[Secret::new("short")]).unwrap_err().kind(), ErrorKind::Configuration);
     }

@@ -101,7 +101,11 @@ mod tests {
             (r#"{"jsonrpc": "2.0", "method": "store.stats", "params": 1, "id": "a"}"#, -32600, json!("a")),
             (r#"{"jsonrpc": "2.0", "method": "store.fly", "id": 4}"#, -32601, json!(4)),
             (r#"{"jsonrpc": "2.0", "method": "run.get", "params": {"run": 5}, "id": 5}"#, -32602, json!(5)),
-            (r#"{"jsonrpc": "2.0", "method": "run.control", "params": ["r", {"control": "pause"}], "id": null}"#, -29009, json!(null)),
+            (
+                r#"{"jsonrpc": "2.0", "method": "run.control", "params": ["r", {"control": "pause"}], "id": null}"#,
+                -29009,
+                json!(null),
+            ),
         ] {
             let answer = answered(&calls, sent).await;
             assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(code), &id), "{sent}: {answer}");
@@ -122,7 +126,10 @@ mod tests {
         let answer = answered(&calls, &json!([get(json!(1)), 7, submit, get(json!("x"))]).to_string()).await;
         let ids: Vec<_> = answer.as_array().unwrap().iter().map(|one| one["id"].clone()).collect();
         assert_eq!(ids, [json!(1), json!(null), json!("x")], "{answer}");
-        assert_eq!((&answer[0]["result"]["name"], &answer[1]["error"]["code"]), (&json!("n"), &json!(-32600)));
+        assert_eq!(
+            (&answer[0]["result"]["name"], &answer[1]["error"]["code"]),
+            (&json!("n"), &json!(-32600))
+        );
         assert_eq!(calls.respond(submit.to_string().as_bytes()).await, None, "it failed, and nobody asked");
         let many = vec![get(json!(1)); 1_001];
         assert_eq!(answered(&calls, &json!(many).to_string()).await["error"]["code"], -32600);
@@ -132,7 +139,8 @@ mod tests {
     async fn a_call_that_waits_is_ended_when_the_server_stops() {
         let calls = calls();
         let stopping = calls.stopping.clone();
-        let newest = answered(&calls, r#"{"jsonrpc":"2.0","method":"store.changed","params":[0,0],"id":1}"#).await;
+        let newest =
+            answered(&calls, r#"{"jsonrpc":"2.0","method":"store.changed","params":[0,0],"id":1}"#).await;
         let wait = json!({"jsonrpc": "2.0", "method": "store.changed", "params": [newest["result"], 30_000], "id": 2});
         let begun = tokio::time::Instant::now();
         let wait = wait.to_string();

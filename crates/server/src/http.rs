@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use futures::StreamExt as _;
-use motet::core::rpc::codes::{Place, code};
+use motet::core::rpc::codes::{INVALID_REQUEST, Place, code};
 use motet::core::rpc::{Failure, Id, Response as Answer};
 use motet::core::store::RunFilter;
 use motet::{Error, ErrorKind, Result};
@@ -25,6 +25,8 @@ use crate::calls::Calls;
 const JSON: &str = "application/json";
 /// Longest time for a request's body to arrive.
 const ARRIVAL: Duration = Duration::from_secs(120);
+/// Bytes of a request that are read at least before its sender is cut off.
+const LEAST_DROPPED: usize = 16 << 20;
 /// Longest time for the store to show that it can be read.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -75,24 +77,31 @@ async fn read(headers: &HeaderMap, body: Body, largest: usize) -> Result<Bytes> 
             .with_status(StatusCode::PAYLOAD_TOO_LARGE.as_u16())
             .with_hint("set `server.max_request_mb` of the server higher, or send less")
     };
+    // A refusal that comes while the other side still sends gets lost, so that a little more is read and dropped.
+    let most = largest.saturating_mul(4).max(LEAST_DROPPED);
     let told = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if told.is_some_and(|told| usize::try_from(told).map_or(true, |told| told > largest)) {
+    if told.is_some_and(|told| usize::try_from(told).map_or(true, |told| told > most)) {
         return Err(too_large());
     }
     let pieces = async {
         let mut pieces = body.into_data_stream();
-        let mut whole = Vec::new();
+        let (mut whole, mut arrived) = (Vec::new(), 0_usize);
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|error| {
                 Error::new(ErrorKind::InvalidRequest, format!("the request broke off: {error}"))
                     .with_status(StatusCode::BAD_REQUEST.as_u16())
             })?;
-            if whole.len() + piece.len() > largest {
+            arrived = arrived.saturating_add(piece.len());
+            if arrived > most {
                 return Err(too_large());
             }
-            whole.extend_from_slice(&piece);
+            if arrived <= largest {
+                whole.extend_from_slice(&piece);
+            } else {
+                whole = Vec::new();
+            }
         }
-        Ok(Bytes::from(whole))
+        if arrived > largest { Err(too_large()) } else { Ok(Bytes::from(whole)) }
     };
     tokio::time::timeout(ARRIVAL, pieces).await.unwrap_or_else(|_| {
         Err(Error::new(ErrorKind::Timeout, "the request did not arrive in time")
@@ -110,7 +119,10 @@ fn refused(error: &Error) -> Response {
     };
     tracing::info!(status = status.as_u16(), %error, "a request was refused");
     let failure = Failure {
-        code: code(error.kind(), Place::Network),
+        code: match error.kind() {
+            ErrorKind::InvalidRequest => INVALID_REQUEST,
+            kind => code(kind, Place::Network),
+        },
         message: error.message().to_owned(),
         data: serde_json::to_value(error.report()).ok(),
     };

@@ -18,7 +18,10 @@ pub(super) struct RemoteAnswers(pub(super) Line);
 
 fn of(store: &dyn Store) -> Result<&dyn AnswerStore> {
     store.answers().ok_or_else(|| {
-        Error::new(ErrorKind::Unsupported, format!("the store `{}` keeps no answers", store.capabilities().name))
+        Error::new(
+            ErrorKind::Unsupported,
+            format!("the store `{}` keeps no answers", store.capabilities().name),
+        )
     })
 }
 

@@ -18,9 +18,9 @@ use motet_core::store::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Described;
 use super::line::Line;
 use super::rows::table;
-use super::Described;
 
 /// Longest time for which one call waits for a change.
 const LONGEST_POLL: Duration = Duration::from_secs(30);

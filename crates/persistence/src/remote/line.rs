@@ -42,13 +42,15 @@ impl Line {
         pace: Pace,
     ) -> Result<T> {
         let params = serde_json::to_value(params).map_err(|error| {
-            Error::new(ErrorKind::Internal, format!("a call of `{method}` cannot be written")).with_source(error)
+            Error::new(ErrorKind::Internal, format!("a call of `{method}` cannot be written"))
+                .with_source(error)
         })?;
         let result = self.0.call(method, params, pace.patience).await?.map_err(failure::error)?;
         serde_json::from_value(result).map_err(|error| {
             let message = format!("the answer of the server to `{method}` cannot be read: {error}");
-            Error::new(ErrorKind::InvalidOutput, message)
-                .with_hint("look whether it is a server of `motet serve`, of the same version as this command")
+            Error::new(ErrorKind::InvalidOutput, message).with_hint(
+                "look whether it is a server of `motet serve`, of the same version as this command",
+            )
         })
     }
 }

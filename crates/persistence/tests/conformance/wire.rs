@@ -211,5 +211,8 @@ async fn what_the_store_behind_does_not_keep_is_not_offered() {
     let counts = AnswerStore::counts(store.answers().unwrap()).await.unwrap();
     assert_eq!(counts.answers, 0);
     let able = store.capabilities();
-    assert_eq!((able.name, able.durability, able.multi_process), ("server", motet_core::store::Durability::None, true));
+    assert_eq!(
+        (able.name, able.durability, able.multi_process),
+        ("server", motet_core::store::Durability::None, true)
+    );
 }
