@@ -36,6 +36,9 @@ use self::conversations::RemoteConversations;
 use self::line::Line;
 pub use self::rows::{MethodRow, answer, method, methods};
 
+/// Status of HTTP for a request that is larger than the server reads; other ways there tell it so too.
+const TOO_LARGE: u16 = 413;
+
 /// The way to a server.
 #[async_trait]
 pub trait Peer: Send + Sync {
@@ -107,8 +110,16 @@ impl Store for RemoteStore {
         contract::journal(&self.line, token.clone(), expect, records).await
     }
 
+    /// A result that is too large for the server fails the task: done again, it would be as large.
     async fn complete(&self, token: &LeaseToken, outcome: Outcome) -> Result<Applied> {
-        contract::complete(&self.line, token.clone(), outcome).await
+        let has_result = matches!(outcome, Outcome::Done { .. } | Outcome::Expand { .. });
+        match contract::complete(&self.line, token.clone(), outcome).await {
+            Err(error) if has_result && error.status() == Some(TOO_LARGE) => {
+                let failed = Outcome::Failed { error: error.report(), chance: 0.0 };
+                contract::complete(&self.line, token.clone(), failed).await
+            }
+            applied => applied,
+        }
     }
 
     async fn advance(&self) -> Result<Progress> {

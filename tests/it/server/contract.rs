@@ -143,7 +143,13 @@ async fn requests_beyond_the_bound_are_told_with_what_to_do() {
     let refused = away.submit(layers(10, 100)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::LimitReached);
     assert!(refused.hint().unwrap().contains("server.max_request_mb"), "{refused}");
-    away.submit(layers(1, 2)).await.unwrap();
+    let run = away.submit(layers(1, 2)).await.unwrap();
+    let held = away.claim(request(1)).await.unwrap().remove(0);
+    let output = json!("x".repeat(20_000));
+    let applied = away.complete(&held.token, Outcome::Done { output }).await.unwrap();
+    assert_eq!(applied.state, TaskState::Failed, "done again, it would be as large");
+    let error = away.tasks(&run).await.unwrap().remove(0).error.unwrap();
+    assert_eq!(error.kind, ErrorKind::LimitReached);
     stop.cancel();
     served.await.unwrap().unwrap();
 }
