@@ -146,13 +146,14 @@ fn what_a_killed_worker_had_in_hand_is_taken_by_the_other() {
     let served = Served::on_a_free_port(&place);
     let url = served.url();
     let run = submit(&place, &url, &task("a", &waits("began", "go")));
-    let arguments = ["worker", "--server", &url, "--once", "--set", "worker.lease=1s"];
+    let arguments = ["worker", "--server", &url, "--once", "--set", "worker.lease=2s"];
     let mut first = place.start(&arguments).unwrap();
     wait_for_file(&place, "began");
     first.kill().unwrap();
     first.wait().unwrap();
     place.write("go", "").unwrap();
-    let done = ended(place.start(&arguments).unwrap());
+    // A lease of the usual length does not end on a machine that is busy.
+    let done = place.run(&["worker", "--server", &url, "--once"]).unwrap();
     assert_eq!(done.code, Some(0), "{done:?}");
     let shown = report(&place, &url, &run);
     assert_eq!((&shown["state"], &shown["tasks"][0]["attempt"]), (&"completed".into(), &2.into()), "{shown}");
