@@ -26,6 +26,7 @@ mod replay;
 mod rpc;
 mod run;
 mod schema;
+mod serve;
 mod store;
 mod system;
 mod task;
@@ -71,6 +72,7 @@ const ROWS: &[Row] = &[
     workflow::ROW,
     task::ROW,
     worker::ROW,
+    serve::ROW,
     backend::ROW,
     system::ROW,
     log::ROW,
@@ -118,6 +120,13 @@ pub(crate) fn cli() -> Command {
                 .value_name("OPTION=VALUE")
                 .action(ArgAction::Append)
                 .help("Sets an option, such as `python.timeout=10s`; `motet config show` lists them"),
+        )
+        .arg(
+            Arg::new("store_url")
+                .long("store")
+                .global(true)
+                .value_name("URL")
+                .help("Store to work on, such as `sqlite:runs.db` or, of a `motet serve`, `http://host:7420`; else the setting `store`"),
         );
     ROWS.iter().fold(root, |root, row| root.subcommand((row.build)(Command::new(row.name))))
 }

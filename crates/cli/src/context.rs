@@ -22,6 +22,9 @@ impl Context {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             context.set(name, value, "flag --set");
         }
+        if let Some(url) = matches.get_one::<String>("store_url") {
+            context.set("store", url, "flag --store");
+        }
         context
     }
 

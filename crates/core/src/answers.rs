@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 
@@ -56,18 +56,19 @@ pub trait AnswerStore: Send + Sync {
 }
 
 /// An answer to be kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewAnswer {
     /// Hash of what was asked.
     pub key: String,
     /// The answer, in a form of the cache's own.
+    #[serde(with = "body")]
     pub body: Vec<u8>,
     /// How long it may be given.
     pub max_age: Duration,
 }
 
 /// How answers are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeepRules {
     /// Bytes of all bodies together.
     pub most_bytes: u64,
@@ -76,9 +77,10 @@ pub struct KeepRules {
 }
 
 /// An answer that was kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptAnswer {
     /// The answer as it was given to be kept.
+    #[serde(with = "body")]
     pub body: Vec<u8>,
     /// Time since it was kept.
     pub age: Duration,
@@ -87,7 +89,8 @@ pub struct KeptAnswer {
 }
 
 /// Who asks.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AnswerClaim {
     /// Nobody: the answer is there.
@@ -102,7 +105,7 @@ pub enum AnswerClaim {
 }
 
 /// What was removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Removed {
     /// Number of answers.
     pub answers: u64,
@@ -111,7 +114,7 @@ pub struct Removed {
 }
 
 /// What is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AnswerCounts {
     /// Number of answers, those over their time included.
     pub answers: u64,
@@ -121,4 +124,47 @@ pub struct AnswerCounts {
     pub expired: u64,
     /// Seconds since the oldest was kept; `None` where there is none.
     pub oldest_seconds: Option<u64>,
+}
+
+/// Sends a body as a text where it is one, and as a list of its bytes otherwise.
+mod body {
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Sent {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(body: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        match std::str::from_utf8(body) {
+            Ok(text) => serializer.serialize_str(text),
+            Err(_) => body.serialize(serializer),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        Ok(match Sent::deserialize(deserializer)? {
+            Sent::Text(text) => text.into_bytes(),
+            Sent::Bytes(bytes) => bytes,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_sent_as_a_text_where_it_is_one_and_comes_back_as_it_was() {
+        for (body, sent) in
+            [(b"{\"a\": 1}".to_vec(), r#""{\"a\": 1}""#), (vec![0xFF, 0], "[255,0]"), (vec![], "\"\"")]
+        {
+            let answer = KeptAnswer { body, age: Duration::ZERO, left: Duration::from_millis(5) };
+            let text = serde_json::to_string(&answer).unwrap();
+            assert!(text.starts_with(&format!("{{\"body\":{sent},")), "{text}");
+            assert_eq!(serde_json::from_str::<KeptAnswer>(&text).unwrap(), answer);
+        }
+    }
 }

@@ -349,7 +349,7 @@ impl Summary {
 }
 
 /// Which conversations to list.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ConversationFilter {
     /// Only those whose id or title contains this text.
     pub text: Option<String>,

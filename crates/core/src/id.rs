@@ -71,6 +71,9 @@ impl FromStr for RunId {
     }
 }
 
+/// What the stored name of a worker begins with that reaches its store through a server.
+const AWAY: &str = "away/";
+
 /// Names one worker process or thread that claims tasks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", from = "String")]
@@ -94,6 +97,25 @@ impl WorkerId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Gives the name of the same worker as one that reaches its store through a server: no store can look at its
+    /// process, so only its leases tell whether it lives.
+    #[must_use]
+    pub fn away(&self) -> Self {
+        if self.is_away() { self.clone() } else { Self(format!("{AWAY}{}", self.0).into()) }
+    }
+
+    /// Tells whether it reaches its store through a server.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        self.0.starts_with(AWAY)
+    }
+
+    /// Gives the name by which it knows itself, however it reaches its store.
+    #[must_use]
+    pub fn at_home(&self) -> Self {
+        self.0.strip_prefix(AWAY).map_or_else(|| self.clone(), Self::from_stored)
     }
 }
 

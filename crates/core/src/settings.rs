@@ -31,7 +31,7 @@ pub use reference::reference_markdown;
 pub use row::OptionRow;
 pub use table::{
     Agent, Batch, Breaker, Budget, Cache, Eval, Fallback, Files, Http, Mcp, OPTIONS, Provider, ProviderKey,
-    Python, RateLimit, Record, Remote, Replay, Request, RetrySettings, Settings, Structured, Worker,
+    Python, RateLimit, Record, Remote, Replay, Request, RetrySettings, Server, Settings, Structured, Worker,
 };
 
 use crate::error::{Error, ErrorKind, Result};

@@ -10,6 +10,8 @@ use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::store::SharedStore;
 use tokio::sync::OnceCell;
 
+use crate::store::{self, StoreAccess};
+
 /// Opens the store once; cheap to clone.
 #[derive(Clone)]
 pub(crate) struct LazyStore(Arc<Inner>);
@@ -17,6 +19,7 @@ pub(crate) struct LazyStore(Arc<Inner>);
 struct Inner {
     url: String,
     directory: PathBuf,
+    access: StoreAccess,
     cell: OnceCell<SharedStore>,
 }
 
@@ -28,8 +31,8 @@ impl fmt::Debug for LazyStore {
 }
 
 impl LazyStore {
-    pub(crate) fn new(url: String, directory: PathBuf) -> Self {
-        Self(Arc::new(Inner { url, directory, cell: OnceCell::new() }))
+    pub(crate) fn new(url: String, directory: PathBuf, access: StoreAccess) -> Self {
+        Self(Arc::new(Inner { url, directory, access, cell: OnceCell::new() }))
     }
 
     /// Uses this store instead of the one that the settings name.
@@ -48,16 +51,9 @@ impl LazyStore {
     /// Gives the store.
     ///
     /// # Errors
-    /// `Configuration` when the URL is wrong; `Store` when it cannot be opened.
+    /// As [`store::open`].
     pub(crate) async fn get(&self) -> Result<SharedStore> {
-        let open = || async {
-            let (url, directory) = (self.0.url.clone(), self.0.directory.clone());
-            let opened =
-                tokio::task::spawn_blocking(move || motet_persistence::open_in(&url, &directory)).await;
-            opened.map_err(|error| {
-                Error::new(ErrorKind::Internal, "opening the store broke off").with_source(error)
-            })?
-        };
-        self.0.cell.get_or_try_init(open).await.cloned()
+        let Inner { url, directory, access, cell } = &*self.0;
+        cell.get_or_try_init(|| store::open(url, directory, access)).await.cloned()
     }
 }

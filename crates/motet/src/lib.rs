@@ -38,6 +38,7 @@ pub mod prices;
 pub mod recording;
 pub mod report;
 pub mod runtime;
+pub mod store;
 pub mod watch;
 pub mod workers;
 pub mod workflow;
@@ -67,6 +68,11 @@ pub struct ApprovalsGuide;
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/guide/cache.md")]
 pub struct CacheGuide;
+
+/// The examples of the page about servers, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/guide/server.md")]
+pub struct ServerGuide;
 
 /// The examples of the page about stores, compiled and run.
 #[cfg(doctest)]

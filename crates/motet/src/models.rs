@@ -376,7 +376,7 @@ mod tests {
                 ..Sources::default()
             };
             let table = {
-                let store = LazyStore::new("memory:".to_owned(), ".".into());
+                let store = LazyStore::new("memory:".to_owned(), ".".into(), Default::default());
                 Table::new(&Settings::load(&sources).unwrap(), Path::new("."), &store).unwrap()
             };
             let info = table.providers().into_iter().find(|info| info.name == "ollama").unwrap();

@@ -35,6 +35,7 @@ use crate::lazy_store::LazyStore;
 use crate::mcp::Connections;
 use crate::methods::{Remotes, with_runtime};
 use crate::models::Table;
+use crate::store::StoreAccess;
 
 pub use crate::models::ProviderInfo;
 
@@ -93,7 +94,8 @@ impl Runtime {
     /// # Errors
     /// `Configuration` when a provider's settings do not fit.
     pub fn new(loaded: Loaded, directory: PathBuf) -> Result<Self> {
-        let store = LazyStore::new(loaded.settings.store.clone(), directory.clone());
+        let access = StoreAccess::of(&loaded.settings);
+        let store = LazyStore::new(loaded.settings.store.clone(), directory.clone(), access);
         let models = Table::new(&loaded, &directory, &store)?;
         let records = Records::new(&loaded, &directory)?;
         let python = Arc::new(PythonExecute::new(python_config(&loaded.settings)));

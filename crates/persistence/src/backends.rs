@@ -21,10 +21,20 @@ pub struct Backend {
     pub url: &'static str,
     /// What it is, in one line.
     pub doc: &'static str,
-    /// Opens the store that the part of the URL after the colon names; relative paths start at the directory.
-    pub open: fn(&str, &Path) -> Result<SharedStore>,
+    /// How it is opened.
+    pub opening: Opening,
     /// Tells whether that store may hold something already; opens and makes nothing.
     pub is_there: fn(&str, &Path) -> bool,
+}
+
+/// How a store is opened.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Opening {
+    /// In this process, by the part of the URL after the colon; relative paths start at the directory.
+    Here(fn(&str, &Path) -> Result<SharedStore>),
+    /// Behind a server, through [`RemoteStore::connect`](crate::remote::RemoteStore::connect) with a peer of the caller's.
+    Server,
 }
 
 /// Every backend.
@@ -34,36 +44,50 @@ pub const BACKENDS: &[Backend] = &[
         url: "sqlite:PATH[?synchronous=full|normal]",
         doc: "A file that survives crashes and that several processes may share; `normal` is faster, but the loss of \
               power may cost the last writes.",
-        open: open_sqlite,
+        opening: Opening::Here(open_sqlite),
         is_there: |rest, directory| directory.join(path_of(rest)).exists(),
     },
     Backend {
         scheme: "redis",
         url: "redis://[:PASSWORD@]HOST:PORT[/DB][?namespace=NAME]",
         doc: "A Redis server that several machines share; what it keeps when it crashes is set there (`appendfsync`).",
-        open: open_redis,
+        opening: Opening::Here(open_redis),
         is_there: |_, _| true,
     },
     Backend {
         scheme: "rediss",
         url: "rediss://[:PASSWORD@]HOST:PORT[/DB][?namespace=NAME]",
         doc: "The same over TLS.",
-        open: open_rediss,
+        opening: Opening::Here(open_rediss),
         is_there: |_, _| true,
     },
     Backend {
         scheme: "memory",
         url: "memory:",
         doc: "Nothing is kept beyond the end of the process.",
-        open: open_memory,
+        opening: Opening::Here(open_memory),
         is_there: |_, _| false,
     },
     Backend {
         scheme: "sled",
         url: "sled:PATH",
         doc: "A directory of sled's that one process at a time has; legacy, for those who have one.",
-        open: open_sled,
+        opening: Opening::Here(open_sled),
         is_there: |rest, directory| directory.join(path_of(rest)).exists(),
+    },
+    Backend {
+        scheme: "http",
+        url: "http://HOST:PORT",
+        doc: "A server of `motet serve`, whatever its store is; the setting `server.token` is shown to it.",
+        opening: Opening::Server,
+        is_there: |_, _| true,
+    },
+    Backend {
+        scheme: "https",
+        url: "https://HOST[:PORT]",
+        doc: "The same behind something that speaks TLS.",
+        opening: Opening::Server,
+        is_there: |_, _| true,
     },
 ];
 
@@ -85,7 +109,13 @@ pub fn open(url: &str) -> Result<SharedStore> {
 /// As [`open`].
 pub fn open_in(url: &str, directory: &Path) -> Result<SharedStore> {
     let (backend, rest) = backend(url)?;
-    (backend.open)(rest, directory)
+    match backend.opening {
+        Opening::Here(open) => open(rest, directory),
+        Opening::Server => {
+            Err(configuration("a store behind a server is not opened without a way there".to_owned())
+                .with_hint("open it by `motet::store::open`, which connects to it"))
+        }
+    }
 }
 
 /// Tells whether the store that a URL names may hold something already; opens and makes nothing.
@@ -194,7 +224,8 @@ mod tests {
     fn every_url_that_names_no_store_is_refused_with_what_to_write() {
         let known = "known are `sqlite:PATH[?synchronous=full|normal]`, \
                      `redis://[:PASSWORD@]HOST:PORT[/DB][?namespace=NAME]`, \
-                     `rediss://[:PASSWORD@]HOST:PORT[/DB][?namespace=NAME]`, `memory:`, `sled:PATH`";
+                     `rediss://[:PASSWORD@]HOST:PORT[/DB][?namespace=NAME]`, `memory:`, `sled:PATH`, \
+                     `http://HOST:PORT`, `https://HOST[:PORT]`";
         assert_eq!(
             refused("sqlit:x.db"),
             format!("there is no store `sqlit:` | did you mean `sqlite:`? {known}")
@@ -204,6 +235,7 @@ mod tests {
             refused("runs.db"),
             "`runs.db` is no URL of a store | a file is named by `sqlite:runs.db`"
         );
+        assert!(refused("http://h:1").ends_with("open it by `motet::store::open`, which connects to it"));
         assert!(refused("memory:x").starts_with("a store in memory has no name"));
         assert!(refused("sled:").starts_with("the URL of the store names no directory"));
         assert!(refused("sqlite:").starts_with("the URL of the store names no file"));

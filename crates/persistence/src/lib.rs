@@ -1,4 +1,4 @@
-//! Stores behind one contract: memory, SQLite, sled, and Redis.
+//! Stores behind one contract: memory, SQLite, sled, Redis, and any of them behind a server.
 //!
 //! Knows nothing of models, workflows, or what the payloads mean.
 
@@ -8,6 +8,7 @@ mod machine;
 pub mod memory;
 pub mod migrate;
 pub mod redis;
+pub mod remote;
 pub mod sled;
 pub mod sqlite;
 mod wake;
@@ -19,7 +20,7 @@ use motet_core::store::{Control, LeaseToken, RunState, RunSummary, Task};
 use motet_core::workflow::Priority;
 use serde_json::Value;
 
-pub use backends::{BACKENDS, Backend, backend, is_there, open, open_in};
+pub use backends::{BACKENDS, Backend, Opening, backend, is_there, open, open_in};
 
 fn no_such_run(run: &RunId) -> Error {
     Error::new(ErrorKind::NotFound, format!("there is no run `{run}` in this store"))

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use motet_core::rpc::{Id, Params, Request, Response};
+use motet_core::rpc::{Failure, Id, Params, Request, Response};
 use motet_core::{Error, ErrorKind, Result, RunContext};
 use serde_json::Value;
 
@@ -137,9 +137,18 @@ impl RpcClient {
     /// # Errors
     /// `Configuration` when the address or a header cannot be used.
     pub fn new(name: impl Into<String>, address: Address) -> Result<Self> {
+        Self::reading(name, address, MAX_MESSAGE_BYTES)
+    }
+
+    /// Makes a client of a service that is trusted with larger answers: up to so many bytes. A program's answers stay
+    /// within [`MAX_MESSAGE_BYTES`].
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn reading(name: impl Into<String>, address: Address, most_bytes: usize) -> Result<Self> {
         let name = name.into();
         let endpoint: Box<dyn Endpoint> = match &address {
-            Address::Http { url, headers } => Box::new(http::Http::new(&name, url, headers)?),
+            Address::Http { url, headers } => Box::new(http::Http::new(&name, url, headers, most_bytes)?),
             Address::Stdio { .. } => Box::new(stdio::Stdio::new(&name, &address)),
         };
         Ok(Self(Arc::new(Shared { name, address, endpoint, next: AtomicU64::new(1) })))
@@ -171,15 +180,29 @@ impl RpcClient {
         params: Option<Params>,
         timeout: Duration,
     ) -> Result<Value> {
+        let outcome = self.ask(context, method, params, timeout).await?;
+        outcome.map_err(|failure| self.named(failure.into_error(&self.whose())))
+    }
+
+    /// Calls a method and gives what the other side answered, as it stands there.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), but for what the other side answers.
+    pub async fn ask(
+        &self,
+        context: &RunContext,
+        method: &str,
+        params: Option<Params>,
+        timeout: Duration,
+    ) -> Result<std::result::Result<Value, Failure>> {
         let id = Id::from(self.0.next.fetch_add(1, Ordering::Relaxed));
         let request = Request::new(method, params, id.clone());
         let calls = [request];
         let answers = self.within(context, timeout, self.0.endpoint.exchange(&calls, false)).await?;
         let answer = answers.into_iter().find(|answer| answer.id == id || answer.id == Id::Null);
-        match answer {
-            Some(answer) => answer.outcome.map_err(|failure| self.named(failure.into_error(&self.whose()))),
-            None => Err(self.no_answer("the answer is not to the call that was made")),
-        }
+        answer
+            .map(|answer| answer.outcome)
+            .ok_or_else(|| self.no_answer("the answer is not to the call that was made"))
     }
 
     /// Calls a method whose result nobody wants.

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use clap::{ArgMatches, Args, Subcommand};
-use motet::core::store::SharedStore;
 use motet::persistence::migrate::{Held, Migrated, is_there, migrate};
+use motet::store::{StoreAccess, open};
 use motet::{Error, ErrorKind, Result};
 
 use super::{Row, arguments};
@@ -44,9 +44,11 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
     let Action::Migrate { from, to, force } = arguments::<Store>(matches)?.action;
     check(&from, &to)?;
     let printer = context.printer;
+    let access = StoreAccess::of(&context.discover()?.loaded.settings);
     let held = if force { Held::Copy } else { Held::Refuse };
     context.block_on(|_| async move {
-        let (from, to) = (open(from).await?, open(to).await?);
+        let here = Path::new("");
+        let (from, to) = (open(&from, here, &access).await?, open(&to, here, &access).await?);
         let migrated = migrate(&from, &to, held, |done, all| {
             if printer.shows_progress() && (done == all || done % PROGRESS == 0) {
                 printer.note(&format!("{done} of {all} runs"));
@@ -71,11 +73,6 @@ fn check(from: &str, to: &str) -> Result<()> {
         return Err(Error::new(ErrorKind::NotFound, format!("there is no store `{from}`")));
     }
     Ok(())
-}
-
-async fn open(url: String) -> Result<SharedStore> {
-    let opened = tokio::task::spawn_blocking(move || motet::persistence::open(&url)).await;
-    opened.map_err(|error| Error::new(ErrorKind::Internal, "opening a store broke off").with_source(error))?
 }
 
 fn told(migrated: &Migrated) -> String {

@@ -28,13 +28,27 @@ struct Worker {
     /// How many tasks run at once; the setting `max_parallel_tasks` where it is left out
     #[arg(long, value_name = "COUNT", value_parser = value_parser!(u32).range(1..))]
     parallel: Option<u32>,
+    /// Takes them from the store of a `motet serve`, such as `http://host:7420`; the same as `--store URL`
+    #[arg(long, value_name = "URL", value_parser = server, conflicts_with = "store_url")]
+    server: Option<String>,
     /// Ends when no run has a task left that this worker could take
     #[arg(long)]
     once: bool,
 }
 
-fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
-    let Worker { queues, parallel, once } = arguments(matches)?;
+/// Reads the address of a server.
+fn server(text: &str) -> Result<String, String> {
+    if text.starts_with("http://") || text.starts_with("https://") {
+        return Ok(text.to_owned());
+    }
+    Err("it begins with `http://` or `https://`".to_owned())
+}
+
+fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
+    let Worker { queues, parallel, server, once } = arguments(matches)?;
+    if let Some(url) = server {
+        context.set("store", url, "flag --server");
+    }
     let runtime = context.runtime()?;
     let printer = context.printer;
     context.block_on_draining(|signals| async move {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, duration_ms};
 use crate::usage::Cost;
 
 /// Money and tokens together.
@@ -51,7 +51,7 @@ impl Limits {
 }
 
 /// A book by its name, and what may be spent by it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BookLimit {
     /// Name of the book, such as `tenant acme` or `day 2026-05-03`.
     pub book: String,
@@ -60,7 +60,7 @@ pub struct BookLimit {
 }
 
 /// An amount to be reserved in several books of a store at once: in all of them, or in none.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreReservation {
     /// Name of the reservation, used once.
     pub id: String,
@@ -68,7 +68,8 @@ pub struct StoreReservation {
     pub books: Vec<BookLimit>,
     /// What is reserved in each.
     pub amount: Amount,
-    /// Time after which it counts as spent, should nobody settle it.
+    /// Time after which it counts as spent, should nobody settle it; in milliseconds when sent.
+    #[serde(with = "duration_ms")]
     pub lease: Duration,
 }
 

@@ -1,10 +1,12 @@
 //! What stores are given to keep.
 
+use serde::{Deserialize, Serialize};
+
 use super::{ConversationHead, ConversationId, Summary, Turn};
 use crate::id::Millis;
 
 /// A conversation to be kept.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct NewConversation {
     /// Its id.
@@ -45,7 +47,7 @@ impl NewConversation {
 }
 
 /// A change of a conversation, done as a whole or not at all.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Addition {
     /// Messages to keep from the first on; what follows them is taken back before anything is added. `None` keeps all.

@@ -269,6 +269,31 @@ impl Kind for Hidden {
     }
 }
 
+/// Texts that nothing shows.
+pub(super) struct Hiddens;
+
+impl Kind for Hiddens {
+    type Value = Vec<Secret>;
+    const NAME: &'static str = "list of secret texts";
+    const EXPECTED: &'static str = "a list of texts that are not empty";
+    const SECRET: bool = true;
+    const REPEATABLE: bool = false;
+
+    /// A JSON list, or texts divided by commas.
+    fn from_text(text: &str) -> Value {
+        Directories::from_text(text)
+    }
+
+    fn read(value: &Value) -> Option<Vec<Secret>> {
+        value.as_array()?.iter().map(|item| text(item).map(Secret::new)).collect()
+    }
+
+    fn show(value: &Vec<Secret>) -> String {
+        let masked: Vec<_> = value.iter().map(Secret::masked).collect();
+        serde_json::to_string(&masked).unwrap_or_default()
+    }
+}
+
 /// A list of directories.
 pub(super) struct Directories;
 

@@ -14,8 +14,8 @@ use super::choice::{
     Outage, Outages, UnknownPrice, UnknownPrices,
 };
 use super::kind::{
-    Count, Directories, Dollars, ErrorKinds, Factor, Flag, Hidden, HttpUrl, Kind, Model, ModelIds, Money,
-    Percent, ProxyUrl, Span, StoreUrl, Text, Texts, Whole,
+    Count, Directories, Dollars, ErrorKinds, Factor, Flag, Hidden, Hiddens, HttpUrl, Kind, Model, ModelIds,
+    Money, Percent, ProxyUrl, Span, StoreUrl, Text, Texts, Whole,
 };
 use super::row::OptionRow;
 use crate::error::ErrorKind;
@@ -286,7 +286,7 @@ options! {
     once {
         /// Model for calls that name none, as `provider:model`; there is no hidden default.
         model: Option<ModelId> as Model, example "openai:gpt-4o-mini";
-        /// Where runs and their logs are kept: `sqlite:<path>`, `memory:`, or another store's URL.
+        /// Where runs and their logs are kept: `sqlite:<path>`, `memory:`, or another store's URL; `http://host:port` is a server.
         store: String as StoreUrl = "sqlite:.motet/motet.db".to_owned(), example "memory:";
         /// What is logged to stderr: a level, or `target=level` pairs divided by commas.
         log: String as Text = "warn".to_owned(), example "info,motet_providers=debug";
@@ -472,6 +472,20 @@ options! {
             //! Other programs that answer methods of tasks by JSON-RPC.
             /// JSON file that names them, as `{"providers": {...}}`.
             file: Option<String> as Text, example "providers.json";
+        }
+
+        server: Server {
+            //! The server of `motet serve`, and how others reach one.
+            /// Address and port that `motet serve` listens on; others than this machine's own need `server.tokens`.
+            listen: String as Text = "127.0.0.1:7420".to_owned(), example "0.0.0.0:7420";
+            /// Tokens of which callers of this server must show one.
+            tokens: Vec<Secret> as Hiddens, example "2f8b1c9d0e7a4635";
+            /// File with more such tokens, one a line; lines that begin with `#` are left out.
+            tokens_file: Option<String> as Text, example "tokens.txt";
+            /// Largest request that this server reads, in megabytes.
+            max_request_mb: u32 as Count = 64, example "256";
+            /// Token shown to the server that `store` names by `http://` or `https://`.
+            token: Option<Secret> as Hidden, example "2f8b1c9d0e7a4635";
         }
 
         files: Files {

@@ -1,5 +1,7 @@
 //! What a store can do, as it says of itself.
 
+use serde::{Deserialize, Serialize};
+
 /// What a store can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capabilities {
@@ -12,7 +14,8 @@ pub struct Capabilities {
 }
 
 /// What an accepted write survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Durability {
     /// Nothing: it ends with the process.
     None,

@@ -2,7 +2,7 @@
 
 use motet_core::decision::Decision;
 use motet_core::error::Result;
-use motet_core::id::{Millis, RunId};
+use motet_core::id::{Millis, RunId, WorkerId};
 use motet_core::run_log::Record;
 use motet_core::schedule::{self, Redefinition, Rows as _};
 use motet_core::store::{
@@ -172,11 +172,16 @@ impl Machine {
         [delayed, due, deadline].into_iter().flatten().min()
     }
 
-    /// Takes back everything that workers have in hand; for when it is known that none of them lives.
+    /// Takes back everything that workers have in hand; for when it is known that none of them lives but those behind a
+    /// server, whose leases tell.
     pub(crate) fn reclaim_all(&mut self, now: Millis) -> Result<()> {
         let due: Vec<_> = self.index.due.iter().copied().collect();
         for (_, slot, number) in due {
-            self.change_at(slot, now, |rows| schedule::reclaim(rows, number, now))?;
+            let task = self.runs.at(slot).and_then(|run| run.task(number));
+            let worker = task.and_then(|task| task.row.worker.as_ref());
+            if !worker.is_some_and(WorkerId::is_away) {
+                self.change_at(slot, now, |rows| schedule::reclaim(rows, number, now))?;
+            }
         }
         Ok(())
     }

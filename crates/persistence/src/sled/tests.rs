@@ -245,6 +245,23 @@ async fn what_workers_had_in_hand_is_ready_when_the_store_is_opened_again() {
 }
 
 #[tokio::test]
+async fn what_a_worker_behind_a_server_has_in_hand_stays_there_when_the_store_is_opened_again() {
+    let (_directory, path) = place();
+    let store = open(&path);
+    let run = store.submit(one_task()).await.unwrap();
+    let ttl = Duration::from_secs(3600);
+    let (worker, queues) = (WorkerId::new().away(), Vec::new());
+    let request = ClaimRequest { worker, queues, run: None, limit: 1, ttl, max_active: None };
+    let held = store.claim(request).await.unwrap().remove(0);
+    drop(store);
+    let store = open(&path);
+    let task = store.tasks(&run).await.unwrap().remove(0);
+    assert_eq!((task.state, task.crashes, task.attempt), (TaskState::Running, 0, 1));
+    let ended = store.complete(&held.token, Outcome::Done { output: json!(1) }).await.unwrap();
+    assert_eq!(ended.state, TaskState::Done);
+}
+
+#[tokio::test]
 async fn runs_that_ended_are_read_when_somebody_asks() {
     let (_directory, path) = place();
     let store = open(&path);

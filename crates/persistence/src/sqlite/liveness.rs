@@ -43,9 +43,10 @@ impl Workers {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Locks a worker's file unless that is done already.
+    /// Locks a worker's file unless that is done already. A worker behind a server has none: what lives here is the
+    /// server, and it may end and begin again while the worker goes on.
     pub(super) fn enlist(&self, worker: &WorkerId) -> Result<()> {
-        if self.held().contains_key(worker.as_str()) {
+        if worker.is_away() || self.held().contains_key(worker.as_str()) {
             return Ok(());
         }
         if worker.as_str().len() > LONGEST_NAME {
@@ -95,7 +96,7 @@ impl Workers {
 
     /// Tells whether a worker is surely dead. One whose file cannot be looked at counts as living.
     pub(super) fn is_dead(&self, worker: &str) -> bool {
-        if self.held().contains_key(worker) {
+        if WorkerId::from_stored(worker).is_away() || self.held().contains_key(worker) {
             return false;
         }
         match File::open(self.path(worker, LOCKED)) {
@@ -166,6 +167,16 @@ mod tests {
         assert!(two.is_dead(worker.as_str()));
         drop(two);
         assert!(!directory.path().join("s.db-workers").exists());
+    }
+
+    #[test]
+    fn a_worker_behind_a_server_is_never_surely_dead() {
+        let directory = tempfile::tempdir().unwrap();
+        let workers = Workers::beside(&directory.path().join("s.db"));
+        let worker = WorkerId::from_stored("w").away();
+        workers.enlist(&worker).unwrap();
+        assert!(!workers.is_dead(worker.as_str()));
+        assert!(!directory.path().join("s.db-workers").exists(), "it needs no file");
     }
 
     #[test]

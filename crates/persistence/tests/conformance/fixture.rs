@@ -22,6 +22,13 @@ pub(crate) struct Opened {
     _server: Option<std::sync::Arc<RedisServer>>,
 }
 
+impl From<SharedStore> for Opened {
+    /// Takes a store that needs neither a directory nor a server.
+    fn from(store: SharedStore) -> Self {
+        Self { store, _directory: None, _server: None }
+    }
+}
+
 pub(crate) fn memory() -> Opened {
     Opened { store: motet_persistence::open("memory:").unwrap(), _directory: None, _server: None }
 }

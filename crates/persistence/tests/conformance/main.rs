@@ -59,6 +59,8 @@ mod timers;
 #[cfg(test)]
 mod trees;
 #[cfg(test)]
+mod wire;
+#[cfg(test)]
 mod workers;
 
 /// Makes one test for each case and backend, such as `sqlite::claim::urgent_tasks_come_first`.
@@ -81,7 +83,10 @@ macro_rules! conformance {
 
 #[cfg(test)]
 conformance! {
-    [memory: crate::fixture::memory, sqlite: crate::fixture::sqlite, sled: crate::fixture::sled, redis: crate::fixture::redis]
+    [
+        memory: crate::fixture::memory, sqlite: crate::fixture::sqlite, sled: crate::fixture::sled,
+        redis: crate::fixture::redis, remote: crate::wire::memory
+    ]
     {
         submit {
             tasks_without_dependencies_are_ready_at_once,
@@ -383,7 +388,7 @@ macro_rules! conformance_of_two {
 conformance_of_two! {
     [
         two_memory: crate::fixture::memory, two_sqlite: crate::fixture::sqlite, two_sled: crate::fixture::sled,
-        two_redis: crate::fixture::redis
+        two_redis: crate::fixture::redis, two_remote: crate::wire::memory
     ]
     {
         copies {

@@ -14,7 +14,7 @@ use motet_core::rpc::{Request, Response};
 use motet_core::{Error, ErrorKind, Result, Retry};
 use url::Url;
 
-use super::{Endpoint, MAX_MESSAGE_BYTES, answers, written};
+use super::{Endpoint, answers, written};
 use crate::driver::{BareClient, Bytewise};
 use crate::mcp::told::Told;
 
@@ -30,10 +30,16 @@ pub(super) struct Http {
     headers: HeaderMap,
     client: BareClient,
     told: Told,
+    most_bytes: usize,
 }
 
 impl Http {
-    pub(super) fn new(name: &str, url: &str, headers: &BTreeMap<String, String>) -> Result<Self> {
+    pub(super) fn new(
+        name: &str,
+        url: &str,
+        headers: &BTreeMap<String, String>,
+        most_bytes: usize,
+    ) -> Result<Self> {
         let wrong = |why: &str| {
             Error::new(ErrorKind::Configuration, format!("the address of `{name}` {why}"))
                 .with_hint("write it as `http://host:port/path` or `https://host/path`")
@@ -57,7 +63,7 @@ impl Http {
         }
         let client = BareClient::new(&parsed, CONNECT)?;
         let told = Told::new(headers.values());
-        Ok(Self { name: name.to_owned(), url: parsed, headers: sent, client, told })
+        Ok(Self { name: name.to_owned(), url: parsed, headers: sent, client, told, most_bytes })
     }
 
     async fn send(&self, method: Method, url: &Url, body: Bytes) -> Result<HttpResponse<Bytewise>> {
@@ -89,9 +95,9 @@ impl Http {
                 let why = causes(&error);
                 Error::new(ErrorKind::Connection, format!("the answer of `{}` broke off: {why}", self.name))
             })?;
-            if read.len() + piece.len() > MAX_MESSAGE_BYTES {
+            if read.len() + piece.len() > self.most_bytes {
                 let message =
-                    format!("the answer of `{}` is larger than {} MiB", self.name, MAX_MESSAGE_BYTES >> 20);
+                    format!("the answer of `{}` is larger than {} MiB", self.name, self.most_bytes >> 20);
                 return Err(Error::new(ErrorKind::LimitReached, message));
             }
             read.extend_from_slice(&piece);
