@@ -233,8 +233,18 @@ pub trait RunLog: Send + Sync {
         self.append(vec![Record::new(step, finished(output)?)]).await
     }
 
+    /// Tells whether a model was asked below a step, without writing out what nobody reads.
+    fn asks_models_below(&self, step: &str) -> bool {
+        self.records().iter().any(|record| asks_a_model_below(record, step))
+    }
+
     /// Gives every entry so far, oldest first.
     fn records(&self) -> Vec<Record>;
+}
+
+fn asks_a_model_below(record: &Record, step: &str) -> bool {
+    let is_below = || record.step().strip_prefix(step).is_some_and(|rest| rest.starts_with('/'));
+    matches!(record.entry(), Entry::Started { kind: StepKind::Model, .. }) && is_below()
 }
 
 /// What the log knows of a step.
@@ -260,6 +270,8 @@ pub struct Entries {
 /// Where the entries of a step stand that say how it is.
 #[derive(Debug, Clone, Copy)]
 struct Place {
+    /// Where it was begun for the first time.
+    first: usize,
     started: usize,
     finished: Option<usize>,
     failed: bool,
@@ -271,8 +283,9 @@ impl Entries {
         let at = self.records.len();
         match record.entry() {
             Entry::Started { .. } => {
-                let place = Place { started: at, finished: None, failed: false };
-                self.steps.insert(record.step().to_owned(), place);
+                let place = Place { first: at, started: at, finished: None, failed: false };
+                let known = self.steps.entry(record.step().to_owned()).or_insert(place);
+                *known = Place { first: known.first, ..place };
             }
             Entry::Finished { .. } => {
                 if let Some(place) = self.steps.get_mut(record.step()) {
@@ -311,6 +324,13 @@ impl Entries {
             _ => None,
         });
         Some(StepState { request_hash: request_hash.clone(), effect: *effect, result, failed: place.failed })
+    }
+
+    /// Tells whether a model was asked below a step. Only what came after the step was begun is looked at.
+    #[must_use]
+    pub fn asks_models_below(&self, step: &str) -> bool {
+        let first = self.steps.get(step).map_or(0, |place| place.first);
+        self.records.iter().skip(first).any(|record| asks_a_model_below(record, step))
     }
 
     /// Gives all entries, oldest first.
