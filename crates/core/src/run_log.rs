@@ -474,6 +474,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn models_asked_below_a_step_are_found_also_where_it_began_again_since() {
+        let context = RunContext::new();
+        let asked = Step { kind: StepKind::Model, ..step("model/0", "h", Effect::Pure) };
+        let below = |name: &str| context.log().asks_models_below(name);
+        for name in ["tool/0/1", "tool/0/10"] {
+            drop(context.begin(step(name, "h", Effect::Pure)).await.unwrap());
+        }
+        drop(context.begin(asked).await.unwrap());
+        drop(context.child("tool/0/10").begin(step("a", "h", Effect::Pure)).await.unwrap());
+        assert!(!below("tool/0/1") && !below("tool/0/10"));
+        drop(context.child("tool/0/10").begin(asked).await.unwrap());
+        drop(context.begin(step("tool/0/10", "h", Effect::Pure)).await.unwrap());
+        assert!(!below("tool/0/1") && below("tool/0/10"));
+    }
+
+    #[tokio::test]
     async fn a_failed_step_is_performed_again() {
         let context = RunContext::new();
         let failing = || async { Err::<u32, _>(Error::new(ErrorKind::ToolFailed, "no")) };

@@ -61,9 +61,7 @@ impl Source {
             Source::Run { runtime, context, agent, prompt, keeping } => {
                 Source::Running(Box::new(runtime.stream_agent(&context, *agent, prompt, keeping).await?))
             }
-            Source::Turn { runtime, turn } => {
-                Source::Talking(Box::new(turn.begin(&runtime).await?), turn)
-            }
+            Source::Turn { runtime, turn } => Source::Talking(Box::new(turn.begin(&runtime).await?), turn),
             open => open,
         };
         Ok(())

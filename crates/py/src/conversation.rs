@@ -117,8 +117,11 @@ impl Conversation {
 
 /// What a turn did is known only where its end was seen, and must not be done again.
 fn elsewhere() -> Error {
-    Error::new(ErrorKind::Conflict, "the turn that waits for a person is not the one that ended here as waiting")
-        .with_hint("read the events of a turn to their end before it is resumed, or say it again")
+    Error::new(
+        ErrorKind::Conflict,
+        "the turn that waits for a person is not the one that ended here as waiting",
+    )
+    .with_hint("read the events of a turn to their end before it is resumed, or say it again")
 }
 
 fn conversation_id(py: Python<'_>, id: &str) -> PyResult<ConversationId> {

@@ -136,7 +136,11 @@ impl Runtime {
         let commands = self.commands(&spec, &surroundings)?.into_iter();
         let listed: Vec<Vec<Arc<dyn Tool>>> = commands.map(|tool| tool.into_iter().collect()).collect();
         // Which tools servers offer is not known yet, nor what of it is selected.
-        let tools = if all_known { select(&spec, listed, Vec::new())? } else { listed.into_iter().flatten().collect() };
+        let tools = if all_known {
+            select(&spec, listed, Vec::new())?
+        } else {
+            listed.into_iter().flatten().collect()
+        };
         self.builder(&spec)?.tools(tools).build().map(drop)
     }
 

@@ -53,7 +53,10 @@ impl Kept {
         if !context.step_name().is_empty() {
             return Err(Error::new(
                 ErrorKind::InvalidRequest,
-                format!("the run at `{}` is a part of another run and cannot be kept apart", context.step_name()),
+                format!(
+                    "the run at `{}` is a part of another run and cannot be kept apart",
+                    context.step_name()
+                ),
             )
             .with_hint("the run around it is kept with all its parts"));
         }

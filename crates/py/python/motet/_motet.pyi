@@ -670,7 +670,7 @@ class AgentCore:
 
     def __new__(cls, engine: Engine, source: Any, added: dict[str, Any]) -> AgentCore: ...
     @property
-    def name(self) -> str | None:
+    def name(self) -> str:
         """Its name."""
 
     def stream(self, engine: Engine, prompt: Prompt, options: dict[str, Any]) -> AgentStream:
