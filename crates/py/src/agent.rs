@@ -189,15 +189,20 @@ impl AgentCore {
             Some(list) => Ok(list.cast_into::<PyList>()?),
             None => Ok::<_, PyErr>(PyList::empty(py)),
         };
+        let is_whole = list("tools")?.is_empty();
         let mut file = if source.is_instance_of::<PyDict>() {
             let value = from_python(source, "agent")?;
-            Runtime::read_agent_value(&value).map_err(|error| Failure::from(error).raise(py))?
+            let read = match is_whole {
+                true => Runtime::read_agent_value(&value),
+                false => Runtime::read_agent_value_to_extend(&value),
+            };
+            read.map_err(|error| Failure::from(error).raise(py))?
         } else {
             let path: PathBuf = source.extract().map_err(|_| {
                 PyTypeError::new_err(format!("an agent is the path of a file, not {}", type_name(source)))
             })?;
             let runtime = engine.get().runtime(py, None)?;
-            let read = match list("tools")?.is_empty() {
+            let read = match is_whole {
                 true => runtime.read_agent(&path),
                 false => runtime.read_agent_to_extend(&path),
             };

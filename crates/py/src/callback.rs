@@ -46,9 +46,7 @@ impl Caller {
     /// # Errors
     /// `ConfigurationError` where that would block the loop in which `async` functions of the run are called.
     pub(crate) fn here(py: Python<'_>, blocking: bool) -> PyResult<Self> {
-        if blocking && RUNS_FUNCTIONS.get() {
-            return Err(raise(py, &blocks_functions()));
-        }
+        may_wait(py, blocking)?;
         static COPY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let context = COPY.import(py, "contextvars", "copy_context")?.call0()?.unbind();
         let event_loop = if blocking { None } else { Some(crate::awaiting::running_loop(py)?.unbind()) };
@@ -67,10 +65,16 @@ pub(crate) fn runs_functions() {
     RUNS_FUNCTIONS.set(true);
 }
 
-fn blocks_functions() -> Error {
+/// Refuses to block the thread in which `async` functions of runs are called.
+pub(crate) fn may_wait(py: Python<'_>, blocking: bool) -> PyResult<()> {
+    if !blocking || !RUNS_FUNCTIONS.get() {
+        return Ok(());
+    }
     let message = "an `async` function that waits without `await` keeps all others from going on";
-    Error::new(ErrorKind::Configuration, message)
-        .with_hint("await `run_async`, or whatever else ends in `_async`, within `async` functions")
+    let error = Error::new(ErrorKind::Configuration, message).with_hint(
+        "await `run_async`, or the asynchronous twin of any other method, within `async` functions",
+    );
+    Err(raise(py, &error))
 }
 
 /// A function of Python's and whether it is `async`.

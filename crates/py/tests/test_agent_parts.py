@@ -3,7 +3,6 @@
 import asyncio
 import math
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +106,7 @@ def test_a_run_within_a_tool_is_not_kept_apart(script: Script, client: motet.Cli
     model = script(calls(("keep", {}), ("name", {}), ("stream", {})), "done")
     result = motet.Agent("outer", model=model, tools=[keep, name, stream], client=client).run("go")
     for use in result.tool_history:
-        assert "InvalidRequest" in use.result or "of no use to a run within a tool" in use.result
+        assert "of no use to a run within a tool" in use.result
         assert "the run around it is kept with all its parts" in use.result
 
 
@@ -144,6 +143,7 @@ def test_a_stream_that_a_variable_holds_ends_with_its_loop_its_block_or_by_hand(
     if way == "break":
         for event in stream:
             if event.kind == "tool_started":
+                assert begun.wait(20)
                 break
     else:
         events = iter(stream)
@@ -160,7 +160,7 @@ def test_a_stream_that_a_variable_holds_ends_with_its_loop_its_block_or_by_hand(
 
 
 async def test_an_async_block_over_events_ends_the_run(script: Script) -> None:
-    begun, ended = threading.Event(), asyncio.Event()
+    begun, ended = asyncio.Event(), asyncio.Event()
 
     async def wait() -> None:
         begun.set()
@@ -174,11 +174,14 @@ async def test_an_async_block_over_events_ends_the_run(script: Script) -> None:
         events = aiter(stream)
         while (await anext(events)).kind != "tool_started":
             pass
+        await asyncio.wait_for(begun.wait(), 20)
     await asyncio.wait_for(ended.wait(), 20)
-    stream = agent.stream("go")
-    async for event in stream:
+    begun.clear()
+    ended.clear()
+    held = agent.stream("go")
+    async for event in held:
         if event.kind == "tool_started":
-            ended.clear()
+            await asyncio.wait_for(begun.wait(), 20)
             break
     await asyncio.wait_for(ended.wait(), 20)
 
@@ -234,18 +237,6 @@ def test_a_turn_that_waits_goes_on_from_its_own_log_whatever_came_after_it(scrip
     result = talk.resume(decide=agree)
     assert (result.text, result.run_id, LOOKED, PAID) == ("done", first.run_id, [1], [7])
     assert [question.run_id for question in asked] == [first.run_id]
-
-
-def test_a_turn_whose_end_was_not_seen_is_not_taken_again(script: Script) -> None:
-    talk = till(script).conversation()
-    stream = iter(talk.stream("Pay"))
-    while next(stream).kind != "decision_needed":
-        pass
-    time.sleep(0)
-    stream.close()
-    with pytest.raises((motet.ConflictError, motet.NotFoundError)):
-        talk.resume(decide=True)
-    assert (LOOKED, PAID) == ([1], [])
 
 
 def test_who_decides_is_told_the_run_that_asks(script: Script, client: motet.Client) -> None:

@@ -95,7 +95,8 @@ impl Runtime {
         is_whole: bool,
     ) -> Result<AgentFile, FileError> {
         let bytes = read_file(path).map_err(FileError::Unreadable)?;
-        let spec = agent_file::read(&bytes).map_err(FileError::Problems)?;
+        let read = if is_whole { agent_file::read } else { agent_file::read_to_extend };
+        let spec = read(&bytes).map_err(FileError::Problems)?;
         let path = path.canonicalize().map_err(|error| FileError::Unreadable(unreadable(path, error)))?;
         let file = AgentFile { spec, path };
         self.check_agent(&file, scope, is_whole).map_err(FileError::Unreadable)?;
@@ -108,7 +109,19 @@ impl Runtime {
     /// # Errors
     /// All its problems at once, or why there is no current directory.
     pub fn read_agent_value(value: &Value) -> Result<AgentFile, FileError> {
-        let spec = agent_file::read_value(value).map_err(FileError::Problems)?;
+        Self::in_current_directory(agent_file::read_value(value).map_err(FileError::Problems)?)
+    }
+
+    /// Reads an agent as [`read_agent_value`](Self::read_agent_value) does, to which a program adds tools, so that names in
+    /// it may stand for those.
+    ///
+    /// # Errors
+    /// As [`read_agent_value`](Self::read_agent_value).
+    pub fn read_agent_value_to_extend(value: &Value) -> Result<AgentFile, FileError> {
+        Self::in_current_directory(agent_file::read_value_to_extend(value).map_err(FileError::Problems)?)
+    }
+
+    fn in_current_directory(spec: AgentSpec) -> Result<AgentFile, FileError> {
         let directory = current_directory().map_err(FileError::Unreadable)?;
         Ok(AgentFile { spec, path: directory.join("agent") })
     }

@@ -23,7 +23,7 @@ fn paying(options: &[(&str, &str)]) -> (Runtime, Arc<ScriptedModel>) {
     let runtime = runtime.with_store(store).unwrap();
     let model = Arc::new(ScriptedModel::from_fn(|request| {
         let asks = request.tools.iter().any(|tool| tool.name == "ask") && request.messages.len() == 1;
-        let answer = if asks { Answer::tool_call("ask", &json!({})) } else { Answer::text("hi") };
+        let answer = if asks { Answer::tool_call("ask", &json!({})) } else { Answer::text("{}") };
         let mut response = answer.respond(request)?;
         let usage = Usage::new(USAGE.0, USAGE.1);
         (response.usage, response.cost) = (Some(usage), Some(Price::new(150_000, 600_000).cost(&usage)));

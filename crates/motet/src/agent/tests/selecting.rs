@@ -180,7 +180,7 @@ async fn with_price(more: Value, answers: Vec<Answer>) -> (Vec<String>, String) 
     let Process { runtime, model } = process(&store, answers);
     let mut written = json!({"name": "clerk", "model": "scripted:lab"});
     written.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    let file = Runtime::read_agent_value(&written).unwrap_or_else(|_| panic!("{written}"));
+    let file = Runtime::read_agent_value_to_extend(&written).unwrap_or_else(|_| panic!("{written}"));
     let run = |agent: Extended| async {
         runtime.run_agent(&RunContext::new(), agent, "sum up", Keeping::Nowhere).await.unwrap()
     };
