@@ -169,7 +169,7 @@ async def test_an_async_block_over_events_ends_the_run(script: Script) -> None:
         finally:
             ended.set()
 
-    agent = motet.Agent("a", model=script(calls(("wait", {})), "done"), tools=[wait])
+    agent = motet.Agent("a", model=script(calls(("wait", {}))), tools=[wait])
     async with agent.stream("go") as stream:
         events = aiter(stream)
         while (await anext(events)).kind != "tool_started":

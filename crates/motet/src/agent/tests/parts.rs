@@ -125,7 +125,8 @@ async fn within(options: &[(&str, &str)], inner: Value) -> Vec<Outcome> {
         }
     });
     let agent = runtime.agent("outer", MODEL.parse().unwrap()).max_tokens(1_000).tool(ask).build().unwrap();
-    runtime.run_agent(&RunContext::new(), agent, "go", Keeping::Nowhere).await.unwrap();
+    let result = runtime.run_agent(&RunContext::new(), agent, "go", Keeping::Nowhere).await.unwrap();
+    assert_eq!(result.model_calls, 2);
     std::mem::take(&mut *ended.lock().unwrap())
 }
 

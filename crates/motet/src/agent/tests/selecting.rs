@@ -214,7 +214,7 @@ async fn tools_that_a_program_adds_are_known_to_code_and_selections() {
         assert_eq!(with_price(more, done()).await.0, expected, "{offered}");
     }
     let router = json!({"tools": [{"code": {}}], "router": {"threshold": 0, "always": ["price"]}});
-    let choice = Answer::text(r#"{"tools": []}"#).when_contains("The tools:");
+    let choice = Answer::text(r#"{"tools": ["price"]}"#).when_contains("The tools:");
     let (names, _) = with_price(router, vec![choice, Answer::text("done").when_contains("sum up")]).await;
     assert_eq!(names, ["price"]);
 }
@@ -232,8 +232,8 @@ async fn a_file_may_name_tools_that_a_program_adds() {
     let error = runtime.run_agent(&RunContext::new(), bare, "x", Keeping::Nowhere).await.unwrap_err();
     assert_eq!(error.message(), "no tool has the name `price`");
     let agent = Extended { file, additions: priced() };
-    runtime.run_agent(&RunContext::new(), agent, "x", Keeping::Nowhere).await.unwrap();
-    assert_eq!(names(&model), ["price"]);
+    let result = runtime.run_agent(&RunContext::new(), agent, "x", Keeping::Nowhere).await.unwrap();
+    assert_eq!((result.text.as_str(), names(&model)), ("done", vec!["price".to_owned()]));
 }
 
 #[test]
