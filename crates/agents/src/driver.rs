@@ -29,6 +29,7 @@ use crate::hooks::{Payload, Stage};
 use crate::machine::{Action, AgentResult, AgentRun, AskedAgain, Stop};
 use crate::review::{reviewed, reviewed_input, reviews_input, withheld};
 use crate::routing::select_tools;
+pub(crate) use below::counted;
 use below::spent_below;
 use decide::first_step;
 use tools::RoundEnd;

@@ -10,8 +10,8 @@ use futures::future::BoxFuture;
 use motet_core::request::ToolSpec;
 use motet_core::tool::Effect;
 use motet_core::{Error, ErrorKind, Result, RunContext, Tool, ToolContext, ToolOutput};
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -43,7 +43,13 @@ impl CallContext {
 /// The argument type of a function without arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+// What this type is for is nothing that a model needs to know.
+#[schemars(transform = without_description)]
 pub struct NoArguments {}
+
+fn without_description(schema: &mut Schema) {
+    schema.remove("description");
+}
 
 /// A tool made of a function.
 pub struct FunctionTool {
@@ -242,8 +248,7 @@ mod tests {
         let nothing = function("now", "", |_: NoArguments, _| async { Ok(()) });
         assert_eq!(
             nothing.spec().parameters,
-            json!({"description": "The argument type of a function without arguments.", "type": "object",
-                   "additionalProperties": false, "properties": {}})
+            json!({"type": "object", "additionalProperties": false, "properties": {}})
         );
     }
 

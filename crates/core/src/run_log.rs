@@ -233,8 +233,18 @@ pub trait RunLog: Send + Sync {
         self.append(vec![Record::new(step, finished(output)?)]).await
     }
 
+    /// Tells whether a model was asked below a step, without writing out what nobody reads.
+    fn asks_models_below(&self, step: &str) -> bool {
+        self.records().iter().any(|record| asks_a_model_below(record, step))
+    }
+
     /// Gives every entry so far, oldest first.
     fn records(&self) -> Vec<Record>;
+}
+
+fn asks_a_model_below(record: &Record, step: &str) -> bool {
+    let is_below = || record.step().strip_prefix(step).is_some_and(|rest| rest.starts_with('/'));
+    matches!(record.entry(), Entry::Started { kind: StepKind::Model, .. }) && is_below()
 }
 
 /// What the log knows of a step.
@@ -260,6 +270,8 @@ pub struct Entries {
 /// Where the entries of a step stand that say how it is.
 #[derive(Debug, Clone, Copy)]
 struct Place {
+    /// Where it was begun for the first time.
+    first: usize,
     started: usize,
     finished: Option<usize>,
     failed: bool,
@@ -271,8 +283,9 @@ impl Entries {
         let at = self.records.len();
         match record.entry() {
             Entry::Started { .. } => {
-                let place = Place { started: at, finished: None, failed: false };
-                self.steps.insert(record.step().to_owned(), place);
+                let place = Place { first: at, started: at, finished: None, failed: false };
+                let known = self.steps.entry(record.step().to_owned()).or_insert(place);
+                *known = Place { first: known.first, ..place };
             }
             Entry::Finished { .. } => {
                 if let Some(place) = self.steps.get_mut(record.step()) {
@@ -311,6 +324,13 @@ impl Entries {
             _ => None,
         });
         Some(StepState { request_hash: request_hash.clone(), effect: *effect, result, failed: place.failed })
+    }
+
+    /// Tells whether a model was asked below a step. Only what came after the step was begun is looked at.
+    #[must_use]
+    pub fn asks_models_below(&self, step: &str) -> bool {
+        let first = self.steps.get(step).map_or(0, |place| place.first);
+        self.records.iter().skip(first).any(|record| asks_a_model_below(record, step))
     }
 
     /// Gives all entries, oldest first.
@@ -451,6 +471,22 @@ mod tests {
         }
         assert_eq!(context.log().records().len(), 2);
         assert_eq!(context.log().records()[0].step(), "task/a");
+    }
+
+    #[tokio::test]
+    async fn models_asked_below_a_step_are_found_also_where_it_began_again_since() {
+        let context = RunContext::new();
+        let asked = Step { kind: StepKind::Model, ..step("model/0", "h", Effect::Pure) };
+        let below = |name: &str| context.log().asks_models_below(name);
+        for name in ["tool/0/1", "tool/0/10"] {
+            drop(context.begin(step(name, "h", Effect::Pure)).await.unwrap());
+        }
+        drop(context.begin(asked).await.unwrap());
+        drop(context.child("tool/0/10").begin(step("a", "h", Effect::Pure)).await.unwrap());
+        assert!(!below("tool/0/1") && !below("tool/0/10"));
+        drop(context.child("tool/0/10").begin(asked).await.unwrap());
+        drop(context.begin(step("tool/0/10", "h", Effect::Pure)).await.unwrap());
+        assert!(!below("tool/0/1") && below("tool/0/10"));
     }
 
     #[tokio::test]

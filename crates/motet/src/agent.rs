@@ -20,7 +20,7 @@ use motet_core::budget::{Amount, Ledger, Limits, MemoryBudget};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::EventSink;
 use motet_core::model::Model;
-use motet_core::run_log::{Costs, RunLog};
+use motet_core::run_log::Costs;
 use motet_core::store::{RunState, Sequenced};
 use motet_core::{Message, RunContext, RunId};
 use serde::{Deserialize, Serialize};
@@ -51,7 +51,8 @@ pub enum Keeping {
     /// It ends with the process, as does what it did not finish.
     #[default]
     Nowhere,
-    /// It is kept under the id of its context, or under a new one where the context is that of a part of another run.
+    /// It is kept under the id of its context, which must not be that of a part of another run: such a run is kept with
+    /// the one around it.
     InStore,
 }
 
@@ -178,8 +179,9 @@ impl Runtime {
     /// ```
     ///
     /// # Errors
-    /// `Configuration` when the agent cannot be built, `Conflict` when a run of this id is there already, `Store` when
-    /// it cannot be kept. How the run itself ended stands in the result.
+    /// `Configuration` when the agent cannot be built, `Conflict` when a run of this id is there already, `InvalidRequest`
+    /// when a part of another run is to be kept, `Store` when it cannot be kept. How the run itself ended stands in the
+    /// result.
     pub async fn run_agent(
         &self,
         context: &RunContext,
@@ -422,11 +424,18 @@ enum Reopened {
     Ready(Box<Ready>),
 }
 
-/// Puts the bounds of a run around it; what its journal says was spent counts.
+/// Puts the bounds of an agent around its run; what the journal says it spent counts.
+///
+/// A run of its own gets its book here. One that is a part of another run pays out of the book of that run, and its own
+/// budget holds within.
 #[must_use]
 pub fn bounded(context: RunContext, spec: Option<&AgentSpec>) -> RunContext {
-    let spent = spent(&**context.log());
-    let context = context.with_ledger(Arc::new(Ledger::new(spent)));
+    let context = if context.step_name().is_empty() {
+        let ledger = Arc::new(Ledger::new(spent(&context)));
+        context.with_ledger(ledger)
+    } else {
+        context
+    };
     let Some(limits) = spec.map(|spec| &spec.limits) else { return context };
     let context = match limits.timeout {
         Some(timeout) => context.with_timeout(timeout),
@@ -436,14 +445,18 @@ pub fn bounded(context: RunContext, spec: Option<&AgentSpec>) -> RunContext {
         return context;
     }
     let budget = Limits { cost: limits.budget.usd, tokens: limits.budget.tokens };
-    context.with_budget(Arc::new(MemoryBudget::of("the agent", budget, Arc::new(Ledger::new(spent)))))
+    let ledger = Arc::new(Ledger::new(spent(&context)));
+    context.with_budget(Arc::new(MemoryBudget::of("the agent", budget, ledger)))
 }
 
-/// Adds up what a log says was spent.
-fn spent(log: &dyn RunLog) -> Amount {
+/// Adds up what the log says was spent below the step of a context, which at its root is all of it.
+fn spent(context: &RunContext) -> Amount {
+    let below = context.key("");
     let mut costs = Costs::default();
-    for record in log.records() {
-        costs.add(&Sequenced { seq: 0, task: 0, record });
+    for record in context.log().records() {
+        if record.step().starts_with(&below) {
+            costs.add(&Sequenced { seq: 0, task: 0, record });
+        }
     }
     let total = costs.total();
     Amount { cost: total.cost, tokens: total.usage.total() }

@@ -4,11 +4,10 @@
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
 use motet::Runtime;
 use motet::agent::{AgentEvents, Extended, Keeping};
-use motet::agents::{AgentResult as CoreResult, Prompt, Session};
+use motet::agents::{AgentResult as CoreResult, Prompt};
 use motet::core::{Error, ErrorKind, RunContext, StreamEvent};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyType};
@@ -19,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent_result::Finish;
 use crate::awaiting::{Build, awaitable, built, wait};
 use crate::callback::Caller;
+use crate::conversation::Turn;
 use crate::convert::map_to_python;
 use crate::show::show;
 
@@ -42,17 +42,15 @@ pub(crate) enum Source {
     },
     /// A turn of a conversation that did not begin.
     Turn {
-        /// The conversation, which may have to be opened first.
-        session: BoxFuture<'static, Result<Session, Error>>,
-        /// Its context.
-        context: RunContext,
-        /// What is said.
-        prompt: Prompt,
+        /// Where it runs.
+        runtime: Runtime,
+        /// What is said, and where.
+        turn: Turn,
     },
     /// A run that goes on.
     Running(Box<AgentEvents>),
     /// A turn that goes on.
-    Talking(Box<motet::agents::AgentStream>),
+    Talking(Box<motet::agents::AgentStream>, Turn),
     /// Nothing any more.
     Ended,
 }
@@ -63,9 +61,7 @@ impl Source {
             Source::Run { runtime, context, agent, prompt, keeping } => {
                 Source::Running(Box::new(runtime.stream_agent(&context, *agent, prompt, keeping).await?))
             }
-            Source::Turn { session, context, prompt } => {
-                Source::Talking(Box::new(session.await?.stream(&context, prompt)))
-            }
+            Source::Turn { runtime, turn } => Source::Talking(Box::new(turn.begin(&runtime).await?), turn),
             open => open,
         };
         Ok(())
@@ -74,7 +70,7 @@ impl Source {
     async fn next(&mut self) -> Option<Result<StreamEvent, Error>> {
         match self {
             Source::Running(events) => events.next().await,
-            Source::Talking(events) => events.next().await,
+            Source::Talking(events, _) => events.next().await,
             _ => None,
         }
     }
@@ -82,7 +78,11 @@ impl Source {
     async fn finish(&mut self) -> Result<CoreResult, Error> {
         match std::mem::replace(self, Source::Ended) {
             Source::Running(events) => events.finish().await,
-            Source::Talking(events) => Ok(events.finish().await),
+            Source::Talking(events, turn) => {
+                let result = events.finish().await;
+                turn.ended(&result);
+                Ok(result)
+            }
             _ => Err(Error::new(ErrorKind::Internal, "a run did not begin")),
         }
     }

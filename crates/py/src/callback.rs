@@ -3,6 +3,7 @@
 //! The interpreter's lock is held to hand a call over and to take what it came to, never while the work waits for it. What
 //! crosses the border is JSON.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use motet::agents::CallContext;
@@ -13,10 +14,17 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 use serde_json::Value;
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 use crate::agent_result::AgentResult;
 use crate::convert::from_python;
+use crate::error::raise;
 use crate::tool::ToolContext;
+
+thread_local! {
+    /// Whether this thread runs the package's own event loop.
+    static RUNS_FUNCTIONS: Cell<bool> = const { Cell::new(false) };
+}
 
 tokio::task_local! {
     /// For whom the work of this task is done.
@@ -34,7 +42,11 @@ struct Surroundings {
 
 impl Caller {
     /// Remembers the calling thread; its event loop only where it does not block while the run goes on.
+    ///
+    /// # Errors
+    /// `ConfigurationError` where that would block the loop in which `async` functions of the run are called.
     pub(crate) fn here(py: Python<'_>, blocking: bool) -> PyResult<Self> {
+        may_wait(py, blocking)?;
         static COPY: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
         let context = COPY.import(py, "contextvars", "copy_context")?.call0()?.unbind();
         let event_loop = if blocking { None } else { Some(crate::awaiting::running_loop(py)?.unbind()) };
@@ -45,6 +57,24 @@ impl Caller {
     pub(crate) fn during<W: Future>(self, work: W) -> impl Future<Output = W::Output> {
         CALLER.scope(self, work)
     }
+}
+
+/// Takes down that the calling thread runs the package's own event loop.
+#[pyfunction]
+pub(crate) fn runs_functions() {
+    RUNS_FUNCTIONS.set(true);
+}
+
+/// Refuses to block the thread in which `async` functions of runs are called.
+pub(crate) fn may_wait(py: Python<'_>, blocking: bool) -> PyResult<()> {
+    if !blocking || !RUNS_FUNCTIONS.get() {
+        return Ok(());
+    }
+    let message = "an `async` function that waits without `await` keeps all others from going on";
+    let error = Error::new(ErrorKind::Configuration, message).with_hint(
+        "await `run_async`, or the asynchronous twin of any other method, within `async` functions",
+    );
+    Err(raise(py, &error))
 }
 
 /// A function of Python's and whether it is `async`.
@@ -60,13 +90,20 @@ impl Function {
         Ok(Self { callable: callable.unbind(), is_async: object.getattr("is_async")?.extract()? })
     }
 
-    /// Calls the function and gives what it answers; dropped before, an `async` one is cancelled.
+    /// Calls the function and gives what it answers; dropped before, an `async` one is cancelled. Agents that it runs end
+    /// with the call at the latest.
     pub(crate) async fn call(
         &self,
         arguments: impl FnOnce(Python<'_>) -> PyResult<Py<PyTuple>>,
         context: Option<CallContext>,
     ) -> Result<Value, Error> {
         let caller = CALLER.try_with(Clone::clone).ok();
+        let end = context.as_ref().map(|context| context.run.cancellation().child_token());
+        let context = context.zip(end.clone()).map(|(mut context, end)| {
+            context.run = context.run.with_cancellation(end);
+            context
+        });
+        let _end = end.map(CancellationToken::drop_guard);
         let (answer, answered) = oneshot::channel();
         let reply = Reply(Mutex::new(Some(answer)));
         let begun = Python::try_attach(|py| {

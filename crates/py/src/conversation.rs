@@ -2,11 +2,10 @@
 
 use std::sync::{Arc, PoisonError};
 
-use futures::FutureExt as _;
 use motet::Runtime;
 use motet::agent::bounded;
 use motet::agents::conversation::{to_json, to_markdown};
-use motet::agents::{Prompt, Session};
+use motet::agents::{AgentResult, AgentStream as Events, Outcome, Prompt, Session};
 use motet::core::conversation::ConversationId;
 use motet::core::{Cost, Error, ErrorKind, RunContext};
 use pyo3::exceptions::PyValueError;
@@ -19,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::agent::{Begun, Definition, finished};
 use crate::agent_stream::{AgentStream, Source};
 use crate::awaiting::built;
+use crate::callback::Caller;
 use crate::convert::to_python;
 use crate::engine::{Engine, Mode};
 use crate::error::raise;
@@ -33,13 +33,13 @@ struct Inner {
     /// The conversation of the store to go on with.
     id: Option<ConversationId>,
     session: OnceCell<Session>,
-    /// The context of the newest turn, whose log a parked turn goes on from.
-    newest: std::sync::Mutex<Option<RunContext>>,
+    /// The context of the newest turn that waits for a person, from whose log it goes on.
+    waiting: std::sync::Mutex<Option<RunContext>>,
 }
 
 impl Inner {
     fn of(agent: Arc<Definition>, id: Option<ConversationId>) -> Self {
-        Self { agent, id, session: OnceCell::new(), newest: std::sync::Mutex::new(None) }
+        Self { agent, id, session: OnceCell::new(), waiting: std::sync::Mutex::new(None) }
     }
 
     async fn session(&self, runtime: &Runtime) -> Result<&Session, Error> {
@@ -53,11 +53,35 @@ impl Inner {
         self.session.get_or_try_init(|| open).await
     }
 
-    /// Puts the agent's bounds around a turn, and remembers it.
-    fn turn(&self, context: RunContext) -> RunContext {
-        let context = bounded(context, Some(&self.agent.file.spec));
-        *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.clone());
-        context
+    /// Puts the agent's bounds around a turn.
+    fn bounded(&self, context: RunContext) -> RunContext {
+        bounded(context, Some(&self.agent.file.spec))
+    }
+
+    /// Remembers a turn that waits for a person.
+    fn ended(&self, context: &RunContext, result: &AgentResult) {
+        if result.outcome == Outcome::Waiting {
+            *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(context.clone());
+        }
+    }
+}
+
+/// A turn whose events are read.
+pub(crate) struct Turn {
+    conversation: Arc<Inner>,
+    context: RunContext,
+    prompt: Prompt,
+}
+
+impl Turn {
+    /// Begins it, when those before it have ended.
+    pub(crate) async fn begin(&self, runtime: &Runtime) -> Result<Events, Error> {
+        Ok(self.conversation.session(runtime).await?.stream(&self.context, self.prompt.clone()))
+    }
+
+    /// Takes down how it ended.
+    pub(crate) fn ended(&self, result: &AgentResult) {
+        self.conversation.ended(&self.context, result);
     }
 }
 
@@ -91,6 +115,15 @@ impl Conversation {
     }
 }
 
+/// What a turn did is known only where its end was seen, and must not be done again.
+fn elsewhere() -> Error {
+    Error::new(
+        ErrorKind::Conflict,
+        "the turn that waits for a person is not the one that ended here as waiting",
+    )
+    .with_hint("read the events of a turn to their end before it is resumed, or say it again")
+}
+
 fn conversation_id(py: Python<'_>, id: &str) -> PyResult<ConversationId> {
     id.parse().map_err(|error: Error| raise(py, &error))
 }
@@ -106,16 +139,18 @@ impl Conversation {
         blocking: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let prompt = Prompt(messages(prompt)?);
-        let begun = self.0.agent.begin(engine, options, blocking)?;
+        let caller = Caller::here(engine.py(), blocking)?;
+        let begun = self.0.agent.begin(engine, options, None)?;
         let cancellation = begun.cancellation();
-        let Begun { runtime, context, caller, finish, .. } = begun;
-        let (inner, context) = (Arc::clone(&self.0), self.0.turn(context));
+        let Begun { runtime, context, finish, .. } = begun;
+        let (inner, context) = (Arc::clone(&self.0), self.0.bounded(context));
         let work = async move {
-            let result = match inner.session(&runtime).await {
-                Ok(session) => Ok(session.send(&context, prompt).await),
-                Err(error) => Err(error),
+            let result = async {
+                let result = inner.session(&runtime).await?.send(&context, prompt).await;
+                inner.ended(&context, &result);
+                Ok(result)
             };
-            finished(result, finish)
+            finished(result.await, finish)
         };
         Mode::of(blocking).finish(engine.py(), &cancellation, caller.during(work))
     }
@@ -127,12 +162,11 @@ impl Conversation {
         options: &Bound<'_, PyDict>,
     ) -> PyResult<AgentStream> {
         let prompt = Prompt(messages(prompt)?);
-        let begun = self.0.agent.begin(engine, options, true)?;
+        let begun = self.0.agent.begin(engine, options, None)?;
         let cancellation = begun.cancellation();
         let Begun { runtime, context, finish, .. } = begun;
-        let (inner, context) = (Arc::clone(&self.0), self.0.turn(context));
-        let session = async move { inner.session(&runtime).await.cloned() }.boxed();
-        Ok(AgentStream::new(Source::Turn { session, context, prompt }, cancellation, finish))
+        let turn = Turn { conversation: Arc::clone(&self.0), context: self.0.bounded(context), prompt };
+        Ok(AgentStream::new(Source::Turn { runtime, turn }, cancellation, finish))
     }
 
     #[pyo3(signature = (engine, options, *, blocking))]
@@ -142,25 +176,28 @@ impl Conversation {
         options: &Bound<'py, PyDict>,
         blocking: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
-        let newest = self.0.newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let begun = self.0.agent.begin(engine, options, blocking)?;
+        let caller = Caller::here(engine.py(), blocking)?;
+        let waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let begun = self.0.agent.begin(engine, options, waiting.as_ref().map(RunContext::run_id))?;
         let cancellation = begun.cancellation();
-        let Begun { runtime, context, caller, mut finish, .. } = begun;
-        let context = match newest {
-            Some(newest) => {
-                finish.run = newest.run_id().clone();
-                context.in_run(newest.run_id().clone(), Arc::clone(newest.log()))
-            }
+        let Begun { runtime, context, finish, .. } = begun;
+        let context = match waiting {
+            Some(waiting) => context.in_run(waiting.run_id().clone(), Arc::clone(waiting.log())),
             None => context,
         };
-        let (inner, context) = (Arc::clone(&self.0), self.0.turn(context));
+        let (inner, context) = (Arc::clone(&self.0), self.0.bounded(context));
         let work = async move {
             let result = async {
                 let session = inner.session(&runtime).await?;
                 let parked = session.parked().await.ok_or_else(|| {
                     Error::new(ErrorKind::NotFound, "no turn of the conversation waits for a person")
                 })?;
-                Ok(session.resume(&context, parked).await)
+                if parked.run != *context.run_id() {
+                    return Err(elsewhere());
+                }
+                let result = session.resume(&context, parked).await;
+                inner.ended(&context, &result);
+                Ok(result)
             };
             finished(result.await, finish)
         };

@@ -19,6 +19,7 @@ use pyo3::types::{PyBool, PyDict, PyString};
 use tokio_util::sync::CancellationToken;
 
 use crate::awaiting::{Build, awaitable, built, wait};
+use crate::callback::may_wait;
 use crate::convert::{from_python, map_from_python};
 use crate::decision::{self, Question};
 use crate::error::raise;
@@ -236,6 +237,7 @@ impl Engine {
         model: Option<&Bound<'py, PyAny>>,
         blocking: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
+        may_wait(workflow.py(), blocking)?;
         let source = Source::of(workflow)?;
         let inputs =
             if inputs.is_none() { serde_json::Map::new() } else { map_from_python(inputs, "inputs")? };
@@ -253,6 +255,7 @@ impl Engine {
         blocking: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = run.py();
+        may_wait(py, blocking)?;
         let run = run_id(run)?;
         let cancellation = CancellationToken::new();
         let work = workflow::resume(self.runtime(py, None)?, run, cancellation.clone());

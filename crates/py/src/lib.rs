@@ -33,6 +33,7 @@ fn _motet(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     let kinds = ErrorKind::ALL.iter().map(|kind| kind.as_str());
     module.add("ERROR_KINDS", PyTuple::new(module.py(), kinds)?)?;
+    module.add_function(wrap_pyfunction!(callback::runs_functions, module)?)?;
     module.add_function(wrap_pyfunction!(hook::register_hook, module)?)?;
     module.add_function(wrap_pyfunction!(hook::register_guardrail, module)?)?;
     module.add_class::<agent::AgentCore>()?;

@@ -144,7 +144,7 @@ impl ToolContext {
         self.call.run.run_id().as_str()
     }
 
-    /// True when the run has ended or is about to, so that the call had better end too.
+    /// True when the run or the call has ended or is about to, so that the function had better end too.
     #[getter]
     fn cancelled(&self) -> bool {
         self.call.run.check().is_err()

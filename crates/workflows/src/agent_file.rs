@@ -36,8 +36,20 @@ const MAX_MISFITS: usize = 100;
 /// # Errors
 /// Everything that is wrong with it, by place.
 pub fn read(bytes: &[u8]) -> Result<AgentSpec, Problems> {
+    read_text(bytes, true)
+}
+
+/// Reads a file of an agent as [`read`] does, to which a program adds tools, so that names in it may stand for those.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_to_extend(bytes: &[u8]) -> Result<AgentSpec, Problems> {
+    read_text(bytes, false)
+}
+
+fn read_text(bytes: &[u8], is_whole: bool) -> Result<AgentSpec, Problems> {
     let document = yaml::parse_bytes(bytes).map_err(|fault| Report::of_text(vec![fault]).problems())?;
-    finish(document.root, Report::of_text(document.faults))
+    finish(document.root, Report::of_text(document.faults), is_whole)
 }
 
 /// Reads an agent that is a value already, such as a Python dictionary; problems tell paths instead of lines.
@@ -46,10 +58,19 @@ pub fn read(bytes: &[u8]) -> Result<AgentSpec, Problems> {
 /// Everything that is wrong with it, in the order of the value.
 pub fn read_value(value: &Value) -> Result<AgentSpec, Problems> {
     let (root, paths, faults) = value::tree(value);
-    finish(root, Report::of_value(paths, faults))
+    finish(root, Report::of_value(paths, faults), true)
 }
 
-fn finish(mut root: Node, mut report: Report<'_>) -> Result<AgentSpec, Problems> {
+/// Reads an agent as [`read_value`] does, to which a program adds tools, so that names in it may stand for those.
+///
+/// # Errors
+/// As [`read_value`].
+pub fn read_value_to_extend(value: &Value) -> Result<AgentSpec, Problems> {
+    let (root, paths, faults) = value::tree(value);
+    finish(root, Report::of_value(paths, faults), false)
+}
+
+fn finish(mut root: Node, mut report: Report<'_>, is_whole: bool) -> Result<AgentSpec, Problems> {
     let lines = lines::take(&mut root, &mut report);
     let spec = all_of(&mut root, &mut report, |node| AgentSpec::deserialize(At::root(node)));
     if let Some(mut spec) = spec {
@@ -58,7 +79,7 @@ fn finish(mut root: Node, mut report: Report<'_>) -> Result<AgentSpec, Problems>
         check(&spec, &places, &mut report);
         // Lines that did not fit are missing among the tools, which would look like wrong names.
         if report.is_empty() {
-            selection::check(&spec, &places, &mut report);
+            selection::check(&spec, &places, &mut report, is_whole);
         }
         if report.is_empty() {
             return Ok(spec);

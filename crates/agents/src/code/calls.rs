@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use super::functions::Functions;
 use crate::approval::ApprovalPolicy;
+use crate::driver::counted;
 use crate::inner::ends_outer_run;
 
 /// Answers the calls of one run of code.
@@ -149,7 +150,7 @@ impl<'a> Calls<'a> {
             let (step, id, name) = told(name);
             run.emit(&StreamEvent::ToolEnded { step, id, name, is_error: output.is_error });
         }
-        Ok(output)
+        Ok(counted(&run, output))
     }
 
     /// Gives what a call answered in an earlier try of the same code, whose steps have names of their own.

@@ -115,6 +115,24 @@ async fn what_agents_behind_functions_spend_is_summed() {
 }
 
 #[tokio::test]
+async fn what_an_agent_within_a_function_spends_is_summed_with_the_rest() {
+    let spec = |name: &str| ToolSpec::new(name, "", json!({"type": "object", "properties": {}}));
+    let spent = Spent { usage: Usage::new(3, 4), cost: Some(Cost::from_nanos(5)) };
+    let tells = dynamic(spec("tells"), move |_, _| async move {
+        Ok(ToolOutput { spent: Some(spent), ..ToolOutput::text("yes") })
+    });
+    let silent = dynamic(spec("silent"), |_, context: crate::function::CallContext| async move {
+        let model = TestModel::new(&[says("yes").spending(10, 20, 30)]);
+        let inner = Agent::builder("inner", model_id()).build().unwrap();
+        Ok(ToolOutput::text(driver::run(&context.run, &inner, model, "go").await.text))
+    });
+    let tool = CodeTool::new([Arc::new(tells) as Arc<dyn Tool>, Arc::new(silent)]).unwrap();
+    let output = called(&tool, &RunContext::new(), "[tells(), silent()]").await.unwrap();
+    assert_eq!(output.content[0].as_text(), Some(r#"{"result":["yes","yes"]}"#));
+    assert_eq!(output.spent, Some(Spent { usage: Usage::new(13, 24), cost: Some(Cost::from_nanos(35)) }));
+}
+
+#[tokio::test]
 async fn calls_of_a_run_that_ends_are_not_swallowed_by_the_code() {
     let spec = ToolSpec::new("stop", "", json!({"type": "object", "properties": {}}));
     let stop = dynamic(spec, |_, _| async { Err(Error::new(ErrorKind::Cancelled, "the run ends")) });

@@ -1,12 +1,13 @@
-//! What models used below calls of tools that end without an answer. The log tells it, as the tools cannot any more.
+//! What models used below calls of tools that do not tell: those that end without an answer, and functions that run
+//! agents. The log tells it.
 //!
-//! Looks at the log only where a call was given up, never on the way of a run that goes well.
+//! Reads the log only where a call was given up, or models were asked below one.
 
 use std::collections::BTreeSet;
 
 use motet_core::run_log::{Entry, StepKind};
 use motet_core::tool::Spent;
-use motet_core::{Cost, RunContext, Usage};
+use motet_core::{Cost, RunContext, ToolOutput, Usage};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -18,13 +19,25 @@ struct Answer {
     cost: Option<Cost>,
 }
 
+/// Tells what models used below a call, whose context this is, where its tool did not.
+pub(crate) fn counted(call: &RunContext, output: ToolOutput) -> ToolOutput {
+    let step = call.step_name();
+    if output.spent.is_some() || !call.log().asks_models_below(step) {
+        return output;
+    }
+    ToolOutput { spent: sum_below(call, &[step.to_owned()]), ..output }
+}
+
 /// Sums up what models used below these steps; `None` where none was asked. A call that is open may have been billed, so
 /// that the cost is unknown.
 pub(super) fn spent_below(context: &RunContext, steps: &[String]) -> Option<Spent> {
     if steps.is_empty() {
         return None;
     }
-    let keys: Vec<String> = steps.iter().map(|step| context.key(step)).collect();
+    sum_below(context, &steps.iter().map(|step| context.key(step)).collect::<Vec<_>>())
+}
+
+fn sum_below(context: &RunContext, keys: &[String]) -> Option<Spent> {
     // Another try of a call stands beside it, as `tool/0/0.2`.
     let is_below = |step: &str| {
         keys.iter()

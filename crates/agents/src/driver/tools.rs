@@ -12,7 +12,7 @@ use motet_core::tool::{Effect, Spent};
 use motet_core::{Error, ErrorKind, Result, StreamEvent, Tool, ToolContext, ToolOutput};
 use tokio::time::Instant;
 
-use super::below::spent_below;
+use super::below::counted;
 use super::decide::{Ready, Settled, first_step};
 use super::{Actor, Driver};
 use crate::feed::Overheard;
@@ -234,28 +234,24 @@ impl Driver<'_> {
         let context = ToolContext { run: &run, call_id: &call.call_id, idempotency_key: &idempotency_key };
         let limit = tool.timeout().unwrap_or(actor.agent.limits().tool_timeout);
         let work = AssertUnwindSafe(async { tool.call(call.arguments, &context).await }).catch_unwind();
-        let error = match tokio::time::timeout(limit, work).await {
-            Ok(Ok(Ok(output))) => return Ok(output),
-            Ok(Ok(Err(error))) => error,
-            Ok(Err(panic)) => {
-                let message = format!("the tool `{}` broke down: {}", call.name, panic_message(&*panic));
-                return Ok(ToolOutput::error(message));
+        let failure = match tokio::time::timeout(limit, work).await {
+            Ok(Ok(Ok(output))) => return Ok(counted(&run, output)),
+            Ok(Ok(Err(error))) => {
+                // A failure because the run ends is not for the model to see, least of all when it is resumed.
+                let ends = error.kind() == ErrorKind::Cancelled || self.context.check().is_err();
+                if ends || ends_outer_run(&error) {
+                    return Err(error);
+                }
+                let hint = error.hint().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
+                format!("the tool `{}` failed: {error}{hint}", call.name)
             }
-            Err(_) => {
-                let message = format!(
-                    "the tool `{}` gave no answer within {limit:?} and was stopped; it may have taken effect",
-                    call.name
-                );
-                let spent = spent_below(&actor.context, &[step.to_owned()]);
-                return Ok(ToolOutput { spent, ..ToolOutput::error(message) });
-            }
+            Ok(Err(panic)) => format!("the tool `{}` broke down: {}", call.name, panic_message(&*panic)),
+            Err(_) => format!(
+                "the tool `{}` gave no answer within {limit:?} and was stopped; it may have taken effect",
+                call.name
+            ),
         };
-        // A failure of the tool because the run ends is not for the model to see, least of all when it is resumed.
-        if error.kind() == ErrorKind::Cancelled || self.context.check().is_err() || ends_outer_run(&error) {
-            return Err(error);
-        }
-        let hint = error.hint().map(|hint| format!("; hint: {hint}")).unwrap_or_default();
-        Ok(ToolOutput::error(format!("the tool `{}` failed: {error}{hint}", call.name)))
+        Ok(counted(&run, ToolOutput::error(failure)))
     }
 
     fn tool<'a>(&self, actor: &'a Actor, call: &ToolRun) -> Result<&'a dyn Tool> {

@@ -8,14 +8,35 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::payload::Payload;
+use super::payload::{Payload, Stage};
 use super::registry::HookRegistry;
 use super::{Hook, Reaction};
 use crate::guardrails::{Pattern, Pii, PiiKind};
 
+/// Stages whose payloads hold texts that [`Payload::change_texts`] changes.
+const WITH_TEXTS: &[Stage] = &[
+    Stage::BeforeRun,
+    Stage::AfterRun,
+    Stage::BeforeModelCall,
+    Stage::AfterModelCall,
+    Stage::BeforeTool,
+    Stage::AfterTool,
+    Stage::BeforeRecord,
+];
+
+/// Stages whose payloads are about a text that [`Payload::main_text`] gives.
+const WITH_A_MAIN_TEXT: &[Stage] = &[
+    Stage::BeforeRun,
+    Stage::AfterRun,
+    Stage::BeforeModelCall,
+    Stage::AfterModelCall,
+    Stage::BeforeTool,
+    Stage::AfterTool,
+];
+
 /// Adds all of them.
 pub(super) fn register(registry: &mut HookRegistry) {
-    registry.register("redact_pii", |options| {
+    registry.register_for("redact_pii", WITH_TEXTS, |options| {
         let RedactPii { kinds, replacement } = read(options)?;
         let pii = kinds.map_or_else(Pii::default, Pii::of_kinds);
         Ok(changing_pii(pii.replacement(replacement)))
@@ -25,27 +46,27 @@ pub(super) fn register(registry: &mut HookRegistry) {
         ("remove_phone_numbers", PiiKind::Phone),
         ("remove_cards", PiiKind::Card),
     ] {
-        registry.register(name, move |options| {
+        registry.register_for(name, WITH_TEXTS, move |options| {
             let Remove { replacement } = read(options)?;
             Ok(changing_pii(Pii::of_kinds([kind]).replacement(replacement)))
         });
     }
-    registry.register("normalize_whitespace", |options| {
+    registry.register_for("normalize_whitespace", WITH_TEXTS, |options| {
         read::<Nothing>(options)?;
         Ok(changing(|text| Some(with_plain_spaces(text))))
     });
-    registry.register("escape_html", |options| {
+    registry.register_for("escape_html", WITH_TEXTS, |options| {
         read::<Nothing>(options)?;
         Ok(changing(|text| Some(as_html(text))))
     });
-    registry.register("truncate", |options| {
+    registry.register_for("truncate", WITH_TEXTS, |options| {
         let Truncate { max_chars, notice } = read(options)?;
         Ok(changing(move |text| {
             let (cut, _) = text.char_indices().nth(max_chars)?;
             Some(format!("{}{notice}", text.get(..cut)?))
         }))
     });
-    registry.register("validate_length", |options| {
+    registry.register_for("validate_length", WITH_A_MAIN_TEXT, |options| {
         let ValidateLength { min_chars, max_chars } = read(options)?;
         if max_chars.is_some_and(|max| max < min_chars) || (min_chars == 0 && max_chars.is_none()) {
             return Err(Error::new(ErrorKind::Configuration, "`min_chars` and `max_chars` bound nothing"));
@@ -59,7 +80,7 @@ pub(super) fn register(registry: &mut HookRegistry) {
             Some(format!("the text has {count} characters, more than {max}"))
         }))
     });
-    registry.register("require_citations", |options| {
+    registry.register_for("require_citations", WITH_A_MAIN_TEXT, |options| {
         let RequireCitations { at_least, pattern } = read(options)?;
         let pattern = Pattern::regex(&pattern, true)?;
         Ok(checking(move |text| {

@@ -64,9 +64,17 @@ pub enum OnErrorSpec {
 
 type Make = dyn Fn(&Map<String, Value>) -> Result<Arc<dyn Hook>> + Send + Sync;
 
+/// What is registered under a name.
+#[derive(Clone)]
+struct Registered {
+    make: Arc<Make>,
+    /// At which stages it has an effect.
+    stages: &'static [Stage],
+}
+
 /// Hooks by the names that files use; those that are ready-made are there from the beginning.
 #[derive(Clone)]
-pub struct HookRegistry(BTreeMap<String, Arc<Make>>);
+pub struct HookRegistry(BTreeMap<String, Registered>);
 
 impl Default for HookRegistry {
     fn default() -> Self {
@@ -89,7 +97,17 @@ impl HookRegistry {
         name: impl Into<String>,
         make: impl Fn(&Map<String, Value>) -> Result<Arc<dyn Hook>> + Send + Sync + 'static,
     ) {
-        self.0.insert(name.into(), Arc::new(make));
+        self.register_for(name, Stage::ALL, make);
+    }
+
+    /// Adds a hook that is of no use at other stages than these.
+    pub(super) fn register_for(
+        &mut self,
+        name: impl Into<String>,
+        stages: &'static [Stage],
+        make: impl Fn(&Map<String, Value>) -> Result<Arc<dyn Hook>> + Send + Sync + 'static,
+    ) {
+        self.0.insert(name.into(), Registered { make: Arc::new(make), stages });
     }
 
     /// Gives all names.
@@ -100,10 +118,10 @@ impl HookRegistry {
     /// Makes the hook that a file writes.
     ///
     /// # Errors
-    /// `Configuration` when the name is unknown, it has no stage, or its options do not fit.
+    /// `Configuration` when the name is unknown, it has no stage or one at which it does nothing, or its options do not fit.
     pub fn build(&self, spec: &HookSpec) -> Result<HookEntry> {
         let wrong = |message: String| Error::new(ErrorKind::Configuration, message);
-        let make = self.0.get(&spec.name).ok_or_else(|| {
+        let Registered { make, stages } = self.0.get(&spec.name).ok_or_else(|| {
             let known: Vec<_> = self.names().map(|name| format!("`{name}`")).collect();
             wrong(format!("no hook is registered as `{}`", spec.name))
                 .with_hint(format!("known are {}", known.join(", ")))
@@ -111,6 +129,11 @@ impl HookRegistry {
         if spec.stages.is_empty() {
             return Err(wrong(format!("the hook `{}` has no stage", spec.name))
                 .with_hint("name at least one in `stages`, such as `after_model_call`"));
+        }
+        if let Some(idle) = spec.stages.iter().find(|stage| !stages.contains(stage)) {
+            let known: Vec<_> = stages.iter().map(|stage| format!("`{stage}`")).collect();
+            return Err(wrong(format!("the hook `{}` does nothing at `{idle}`", spec.name))
+                .with_hint(format!("it works at {}", known.join(", "))));
         }
         let on_error = match (spec.on_error, &spec.fallback) {
             (OnErrorSpec::Skip, None) => OnError::Skip,

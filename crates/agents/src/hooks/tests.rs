@@ -195,6 +195,27 @@ fn a_file_that_cannot_be_meant_is_refused_with_the_reason() {
         assert!(told.contains(message), "{told}");
     }
     assert!(serde_json::from_value::<HookSpec>(json!({"name": "x", "stages": ["never"]})).is_err());
+    for (name, options, stage, is_of_use) in [
+        ("escape_html", json!({}), "before_record", true),
+        ("escape_html", json!({}), "before_guardrail", false),
+        ("remove_cards", json!({}), "retry", false),
+        ("require_citations", json!({}), "before_record", false),
+        ("validate_length", json!({"min_chars": 1}), "after_iteration", false),
+    ] {
+        let value = json!({"name": name, "stages": ["after_run", stage], "options": options});
+        match HookRegistry::default().build(&spec(value)) {
+            Ok(_) => assert!(is_of_use, "{name} at {stage}"),
+            Err(error) => {
+                assert_eq!(error.message(), format!("the hook `{name}` does nothing at `{stage}`"));
+                assert!(error.hint().unwrap().starts_with("it works at `before_run`, `after_run`, "));
+                assert!(!is_of_use);
+            }
+        }
+    }
+    let mut registry = HookRegistry::default();
+    registry.register("escape_html", |_| Ok(Arc::new(Never)));
+    let own = json!({"name": "escape_html", "stages": ["retry"]});
+    assert!(registry.build(&spec(own)).is_ok(), "a program's own may do anything anywhere");
     assert!(serde_json::from_value::<HookSpec>(json!({"name": "x", "stages": before, "when": 1})).is_err());
 }
 

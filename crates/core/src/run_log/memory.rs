@@ -116,6 +116,10 @@ impl RunLog for MemoryLog {
         Ok(())
     }
 
+    fn asks_models_below(&self, step: &str) -> bool {
+        self.with(|memory| memory.entries.asks_models_below(step))
+    }
+
     fn records(&self) -> Vec<Record> {
         self.with(|memory| memory.whole().records().to_vec())
     }

@@ -124,6 +124,10 @@ impl RunLog for StoredLog {
         }
     }
 
+    fn asks_models_below(&self, step: &str) -> bool {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner).asks_models_below(step)
+    }
+
     fn records(&self) -> Vec<Record> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner).records().to_vec()
     }

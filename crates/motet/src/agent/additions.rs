@@ -84,9 +84,9 @@ impl Additions {
     pub fn names(&self) -> Vec<String> {
         let tools = self.tools.iter().map(|tool| match tool {
             AddedTool::Tool(tool) => format!("tool {}", tool.spec().name),
-            AddedTool::Agent(agent) => format!("agent {}", agent.name()),
+            AddedTool::Agent(agent) => format!("agent {}", agent.file.name()),
         });
-        let handoffs = self.handoffs.iter().map(|agent| format!("handoff {}", agent.name()));
+        let handoffs = self.handoffs.iter().map(|agent| format!("handoff {}", agent.file.name()));
         let hooks = self.hooks.iter().map(|hook| match hook {
             AddedHook::Named(spec) => format!("hook {}", spec.name),
             AddedHook::Function(entry) => format!("hook {}", entry.name()),
@@ -96,12 +96,6 @@ impl Additions {
             AddedGuardrail::Function { guardrail, .. } => format!("guardrail {}", guardrail.name()),
         });
         tools.chain(handoffs).chain(hooks).chain(guardrails).collect()
-    }
-}
-
-impl Extended {
-    fn name(&self) -> &str {
-        self.file.spec.name.as_deref().unwrap_or_default()
     }
 }
 
@@ -122,20 +116,21 @@ impl Runtime {
         surroundings: &Surroundings,
         additions: &Additions,
     ) -> Result<Agent> {
-        let mut builder = self.written_agent(context, spec, surroundings).await?;
+        let mut tools: Vec<Arc<dyn Tool>> = Vec::with_capacity(additions.tools.len());
         for added in &additions.tools {
-            builder = match added {
-                AddedTool::Tool(tool) => builder.tools([Arc::clone(tool)]),
+            tools.push(match added {
+                AddedTool::Tool(tool) => Arc::clone(tool),
                 AddedTool::Agent(inner) => {
                     let (agent, model) = self.called(context, inner, spec.model.as_ref()).await?;
                     let tool = AgentTool::new(agent, model);
-                    builder.tool(match inner.file.spec.limits.timeout {
+                    Arc::new(match inner.file.spec.limits.timeout {
                         Some(timeout) => tool.timeout(timeout),
                         None => tool,
                     })
                 }
-            };
+            });
         }
+        let mut builder = self.written_agent(context, spec, surroundings, tools).await?;
         for other in &additions.handoffs {
             let (agent, model) = self.called(context, other, spec.model.as_ref()).await?;
             builder = builder.handoff(agent, model);
@@ -157,14 +152,14 @@ impl Runtime {
         model: Option<&ModelId>,
     ) -> Result<(Agent, Arc<dyn motet_core::Model>)> {
         if !agent.file.spec.limits.budget.is_empty() {
-            let message = format!("`{}` has a budget, and is called by another agent", agent.name());
+            let message = format!("`{}` has a budget, and is called by another agent", agent.file.name());
             return Err(Error::new(ErrorKind::Configuration, message)
                 .with_hint("what it spends counts for the agent that is run; set the budget there"));
         }
         let mut agent = agent.clone();
         agent.file.spec.model = agent.file.spec.model.or_else(|| model.cloned());
         // What is looked up for it in the log stands below its own name.
-        let context = context.child(agent.name());
+        let context = context.child(&agent.file.name());
         let built = Box::pin(self.build_extended(&context, &agent)).await?;
         let model = self.models().model(built.model()).await?;
         Ok((built, model))

@@ -37,15 +37,16 @@ impl Runtime {
         spec: &AgentSpec,
         surroundings: &Surroundings,
     ) -> Result<Agent> {
-        self.written_agent(context, spec, surroundings).await?.build()
+        self.written_agent(context, spec, surroundings, Vec::new()).await?.build()
     }
 
-    /// Begins an agent with everything that its file says.
+    /// Begins an agent with everything that its file says, and the tools that a program adds.
     pub(super) async fn written_agent(
         &self,
         context: &RunContext,
         spec: &AgentSpec,
         surroundings: &Surroundings,
+        added: Vec<Arc<dyn Tool>>,
     ) -> Result<AgentBuilder> {
         let registry = self.guardrail_registry();
         let guardrails = spec.guardrails.build(&*self.models(), &registry).await?;
@@ -64,7 +65,7 @@ impl Runtime {
             };
             listed.push(tools);
         }
-        let mut builder = self.builder(spec)?.guardrails(guardrails).tools(select(spec, listed)?);
+        let mut builder = self.builder(spec)?.guardrails(guardrails).tools(select(spec, listed, added)?);
         if let Some(router) = &spec.router {
             builder = builder.router(self.router(spec, router).await?);
         }

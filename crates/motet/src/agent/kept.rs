@@ -11,6 +11,7 @@ use motet_core::store::{
     SharedStore, StoredDecisions,
 };
 use motet_core::{RunContext, RunId, StreamEvent};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::{AgentDefinition, KIND};
@@ -38,6 +39,8 @@ pub(crate) struct Kept {
     stop: CancellationToken,
     /// There until the run has ended.
     lease: Option<Lease>,
+    /// Where the lease is given back, as a run may be dropped by a thread that works for no runtime.
+    background: Handle,
 }
 
 impl Kept {
@@ -47,8 +50,18 @@ impl Kept {
         context: &RunContext,
         definition: &AgentDefinition,
     ) -> Result<Self> {
+        if !context.step_name().is_empty() {
+            return Err(Error::new(
+                ErrorKind::InvalidRequest,
+                format!(
+                    "the run at `{}` is a part of another run and cannot be kept apart",
+                    context.step_name()
+                ),
+            )
+            .with_hint("the run around it is kept with all its parts"));
+        }
         let store = runtime.store().await?;
-        let id = if context.step_name().is_empty() { context.run_id().clone() } else { RunId::new() };
+        let id = context.run_id().clone();
         let definition_json = serde_json::to_value(definition).map_err(|error| {
             Error::new(ErrorKind::Internal, "an agent cannot be written as JSON").with_source(error)
         })?;
@@ -104,7 +117,8 @@ impl Kept {
         let stop = context.cancellation().child_token();
         let lease = Lease::keep(Arc::clone(&store), token.clone(), ttl, stop.clone());
         let log = StoredLog::open(Arc::clone(&store), token, task.journal).await?;
-        Ok(Self { store, run, log: Arc::new(log), stop, lease: Some(lease) })
+        let background = Handle::current();
+        Ok(Self { store, run, log: Arc::new(log), stop, lease: Some(lease), background })
     }
 
     /// Gives the context of the run: its log, its end, and who decides.
@@ -146,10 +160,9 @@ impl Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        let Some(lease) = self.lease.take() else { return };
-        // Without a runtime the lease ends by itself, and the run can be resumed then.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(lease.end(TaskOutcome::Released));
+        // Where the runtime has ended, the lease ends by itself, and the run can be resumed then.
+        if let Some(lease) = self.lease.take() {
+            self.background.spawn(lease.end(TaskOutcome::Released));
         }
     }
 }

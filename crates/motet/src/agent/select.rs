@@ -20,17 +20,23 @@ struct Own {
     is_offered: bool,
 }
 
-/// Gives the tools that a model is offered, of those that came of each line of the list; what lines of code stand for is
-/// made here.
+/// Gives the tools that a model is offered, of those that came of each line of the list and those that a program added,
+/// which stand behind them; what lines of code stand for is made here.
 ///
 /// # Errors
 /// `Configuration` when a word stands for no tool, or code cannot call what it should.
-pub(super) fn select(spec: &AgentSpec, listed: Vec<Vec<Arc<dyn Tool>>>) -> Result<Vec<Arc<dyn Tool>>> {
-    check(spec, &listed)?;
+pub(super) fn select(
+    spec: &AgentSpec,
+    listed: Vec<Vec<Arc<dyn Tool>>>,
+    added: Vec<Arc<dyn Tool>>,
+) -> Result<Vec<Arc<dyn Tool>>> {
+    check(spec, listed.iter().flatten().chain(&added))?;
     let offered = spec.offered.ready()?;
-    let mut lines: Vec<Vec<Own>> = Vec::with_capacity(listed.len());
-    for (line, tools) in spec.tools.iter().zip(listed) {
-        let has = |tool: &Arc<dyn Tool>| offered.has(&tool.spec().name, &line.category);
+    let categories = spec.tools.iter().map(|line| line.category.as_str());
+    let mut lines: Vec<Vec<Own>> = Vec::with_capacity(listed.len() + 1);
+    // What a program adds has no category.
+    for (category, tools) in categories.zip(listed).chain([("", added)]) {
+        let has = |tool: &Arc<dyn Tool>| offered.has(&tool.spec().name, category);
         let own = tools.into_iter().filter(has).map(|tool| Own { tool, is_offered: true });
         lines.push(own.collect());
     }
@@ -53,8 +59,8 @@ pub(super) fn select(spec: &AgentSpec, listed: Vec<Vec<Arc<dyn Tool>>>) -> Resul
 }
 
 /// Finds out whether words that stand for tools do so; all tools are known by now, those of servers too.
-fn check(spec: &AgentSpec, listed: &[Vec<Arc<dyn Tool>>]) -> Result<()> {
-    let made = listed.iter().flatten().map(|tool| Known { name: &tool.spec().name, is_code: false });
+fn check<'t>(spec: &AgentSpec, tools: impl Iterator<Item = &'t Arc<dyn Tool>>) -> Result<()> {
+    let made = tools.map(|tool| Known { name: &tool.spec().name, is_code: false });
     let code = spec.tools.iter().filter_map(|line| match &line.tool {
         ToolEntry::Code(code) => Some(Known { name: code.name(), is_code: true }),
         _ => None,

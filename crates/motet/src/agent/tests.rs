@@ -17,6 +17,7 @@ use serde_json::json;
 
 use super::*;
 
+mod parts;
 mod selecting;
 
 /// A runtime as a process of its own would have it, over a store that others share.
@@ -201,6 +202,29 @@ async fn a_streamed_run_is_kept_and_one_that_is_dropped_is_given_back() {
     let events = first.runtime.stream_agent(&context, agent, "look", Keeping::InStore).await.unwrap();
     assert_eq!(events.finish().await.unwrap().text, "seen");
     assert_eq!(store.run(context.run_id()).await.unwrap().unwrap().summary.state, RunState::Completed);
+}
+
+#[tokio::test]
+async fn a_run_that_is_dropped_by_a_thread_of_another_kind_is_given_back_at_once() {
+    let (store, effects): (SharedStore, _) = (Arc::new(MemoryStore::new()), Arc::default());
+    let first = process(&store, vec![Answer::text("seen")]);
+    let agent = agent(&first.runtime, &effects);
+    let context = RunContext::new();
+    let events = first.runtime.stream_agent(&context, agent.clone(), "look", Keeping::InStore).await.unwrap();
+    std::thread::spawn(move || drop(events)).join().unwrap();
+    let resumed = first.runtime.resume_agent_as(&RunContext::new(), context.run_id(), &agent).await.unwrap();
+    assert_eq!(resumed.text, "seen");
+}
+
+#[tokio::test]
+async fn a_part_of_a_run_is_not_kept_apart() {
+    let (store, effects): (SharedStore, _) = (Arc::new(MemoryStore::new()), Arc::default());
+    let first = process(&store, vec![Answer::text("seen")]);
+    let agent = agent(&first.runtime, &effects);
+    let part = RunContext::new().child("tool/0/0");
+    let error = first.runtime.run_agent(&part, agent, "look", Keeping::InStore).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidRequest);
+    assert_eq!(error.hint(), Some("the run around it is kept with all its parts"));
 }
 
 #[tokio::test]

@@ -242,6 +242,10 @@ impl RunLog for ItemLog {
         }
     }
 
+    fn asks_models_below(&self, step: &str) -> bool {
+        self.state().entries.asks_models_below(step)
+    }
+
     fn records(&self) -> Vec<Record> {
         self.state().entries.records().to_vec()
     }

@@ -11,7 +11,6 @@ use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::method::{FileScope, Method, MethodCall, MethodOutcome, Parameter, ParameterKind};
 use motet_core::model::Models;
 use motet_core::tool::Effect;
-use motet_providers::files;
 use serde_json::{Map, Value, json};
 
 use crate::agent::{AgentFile, bounded};
@@ -35,8 +34,7 @@ impl AgentRun {
             (Some(file), None) => {
                 let (scope, file, runtime) = (scope.clone(), file.to_owned(), self.runtime.clone());
                 let read = tokio::task::spawn_blocking(move || {
-                    let path = files::resolve(&scope, &file)?;
-                    runtime.read_agent(&path).map_err(Error::from)
+                    runtime.read_agent_within(&scope, file.as_ref()).map_err(Error::from)
                 });
                 read.await.map_err(|error| {
                     Error::new(ErrorKind::Internal, "reading the agent broke off").with_source(error)
@@ -141,7 +139,7 @@ impl Method for AgentRun {
             }
             Some(other) => other.to_string(),
         };
-        let (spec, surroundings) = self.runtime.whole(&file)?;
+        let (spec, surroundings) = self.runtime.whole_within(&file, Some(&call.files))?;
         let agent = self.runtime.build_agent(context, &spec, &surroundings).await?;
         let model = self.models.model(agent.model()).await?;
         let context = bounded(context.clone(), Some(&spec));

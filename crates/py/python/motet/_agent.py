@@ -154,7 +154,8 @@ class Agent(Generic[T]):
     ) -> Self:
         """Reads an agent from a YAML or JSON file, and adds what is given behind what the file has.
 
-        `output` is a type for the value, whose JSON schema stands in the file. Hooks and guardrails that the file names
+        `output` is a type or a JSON schema for a file that has none, or a type that reads what satisfies the file's own
+        schema. Hooks and guardrails that the file names
         must be registered before; see `motet.register_hook` and `motet.register_guardrail`.
         """
         agent = cls.__new__(cls)
@@ -164,14 +165,14 @@ class Agent(Generic[T]):
         if written_tools:
             raise ConfigurationError("programs and servers stand in the file", hint="give functions and agents as tools")
         added["handoffs"] = [other._core for other in handoffs]
-        added["reader"] = _output(output)[1]
+        added["output"], added["reader"] = _output(output)
         agent._core = _motet.AgentCore(agent._engine, path, added)
         return agent
 
     @property
     def name(self) -> str:
         """Its name; that of its file where the file has none."""
-        return self._core.name or ""
+        return self._core.name
 
     @property
     def _engine(self) -> Engine:
@@ -194,7 +195,8 @@ class Agent(Generic[T]):
         `motet.Question`, or one decision for all. A run that does not complete raises a `motet.Error` whose `result` holds
         what there is; with `check=False` it gives that result. One that waits for a person is no failure.
 
-        Within a tool, the run is part of the run that called the tool.
+        Within a tool, the run is part of the run that called the tool, kept with it, and cannot be kept apart. An `async`
+        tool must await `run_async` instead.
         """
         options = run_options(keep=keep, run_id=run_id, timeout=timeout, decide=decide, check=check)
         return self._core.run(self._engine, prompt, options, blocking=True)
@@ -228,7 +230,8 @@ class Agent(Generic[T]):
     ) -> EventStream[T]:
         """Runs the agent and gives what happens as it happens, to `for` or `async for`; the last event has the `result`.
 
-        Reading drives the run, leaving the loop ends it. Otherwise as `run`.
+        Reading drives the run. Leaving the loop ends it, as do `close` and the end of a `with` block over the events.
+        Otherwise as `run`.
         """
         options = run_options(keep=keep, run_id=run_id, timeout=timeout, decide=decide, check=check)
         return EventStream(self._core.stream(self._engine, prompt, options))
@@ -289,29 +292,38 @@ class Agent(Generic[T]):
 
 
 class EventStream(Generic[T]):
-    """The events of a run, for `for` or `async for`, once."""
+    """The events of a run, for `for` or `async for`, once: leaving the loop ends the run.
+
+    In a `with` or `async with` block, the end of the block ends it too.
+    """
 
     def __init__(self, native: AgentStream) -> None:
         self._native = native
-        self._blocking: Generator[AgentEvent[T], None, None] | None = None
-        self._awaiting: AsyncGenerator[AgentEvent[T], None] | None = None
 
     def __iter__(self) -> Generator[AgentEvent[T], None, None]:
-        if self._blocking is None:
-            self._blocking = _events(self._native)
-        return self._blocking
+        return _events(self._native)
 
     def __aiter__(self) -> AsyncGenerator[AgentEvent[T], None]:
-        if self._awaiting is None:
-            self._awaiting = _events_async(self._native)
-        return self._awaiting
+        return _events_async(self._native)
 
     def close(self) -> None:
         """Ends the run if it goes on."""
         self._native.close()
 
+    def __enter__(self) -> Self:
+        return self
 
-# Generators apart from the stream, so that nothing keeps them alive when the loop over it is left.
+    def __exit__(self, *raised: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *raised: object) -> None:
+        self.close()
+
+
+# Generators apart from the stream, and known to it no more, so that nothing keeps them alive when the loop is left.
 def _events(native: AgentStream) -> Generator[AgentEvent[Any], None, None]:
     try:
         while True:

@@ -13,7 +13,7 @@ import os
 import queue
 import threading
 
-from motet import _context
+from motet import _context, _motet
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -159,9 +159,14 @@ def _background() -> asyncio.AbstractEventLoop:
     with _lock:
         if _own_loop is None or _own_loop.is_closed():
             _own_loop = asyncio.new_event_loop()
-            _own_thread = threading.Thread(target=_own_loop.run_forever, name="motet-asyncio", daemon=True)
+            _own_thread = threading.Thread(target=_serve, args=(_own_loop,), name="motet-asyncio", daemon=True)
             _own_thread.start()
         return _own_loop
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    _motet.runs_functions()
+    loop.run_forever()
 
 
 @atexit.register

@@ -13,6 +13,9 @@ ERROR_KINDS: tuple[str, ...]
 _T = TypeVar("_T")
 _list: TypeAlias = list
 
+def runs_functions() -> None:
+    """Takes down that the calling thread runs the package's own event loop."""
+
 def register_hook(name: str, hook: Any) -> None:
     """Registers a hook by name."""
 
@@ -506,7 +509,7 @@ class ToolContext:
 
     @property
     def cancelled(self) -> bool:
-        """True when the run has ended or is about to, so that the call had better end too."""
+        """True when the run or the call has ended or is about to, so that the function had better end too."""
 
 @final
 class AgentEvent(Generic[_T]):
@@ -667,7 +670,7 @@ class AgentCore:
 
     def __new__(cls, engine: Engine, source: Any, added: dict[str, Any]) -> AgentCore: ...
     @property
-    def name(self) -> str | None:
+    def name(self) -> str:
         """Its name."""
 
     def stream(self, engine: Engine, prompt: Prompt, options: dict[str, Any]) -> AgentStream:

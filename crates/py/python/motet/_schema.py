@@ -12,6 +12,7 @@ import datetime
 import decimal
 import enum
 import functools
+import math
 import pathlib
 import sys
 import types
@@ -269,6 +270,10 @@ def with_default(schema: dict[str, Any], default: Any) -> dict[str, Any]:
     """Notes a default in a schema, where JSON can hold it."""
     if isinstance(default, enum.Enum):
         default = default.value
+    if isinstance(default, float) and not math.isfinite(default):
+        return schema
+    if isinstance(default, int) and not -(2**63) <= default < 2**64:
+        return schema
     if isinstance(default, str | int | float | None):
         return {**schema, "default": default}
     return schema

@@ -161,9 +161,11 @@ impl AgentSpec {
     }
 }
 
-/// Reports words that stand for no tool, as far as tools are known before anything is connected to.
-pub(super) fn check(spec: &AgentSpec, places: &Places<'_>, report: &mut Report<'_>) {
-    let known: Option<Vec<Known<'_>>> = spec.tools.iter().map(|line| named(&line.tool)).collect();
+/// Reports words that stand for no tool, as far as tools are known before anything is connected to, and before a program
+/// adds others to what is not whole.
+pub(super) fn check(spec: &AgentSpec, places: &Places<'_>, report: &mut Report<'_>, is_whole: bool) {
+    let lines = is_whole.then(|| spec.tools.iter());
+    let known: Option<Vec<Known<'_>>> = lines.and_then(|lines| lines.map(|line| named(&line.tool)).collect());
     let mut before = None;
     let mut number = 0;
     for (of, word) in spec.words() {

@@ -172,3 +172,75 @@ async fn what_code_and_selections_cannot_be_is_told_before_anything_is_asked() {
     }
     assert!(model.requests().is_empty());
 }
+
+/// Runs an agent whose program adds a tool `price`, gives what the model was offered at last, and the
+/// first tool's answer.
+async fn with_price(more: Value, answers: Vec<Answer>) -> (Vec<String>, String) {
+    let store: SharedStore = Arc::new(MemoryStore::default());
+    let Process { runtime, model } = process(&store, answers);
+    let mut written = json!({"name": "clerk", "model": "scripted:lab"});
+    written.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let file = Runtime::read_agent_value_to_extend(&written).unwrap_or_else(|_| panic!("{written}"));
+    let run = |agent: Extended| async {
+        runtime.run_agent(&RunContext::new(), agent, "sum up", Keeping::Nowhere).await.unwrap()
+    };
+    let result = run(Extended { file, additions: priced() }).await;
+    let offered = model.requests().last().unwrap().tools.iter().map(|tool| tool.name.clone()).collect();
+    (offered, result.tool_history.first().map(|used| used.result.clone()).unwrap_or_default())
+}
+
+fn priced() -> Additions {
+    let parameters = json!({"type": "object", "properties": {"n": {"type": "integer"}}});
+    let price =
+        dynamic(ToolSpec::new("price", "", parameters), |_, _| async { Ok(ToolOutput::json(&json!(7))) });
+    Additions { tools: vec![AddedTool::Tool(Arc::new(price))], ..Additions::default() }
+}
+
+#[tokio::test]
+async fn tools_that_a_program_adds_are_known_to_code_and_selections() {
+    let code = || running("int(price(1)) + int(price(2))");
+    let (names, told) = with_price(json!({"tools": [{"code": {}}]}), code()).await;
+    assert_eq!(
+        (names, told.as_str()),
+        (vec!["run_python".to_owned(), "price".to_owned()], r#"{"result":14}"#)
+    );
+    let only_in_code = json!({"tools": [{"code": {"tools": ["price"], "only_in_code": true}}]});
+    assert_eq!(with_price(only_in_code, code()).await, (vec!["run_python".to_owned()], told));
+    let done = || vec![Answer::text("done")];
+    for (offered, expected) in
+        [(json!({"only": ["pri*"]}), vec!["price"]), (json!({"without": ["price"]}), vec!["run_python"])]
+    {
+        let more = json!({"tools": [{"code": {}}], "offered": offered});
+        assert_eq!(with_price(more, done()).await.0, expected, "{offered}");
+    }
+    let router = json!({"tools": [{"code": {}}], "router": {"threshold": 0, "always": ["price"]}});
+    let choice = Answer::text(r#"{"tools": ["price"]}"#).when_contains("The tools:");
+    let (names, _) = with_price(router, vec![choice, Answer::text("done").when_contains("sum up")]).await;
+    assert_eq!(names, ["price"]);
+}
+
+#[tokio::test]
+async fn a_file_may_name_tools_that_a_program_adds() {
+    let store: SharedStore = Arc::new(MemoryStore::default());
+    let Process { runtime, model } = process(&store, vec![Answer::text("done")]);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("clerk.yaml");
+    std::fs::write(&path, "model: scripted:lab\noffered: {only: [price]}\n").unwrap();
+    assert!(runtime.read_agent(&path).is_err(), "nobody adds it");
+    let Ok(file) = runtime.read_agent_to_extend(&path) else { panic!() };
+    let bare = Extended { file: file.clone(), additions: Additions::default() };
+    let error = runtime.run_agent(&RunContext::new(), bare, "x", Keeping::Nowhere).await.unwrap_err();
+    assert_eq!(error.message(), "no tool has the name `price`");
+    let agent = Extended { file, additions: priced() };
+    let result = runtime.run_agent(&RunContext::new(), agent, "x", Keeping::Nowhere).await.unwrap();
+    assert_eq!((result.text.as_str(), names(&model)), ("done", vec!["price".to_owned()]));
+}
+
+#[test]
+fn an_agent_of_a_file_without_a_name_has_that_of_its_file() {
+    let runtime = Runtime::with_defaults().unwrap();
+    let inner = Extended { file: file(&runtime, "model: scripted:lab"), additions: Additions::default() };
+    let tools = vec![AddedTool::Agent(Box::new(inner.clone()))];
+    let additions = Additions { tools, handoffs: vec![inner], ..Additions::default() };
+    assert_eq!(additions.names(), ["agent clerk", "handoff clerk"]);
+}

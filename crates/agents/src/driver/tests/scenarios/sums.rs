@@ -138,3 +138,29 @@ scenario!(
         assert_eq!((seen.result.usage.input, seen.result.outcome.clone()), (13, Outcome::Completed));
     })
 );
+
+scenario!(
+    what_agents_within_a_function_used_counts_whatever_the_function_answers,
+    Scenario::new(|| {
+        let ask = |name: &str, fails: bool| {
+            function(name, "", move |_: NoArguments, context: CallContext| async move {
+                let inner = pure([double()]).build().unwrap();
+                let model = TestModel::new(&[round("i", 3, 1000), says("six").spending(100, 10, 2000)]);
+                let result = run(&context.run, &inner, model, "twice three").await;
+                if fails { Err(Error::new(ErrorKind::ToolFailed, "no")) } else { Ok(result.text) }
+            })
+        };
+        pure([ask("ask", false), ask("fail", true), double()])
+    })
+    .turns([
+        calls(&[("a", "ask", ""), ("b", "fail", ""), ("c", "double", "{\"n\":3}")]).spending(1, 1, 1),
+        says("6").spending(2, 2, 2)
+    ])
+    .expect(|seen| {
+        assert_eq!(told(&seen.result), ["six", "the tool `fail` failed: no", "6"]);
+        assert_eq!(
+            (seen.result.usage, seen.result.cost),
+            (Usage::new(223, 25), Some(Cost::from_nanos(6003)))
+        );
+    })
+);
