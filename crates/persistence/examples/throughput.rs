@@ -59,6 +59,7 @@ async fn recover(store: SharedStore, url: &str) -> Result<()> {
         limit: 1,
         ttl: Duration::from_secs(30),
         max_active: None,
+        in_hand: 0,
     };
     let claims = store.claim(request).await?;
     let milliseconds = began.elapsed().as_secs_f64() * 1e3;
@@ -169,6 +170,7 @@ async fn work(store: SharedStore, run: RunId) -> Result<()> {
         limit: 1,
         ttl: Duration::from_secs(30),
         max_active: None,
+        in_hand: 0,
     };
     let mut seen = 0;
     loop {

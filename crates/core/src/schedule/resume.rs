@@ -56,6 +56,7 @@ pub fn redefine(rows: &mut dyn Rows, change: &Redefinition<'_>, now: Millis) -> 
     let Old { kept, removed, named } = compare(rows, change)?;
     for number in removed {
         rows.remove(number)?;
+        rows.abandon(Some(number));
     }
     let number_of = |task: &NewTask| named.get(task.name.as_str()).copied();
     let numbers: Vec<u32> = change

@@ -85,7 +85,7 @@ impl Kept {
             run: Some(run.clone()),
             limit: 1,
             ttl,
-            max_active: None,
+            max_active: None, in_hand: 0,
         };
         let mut claimed = store.claim(request.clone()).await?.pop();
         for _ in 0..LOOKS {

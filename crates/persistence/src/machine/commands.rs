@@ -4,7 +4,7 @@ use motet_core::decision::Decision;
 use motet_core::error::Result;
 use motet_core::id::{Millis, RunId};
 use motet_core::run_log::Record;
-use motet_core::schedule::{self, Redefinition, Rows as _};
+use motet_core::schedule::{self, Redefinition, Rows as _, Turn};
 use motet_core::store::{
     Applied, Claim, ClaimRequest, Control, ItemWrite, LeaseState, LeaseToken, NewRun, Outcome, Progress,
     Sequenced, TaskState, WorkerInfo,
@@ -50,6 +50,16 @@ impl Machine {
         let mut passed = None;
         while claims.len() < limit {
             let Some(head) = self.next_head(passed, request) else { break };
+            let has_others = request.in_hand > 0 || !claims.is_empty();
+            let turn = self.turn(head, has_others, now);
+            match turn {
+                Turn::Take | Turn::TakeAlone => {}
+                Turn::Pass => {
+                    passed = Some(head);
+                    continue;
+                }
+                Turn::Stop => break,
+            }
             let until = now.after(request.ttl);
             let claim = self.change_at(head.run, now, |rows| {
                 let token = schedule::lease(rows, head.number, &request.worker, now, until)?;
@@ -60,10 +70,26 @@ impl Machine {
             match claim {
                 Some(claim) => claims.push(claim),
                 // A limit holds up all of its lane.
-                None => passed = Some(head),
+                None => {
+                    passed = Some(head);
+                    continue;
+                }
+            }
+            if turn == Turn::TakeAlone {
+                break;
             }
         }
         Ok(claims)
+    }
+
+    fn turn(&self, head: Head, has_others: bool, now: Millis) -> Turn {
+        let run = self.runs.at(head.run);
+        let is_suspect =
+            run.and_then(|run| run.lanes.get(head.lane as usize)).is_some_and(|lane| lane.is_suspect);
+        match run.and_then(|run| run.task(head.number)).filter(|_| is_suspect) {
+            Some(task) => schedule::turn(&task.row, has_others, now),
+            None => Turn::Take,
+        }
     }
 
     /// Gives the first head after another one that a request asks for.
@@ -157,9 +183,6 @@ impl Machine {
         for (_, slot) in late {
             progress.timed_out += 1;
             self.change_at(slot, now, |rows| schedule::time_out(rows, now))?;
-            for child in self.open_children(slot) {
-                self.change_tree(child, now, schedule::cancel)?;
-            }
         }
         progress.next_due = self.next_due(now);
         Ok(progress)

@@ -9,9 +9,9 @@ use motet_core::id::{Millis, RunId};
 use motet_core::schedule::{self, News};
 
 use super::commit::{Commit, Committed};
-use super::fetch;
 use super::rows::{Fetched, Need, RunRows};
 use super::server::{self, Server};
+use super::{abandoned, fetch};
 
 /// After so many conflicts the run is locked for a moment.
 const PATIENT: u32 = 4;
@@ -27,8 +27,29 @@ pub(super) trait Work<T>: Fn(&mut RunRows<'_>, Millis) -> Result<T> + Send + Syn
 
 impl<T, F: Fn(&mut RunRows<'_>, Millis) -> Result<T> + Send + Sync> Work<T> for F {}
 
-/// Works on the rows of a run, and tells the runs that wait for it what became of it.
+/// Works on the rows of a run, tells the runs that wait for it what became of it, and cancels those that nobody wants any
+/// more.
 pub(super) async fn change<T: Send>(server: &Server, id: &RunId, work: impl Work<T>) -> Result<T> {
+    let Changed { result, abandoned } = change_run(server, id, work).await?;
+    if !abandoned.is_empty() {
+        abandoned::cancel(server, abandoned).await?;
+    }
+    Ok(result)
+}
+
+/// What a change gave, and what is left to do after it.
+pub(super) struct Changed<T> {
+    pub(super) result: T,
+    /// Whose runs are to be cancelled, as [`abandoned`] writes it; the server's list has them too.
+    pub(super) abandoned: Vec<String>,
+}
+
+/// Works on the rows of a run, and tells the runs that wait for it what became of it.
+pub(super) async fn change_run<T: Send>(
+    server: &Server,
+    id: &RunId,
+    work: impl Work<T>,
+) -> Result<Changed<T>> {
     let lock = server::name();
     for attempt in 0..TRIES {
         if attempt >= PATIENT {
@@ -58,7 +79,7 @@ async fn decide<T: Send>(
     fetched: &mut Fetched,
     now: Millis,
     work: &impl Work<T>,
-) -> Result<Option<Result<T>>> {
+) -> Result<Option<Result<Changed<T>>>> {
     complete_reading(server, fetched, |rows| work(rows, now).map(drop)).await?;
     let mut commit = Commit::new(server, now);
     let (result, mut news) = {
@@ -69,7 +90,8 @@ async fn decide<T: Send>(
             Err(error) => return Ok(is_current(server, fetched).await?.then_some(Err(error))),
         };
         if rows.is_unchanged() {
-            return Ok(is_current(server, fetched).await?.then_some(Ok(result)));
+            let changed = Changed { result, abandoned: Vec::new() };
+            return Ok(is_current(server, fetched).await?.then_some(Ok(changed)));
         }
         commit.run(&rows)?;
         (result, schedule::news(fetched.row.state, &rows.run))
@@ -83,7 +105,8 @@ async fn decide<T: Send>(
         }
         news = tell(server, &mut parent, &told, now, &mut commit).await?;
     }
-    Ok((commit.send().await? == Committed::Done).then_some(Ok(result)))
+    let abandoned = std::mem::take(&mut commit.abandoned);
+    Ok((commit.send().await? == Committed::Done).then_some(Ok(Changed { result, abandoned })))
 }
 
 /// Adds to a commit what a run learns of one that it waits for; gives what its own parent must learn.

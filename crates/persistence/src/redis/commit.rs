@@ -26,6 +26,8 @@ pub(super) struct Commit<'a> {
     checks: Vec<[String; 3]>,
     listed: Vec<String>,
     commands: Vec<Vec<Vec<u8>>>,
+    /// Tasks, or runs, whose own runs are to be cancelled, as the list of those says it.
+    pub(super) abandoned: Vec<String>,
 }
 
 /// What became of a commit.
@@ -39,7 +41,7 @@ pub(super) enum Committed {
 impl<'a> Commit<'a> {
     pub(super) fn new(server: &'a Server, now: Millis) -> Self {
         let (checks, listed, commands) = (Vec::new(), Vec::new(), Vec::new());
-        Self { server, now, name: server::name(), checks, listed, commands }
+        Self { server, now, name: server::name(), checks, listed, commands, abandoned: Vec::new() }
     }
 
     /// Leaves no name in the run, which this commit removes; sending it twice does no harm then.
@@ -107,6 +109,11 @@ impl<'a> Commit<'a> {
         }
         self.questions(rows)?;
         self.events(&id, &rows.events)?;
+        for task in &rows.abandoned {
+            let entry = super::abandoned::entry(&id, *task);
+            self.add("SADD", [self.key("abandoned"), entry.clone()]);
+            self.abandoned.push(entry);
+        }
         self.head(rows)
     }
 
@@ -130,7 +137,7 @@ impl<'a> Commit<'a> {
         match row.state {
             TaskState::Ready => {
                 self.add("ZREM", [self.key("delayed"), member]);
-                let lane = self.key(format!("lane:{id}|{}", row::lane(new)));
+                let lane = self.key(format!("lane:{id}|{}", row::lane(new, row.is_suspect())));
                 self.add("ZREM", [lane, format!("{:010}", row.number)]);
             }
             TaskState::Running => {
@@ -152,7 +159,7 @@ impl<'a> Commit<'a> {
                 self.add("ZADD", [self.key("delayed"), row.not_before.0.to_string(), member]);
             }
             TaskState::Ready => {
-                let lane = row::lane(new);
+                let lane = row::lane(new, row.is_suspect());
                 let at = row.not_before.0.clamp(0, SPAN - 1);
                 let score = i64::from(new.priority.rank()) * SPAN + at;
                 let key = self.key(format!("lane:{id}|{lane}"));

@@ -9,7 +9,7 @@ use motet_core::store::{Control, Progress, RunState, TaskState};
 
 use super::change::{change, release};
 use super::server::Server;
-use super::{fetch, lists, remove, row};
+use super::{abandoned, fetch, lists, remove, row};
 
 /// Tasks of one list that are looked at in one call.
 const BATCH: u32 = 500;
@@ -37,6 +37,7 @@ pub(super) async fn advance(server: &Server) -> Result<Progress> {
     for run in due(server, "deadlines", now).await? {
         progress.timed_out += u32::from(time_out(server, &run.parse()?).await?);
     }
+    abandoned::go_on(server).await?;
     remove::abandoned(server, now).await?;
     remove::go_on(server).await?;
     progress.next_due = lists::next_due(server, now).await?;
@@ -140,13 +141,7 @@ async fn time_out(server: &Server, run: &RunId) -> Result<bool> {
     })
     .await;
     match stopped {
-        Ok(true) => {
-            for child in open_children(server, run).await? {
-                change_tree(server, &child, schedule::cancel).await?;
-            }
-            Ok(true)
-        }
-        Ok(false) => Ok(false),
+        Ok(stopped) => Ok(stopped),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let () = server.ask(redis::cmd("ZREM").arg(server.key("deadlines")).arg(run.as_str())).await?;
             Ok(false)

@@ -50,6 +50,7 @@ async fn claim_of(store: &SledStore, run: Option<&RunId>) -> Claim {
         limit: 1,
         ttl,
         max_active: None,
+        in_hand: 0,
     };
     store.claim(request).await.unwrap().remove(0)
 }

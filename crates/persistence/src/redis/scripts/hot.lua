@@ -36,6 +36,13 @@ local function lease(run, number, request, nonce)
   return claimed(run, number, attempt, nonce)
 end
 
+-- Says what a claim does with the first task of a lane, as the scheduler does with one that is run alone.
+local function turn_of(lane, from, request)
+  if not string.find(lane, '^[^|]*\1') then return 'take' end
+  if not request.has_others then return 'alone' end
+  return NOW - tonumber(from) % SPAN >= PATIENCE and 'stop' or 'pass'
+end
+
 -- Gives the first lanes of a list that may be taken from, those with the smallest score.
 local function candidates(source, request)
   while true do
@@ -48,10 +55,11 @@ local function candidates(source, request)
     else
       local most, limit = string.match(lane, '^[^|]*|(%d+)|(.*)$')
       local is_full = most and (tonumber(call('HGET', P .. 'limits', limit)) or 0) >= tonumber(most)
-      if is_full or is_locked(run) then
+      local turn = turn_of(lane, found[2], request)
+      if is_full or turn == 'pass' or is_locked(run) then
         source.skip = source.skip + 1
       else
-        return {run = run, lane = lane, score = tonumber(found[2]), more = found}
+        return {run = run, lane = lane, score = tonumber(found[2]), turn = turn, more = found}
       end
     end
   end
@@ -72,15 +80,16 @@ local function is_before(one, other)
 end
 
 -- Among lanes of one run with one score, finds the one whose first task has the smallest number.
-local function first_of_equals(best)
+local function first_of_equals(best, request)
   local found, first = best.more, best
   for place = 3, #found, 2 do
     local id, lane = string.match(found[place], '^([^|]*)|(.*)$')
     if tonumber(found[place + 1]) ~= best.score or id ~= best.run.id then break end
     local most, limit = string.match(lane, '^[^|]*|(%d+)|(.*)$')
     local is_full = most and (tonumber(call('HGET', P .. 'limits', limit)) or 0) >= tonumber(most)
-    local other = {run = best.run, lane = lane, score = best.score, more = {}}
-    if not is_full and is_before(other, first) then first = other end
+    local turn = turn_of(lane, found[place + 1], request)
+    local other = {run = best.run, lane = lane, score = best.score, turn = turn, more = {}}
+    if not is_full and turn ~= 'pass' and is_before(other, first) then first = other end
   end
   return first
 end
@@ -90,7 +99,7 @@ local function next_lane(sources, request)
   for _, source in ipairs(sources) do
     local found = candidates(source, request)
     if found then
-      found = first_of_equals(found)
+      found = first_of_equals(found, request)
       if not best or is_before(found, best) then best = found end
     end
   end
@@ -146,16 +155,17 @@ end
 
 local commands = {}
 
--- worker, worker as JSON, ttl, limit, run, most active, again, nonces..., queues...
+-- worker, worker as JSON, ttl, limit, run, most active, again, tasks in hand, nonces..., queues...
 function commands.claim(a)
   local request = {worker = a[1], worker_json = a[2], ttl = tonumber(a[3]), run = a[5], queues = {}, nonces = {}}
   local limit = tonumber(a[4])
   local nonces = {}
-  for place = 8, 7 + limit do
+  request.has_others = tonumber(a[8]) > 0
+  for place = 9, 8 + limit do
     nonces[#nonces + 1] = a[place]
     request.nonces[a[place]] = true
   end
-  for place = 8 + limit, #a do request.queues[#request.queues + 1] = a[place] end
+  for place = 9 + limit, #a do request.queues[#request.queues + 1] = a[place] end
   if a[7] == '1' then
     local given = given_before(request)
     if #given > 0 then return given end
@@ -167,9 +177,15 @@ function commands.claim(a)
   local sources = sources_of(request)
   while #claims < limit do
     local best = next_lane(sources, request)
-    if best then
+    if best and best.turn == 'stop' then
+      break
+    elseif best then
       local claim = take(best, request, nonces[#claims + 1])
-      if claim then claims[#claims + 1] = claim end
+      if claim then
+        claims[#claims + 1] = claim
+        request.has_others = true
+        if best.turn == 'alone' then break end
+      end
     elseif promoted == 500 then
       promoted = promote(500)
     else
