@@ -43,6 +43,8 @@ mod leases;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod questions;
 #[cfg(test)]
 mod read;
