@@ -295,6 +295,7 @@ fn expand(rows: &mut dyn Rows, task: &mut TaskRow, children: &[NewTask], now: Mi
         rows.insert(&row, &child)?;
     }
     task.state = if count == 0 { TaskState::Ready } else { TaskState::Waiting };
+    task.lease_until = Millis::default();
     task.joining = count == 0;
     task.awaits = None;
     task.open_children = count;

@@ -195,7 +195,9 @@ impl TaskRow {
         match self.state {
             TaskState::Running => Some(self.lease_until),
             TaskState::Ready => Some(self.not_before).filter(|at| *at > now),
-            TaskState::Waiting => Some(self.lease_until).filter(|at| *at > Millis::default()),
+            TaskState::Waiting if self.waits_for_people() => {
+                Some(self.lease_until).filter(|at| *at > Millis::default())
+            }
             _ => None,
         }
     }

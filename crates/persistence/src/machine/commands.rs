@@ -163,21 +163,24 @@ impl Machine {
 
     pub(crate) fn advance(&mut self, now: Millis) -> Result<Progress> {
         let mut progress = Progress::default();
-        let due: Vec<_> = self.index.due.iter().take_while(|(at, ..)| *at <= now).copied().collect();
+        let due = self.index.due.iter().take_while(|(at, ..)| *at <= now);
+        let mut due: Vec<_> = due.map(|(_, slot, number)| (*slot, *number)).collect();
+        due.sort_unstable();
         let late: Vec<_> = self.index.deadlines.iter().take_while(|(at, _)| *at <= now).copied().collect();
-        for (_, slot, number) in due {
-            let task = self.runs.at(slot).and_then(|run| run.task(number));
-            match task.map(|task| task.row.state) {
-                Some(TaskState::Waiting) => {
-                    progress.woken += 1;
-                    self.change_at(slot, now, |rows| schedule::wake(rows, number, now))?;
-                }
-                Some(TaskState::Running) => {
-                    progress.reclaimed += 1;
-                    let after = self.change_at(slot, now, |rows| schedule::reclaim(rows, number, now))?;
-                    progress.dead += u32::from(after == TaskState::Dead);
-                }
-                _ => {}
+        let state = |machine: &Self, slot: usize, number| {
+            machine.runs.at(slot).and_then(|run| run.task(number)).map(|task| task.row.state)
+        };
+        for (slot, number) in due.iter().copied() {
+            if state(self, slot, number) == Some(TaskState::Running) {
+                progress.reclaimed += 1;
+                let after = self.change_at(slot, now, |rows| schedule::reclaim(rows, number, now))?;
+                progress.dead += u32::from(after == TaskState::Dead);
+            }
+        }
+        for (slot, number) in due {
+            if state(self, slot, number) == Some(TaskState::Waiting) {
+                progress.woken += 1;
+                self.change_at(slot, now, |rows| schedule::wake(rows, number, now))?;
             }
         }
         for (_, slot) in late {

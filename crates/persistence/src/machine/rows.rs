@@ -83,7 +83,7 @@ pub(super) fn place(row: &TaskRow, now: Millis) -> Place {
         TaskState::Ready if row.not_before <= now => Place::Lane(row.not_before),
         TaskState::Ready => Place::Delayed(row.not_before),
         TaskState::Running => Place::Due(row.lease_until),
-        TaskState::Waiting if row.lease_until > Millis::default() => Place::Due(row.lease_until),
+        TaskState::Waiting => row.due(now).map_or(Place::Out, Place::Due),
         _ => Place::Out,
     }
 }

@@ -56,6 +56,8 @@ async fn due_tasks(server: &Server, set: &str, now: Millis) -> Result<BTreeMap<R
         let (run, number) = row::member(&member)?;
         tasks.entry(run).or_default().push(number);
     }
+    // The list has tasks that are due at once by their names.
+    tasks.values_mut().for_each(|numbers| numbers.sort_unstable());
     Ok(tasks)
 }
 

@@ -299,6 +299,7 @@ conformance! {
             waiting_for_people_ends_when_its_time_is_over,
             an_answer_in_time_ends_the_waiting_at_once,
             waiting_without_end_is_never_due,
+            waiting_for_items_is_never_due,
             only_the_kinds_that_are_named_are_tried_again,
         }
         halts {

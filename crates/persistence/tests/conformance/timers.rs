@@ -5,11 +5,11 @@ use std::time::Duration;
 use motet_core::decision::{Decision, Question, QuestionReason};
 use motet_core::error::ErrorKind;
 use motet_core::id::Millis;
-use motet_core::store::{Claim, NewTask, Outcome, RunState, SharedStore, TaskState};
+use motet_core::store::{Claim, ClaimRequest, NewTask, Outcome, Progress, RunState, SharedStore, TaskState};
 use motet_core::workflow::RetryPolicy;
 
 use crate::fixture::{
-    HOUR, claim, claim_named, done, drain, end, error_of, fail, history, names, state, states, submit, task,
+    HOUR, claim, claim_named, done, drain, end, error_of, fail, history, names, request, state, states, submit, task,
     with_retries,
 };
 
@@ -146,4 +146,15 @@ pub(crate) async fn only_the_kinds_that_are_named_are_tried_again(store: SharedS
     // It would be tried again by its own advice.
     let applied = fail(&store, &claim_named(&store, "a").await, ErrorKind::Overloaded).await;
     assert_eq!((applied.state, applied.run), (TaskState::Failed, RunState::Failed));
+}
+
+pub(crate) async fn waiting_for_items_is_never_due(store: SharedStore) {
+    let run = submit(&store, vec![task("a", &[])]).await;
+    let short = ClaimRequest { ttl: Duration::from_millis(1), ..request(1) };
+    let a = store.claim(short).await.unwrap().remove(0);
+    end(&store, &a, Outcome::Expand { children: vec![task("a[0]", &[])] }).await;
+    tokio::time::sleep(Duration::from_millis(3)).await;
+    assert_eq!(store.advance().await.unwrap(), Progress::default());
+    assert_eq!(states(&store, &run).await, "a:waiting a[0]:ready");
+    assert_eq!(drain(&store).await, "a[0] a");
 }
