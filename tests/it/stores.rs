@@ -25,7 +25,8 @@ async fn fill(store: &SharedStore) {
         run: None,
         limit: 2,
         ttl,
-        max_active: None, in_hand: 0,
+        max_active: None,
+        in_hand: 0,
     };
     let claims = store.claim(request).await.unwrap();
     store.complete(&claims[0].token, Outcome::Done { output: json!({"n": 1}) }).await.unwrap();

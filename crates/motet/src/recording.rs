@@ -309,7 +309,8 @@ impl Kept {
             run: Some(id.clone()),
             limit: 1,
             ttl,
-            max_active: None, in_hand: 0,
+            max_active: None,
+            in_hand: 0,
         };
         let Some(Claim { token, task, .. }) = store.claim(request).await?.pop() else {
             return Err(Error::new(ErrorKind::Conflict, format!("run `{id}` is in other hands"))

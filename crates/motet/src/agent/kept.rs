@@ -85,7 +85,8 @@ impl Kept {
             run: Some(run.clone()),
             limit: 1,
             ttl,
-            max_active: None, in_hand: 0,
+            max_active: None,
+            in_hand: 0,
         };
         let mut claimed = store.claim(request.clone()).await?.pop();
         for _ in 0..LOOKS {

@@ -61,7 +61,8 @@ impl Kept {
             run: Some(keeping.id.clone()),
             limit: 1,
             ttl: lease,
-            max_active: None, in_hand: 0,
+            max_active: None,
+            in_hand: 0,
         };
         let claim = store.claim(request).await?.pop().ok_or_else(|| taken(&keeping.id))?;
         let stop = context.cancellation().clone();

@@ -7,7 +7,8 @@ use motet_core::error::Result;
 use motet_core::id::{Millis, RunId};
 use motet_core::run_log::Record;
 use motet_core::store::{
-    AskedQuestion, Run, RunEvent, RunFilter, RunState, RunSummary, Sequenced, StoreStats, Task, TaskState, WorkerInfo,
+    AskedQuestion, Run, RunEvent, RunFilter, RunState, RunSummary, Sequenced, StoreStats, Task, TaskState,
+    WorkerInfo,
 };
 use serde_json::Value;
 

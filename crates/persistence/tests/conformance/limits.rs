@@ -44,6 +44,19 @@ pub(crate) async fn a_full_run_does_not_hold_up_others(store: SharedStore) {
     assert_eq!(names(&claim(&store, 9).await), "b1");
 }
 
+pub(crate) async fn a_run_that_a_claim_fills_up_hides_none_behind_it(store: SharedStore) {
+    let limited = |name: &str| {
+        let limit = Some(TaskLimit { key: "gpu".to_owned(), max: 1 });
+        NewTask { limit, priority: Priority::Urgent, ..task(name, &[]) }
+    };
+    submit(&store, vec![limited("first")]).await;
+    claim_named(&store, "first").await;
+    let small = NewRun { max_active: Some(1), ..run_of(vec![limited("held"), task("a", &[])]) };
+    store.submit(small).await.unwrap();
+    submit(&store, vec![NewTask { priority: Priority::Low, ..task("b", &[]) }]).await;
+    assert_eq!(names(&claim(&store, 9).await), "a b");
+}
+
 pub(crate) async fn a_run_that_may_run_one_at_a_time_does_so_to_the_end(store: SharedStore) {
     submit_narrow(&store, 1, vec![task("a", &[]), task("b", &[]), task("c", &[0, 1])]).await;
     assert_eq!(drain(&store).await, "a b c");

@@ -281,6 +281,7 @@ conformance! {
         limits {
             a_run_has_no_more_in_hand_than_it_may_over_all_workers,
             a_full_run_does_not_hold_up_others,
+            a_run_that_a_claim_fills_up_hides_none_behind_it,
             a_run_that_may_run_one_at_a_time_does_so_to_the_end,
             items_count_as_tasks_of_their_run,
             a_key_is_limited_over_several_runs,

@@ -35,6 +35,8 @@ struct Pair {
     claims: Vec<(Claim, Claim)>,
     /// Runs that a task started.
     children: HashMap<(RunId, u32), RunId>,
+    /// The run at the top of each of those.
+    roots: HashMap<RunId, RunId>,
     /// Counts what was made.
     made: u32,
 }
@@ -62,6 +64,7 @@ async fn run_seed(seed: u64, other: &Opened) {
         runs: Vec::new(),
         claims: Vec::new(),
         children: HashMap::new(),
+        roots: HashMap::new(),
         made: 0,
     };
     let mut told: Vec<String> = Vec::new();

@@ -9,8 +9,8 @@ use motet_core::store::{Claim, ClaimRequest, NewTask, Outcome, Progress, RunStat
 use motet_core::workflow::RetryPolicy;
 
 use crate::fixture::{
-    HOUR, claim, claim_named, done, drain, end, error_of, fail, history, names, request, state, states, submit, task,
-    with_retries,
+    HOUR, claim, claim_named, done, drain, end, error_of, fail, history, names, request, state, states,
+    submit, task, with_retries,
 };
 
 fn delayed(delay: Duration, task: NewTask) -> NewTask {

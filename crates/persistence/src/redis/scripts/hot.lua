@@ -58,6 +58,7 @@ local function candidates(source, request)
       local turn = turn_of(lane, found[2], request)
       if is_full or turn == 'pass' or is_locked(run) then
         source.skip = source.skip + 1
+        source.passed[id] = (source.passed[id] or 0) + 1
       else
         return {run = run, lane = lane, score = tonumber(found[2]), turn = turn, more = found}
       end
@@ -148,9 +149,17 @@ local function sources_of(request)
   end
   local sources = {}
   for _, queue in ipairs(queues) do
-    sources[#sources + 1] = {key = P .. within .. queue, skip = 0}
+    sources[#sources + 1] = {key = P .. within .. queue, skip = 0, passed = {}}
   end
   return sources
+end
+
+-- The lanes of a run that is full are off the lists, those that were passed over included.
+local function step_back(sources, run)
+  for _, source in ipairs(sources) do
+    source.skip = source.skip - (source.passed[run.id] or 0)
+    source.passed[run.id] = nil
+  end
 end
 
 local commands = {}
@@ -184,6 +193,7 @@ function commands.claim(a)
       if claim then
         claims[#claims + 1] = claim
         request.has_others = true
+        if not may_start(best.run) then step_back(sources, best.run) end
         if best.turn == 'alone' then break end
       end
     elseif promoted == 500 then

@@ -84,7 +84,8 @@ impl Command {
     /// Gives it to both stores; gives their answers without times and chance.
     pub(super) async fn apply(self, pair: &mut Pair) -> (Value, Value) {
         let tokens = |places: &[usize]| -> [Vec<LeaseToken>; 2] {
-            let of = |place: &usize| (pair.claims[*place].0.token.clone(), pair.claims[*place].1.token.clone());
+            let of =
+                |place: &usize| (pair.claims[*place].0.token.clone(), pair.claims[*place].1.token.clone());
             let (one, other) = places.iter().map(of).unzip();
             [one, other]
         };
@@ -106,6 +107,7 @@ impl Command {
                 let answers = both!(submit(new.clone()));
                 if answers.0.get("ok").and_then(Value::as_str) == Some(new.id.as_str()) {
                     if let Some(parent) = &new.parent {
+                        pair.roots.insert(new.id.clone(), parent.root.clone());
                         pair.children.insert((parent.run.clone(), parent.task), new.id.clone());
                     }
                     pair.runs.push(new.id);
@@ -121,8 +123,7 @@ impl Command {
             }
             Command::Renew(places, ttl) => both!(token in tokens(&places) => renew(token, ttl)),
             Command::Journal(place, expect, records) => {
-                let answers =
-                    both!(token in tokens(&[place]) => journal(&token[0], expect, records.clone()));
+                let answers = both!(token in tokens(&[place]) => journal(&token[0], expect, records.clone()));
                 if let Some(entries) = answers.0.get("ok").and_then(Value::as_u64) {
                     pair.claims[place].0.task.journal = entries;
                 }
@@ -159,12 +160,16 @@ fn new_task(pair: &mut Pair, number: u32) -> NewTask {
     let dependencies = (0..number).filter(|_| pair.one_in(3)).collect();
     let base_delay = if pair.one_in(4) { HOUR } else { Duration::ZERO };
     let max_attempts = 1 + pair.numbers.below(3);
-    let retry =
-        RetryPolicy { max_attempts, base_delay, max_delay: base_delay, jitter: false, ..RetryPolicy::default() };
-    let limit = pair.one_in(5).then(|| TaskLimit {
-        key: format!("k{}", pair.numbers.below(2)),
-        max: 1 + pair.numbers.below(2),
-    });
+    let retry = RetryPolicy {
+        max_attempts,
+        base_delay,
+        max_delay: base_delay,
+        jitter: false,
+        ..RetryPolicy::default()
+    };
+    let limit = pair
+        .one_in(5)
+        .then(|| TaskLimit { key: format!("k{}", pair.numbers.below(2)), max: 1 + pair.numbers.below(2) });
     NewTask {
         dependencies,
         retry,
@@ -199,7 +204,7 @@ fn submission(pair: &mut Pair, parent: Option<&Claim>) -> NewRun {
         parent: parent.map(|claim| ParentTask {
             run: claim.token.run.clone(),
             task: claim.task.number,
-            root: claim.token.run.clone(),
+            root: pair.roots.get(&claim.token.run).unwrap_or(&claim.token.run).clone(),
         }),
         ..run_of(tasks)
     }
@@ -275,8 +280,7 @@ fn control(pair: &mut Pair) -> Control {
         2..=4 => Control::Resume,
         _ => {
             let tasks = new_tasks(pair);
-            let unchanged =
-                tasks.iter().filter(|_| pair.one_in(2)).map(|task| task.name.clone()).collect();
+            let unchanged = tasks.iter().filter(|_| pair.one_in(2)).map(|task| task.name.clone()).collect();
             Control::Redefine { definition: json!({"of": pair.made}), tasks, unchanged }
         }
     }
