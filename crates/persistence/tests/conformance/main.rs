@@ -31,6 +31,8 @@ mod fixture;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod golden_sled;
+#[cfg(test)]
 mod halts;
 #[cfg(test)]
 mod item_logs;
