@@ -99,11 +99,11 @@ fn a_sled_store_goes_on_when_a_full_disk_has_room_again() {
 #[test]
 fn a_sqlite_store_whose_log_lost_its_end_goes_on_from_before() {
     let told = unleash_with(Trouble::Torn, "sqlite", 100..103).unwrap();
-    assert!(told.tears >= 4, "{told:?}");
+    assert!(told.tears >= 2, "{told:?}");
 }
 
 #[test]
 fn a_sled_store_whose_log_lost_its_end_goes_on_from_before() {
     let told = unleash_with(Trouble::Torn, "sled", 103..106).unwrap();
-    assert!(told.tears >= 4, "{told:?}");
+    assert!(told.tears >= 2, "{told:?}");
 }

@@ -88,6 +88,9 @@ impl Faults {
             Trouble::Torn => {
                 torn::tear(&mut self.numbers, herd, ground, told)?;
                 self.rolled_back = true;
+                for _ in 0..if ground.is_exclusive { 1 } else { self.workers } {
+                    herd.start()?;
+                }
             }
         }
         Ok(())

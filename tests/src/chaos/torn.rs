@@ -27,7 +27,8 @@ pub(super) fn tear(
     // A store that was closed well has no log.
     let Some(log) = log else { return Ok(()) };
     let bytes = std::fs::read(&log)?;
-    let kept = bytes.len().saturating_sub(1 + numbers.below(MOST) as usize);
+    let (least, end) = written(store, bytes.len());
+    let kept = end.saturating_sub(1 + numbers.below(MOST) as usize).max(least);
     let mut torn = bytes.get(..kept).unwrap_or_default().to_vec();
     if numbers.below(2) == 0 {
         torn.resize(bytes.len(), 0);
@@ -48,6 +49,21 @@ pub(super) fn tear(
     }
     std::fs::remove_dir_all(store)?;
     copy(&backup, store)
+}
+
+/// Gives how much of a log is in the file of a SQLite store already, which a disk that lied about the log's end did not
+/// write before it; and where the log ends, which is before the end of a file that is used again.
+fn written(store: &Path, bytes: usize) -> (usize, usize) {
+    const HEADER: usize = 32;
+    const FRAME: usize = 24 + 4096;
+    let Ok(index) = std::fs::read(store.join("store-shm")) else { return (0, bytes) };
+    let number = |at: usize| {
+        let four = index.get(at..at + 4).and_then(|four| four.try_into().ok()).unwrap_or_default();
+        u32::from_ne_bytes(four) as usize
+    };
+    // Where the index of the log has the number of its last frame, and of the last one that was copied.
+    let (last, copied) = (number(16), number(96));
+    ((HEADER + copied * FRAME).min(bytes), (HEADER + last * FRAME).min(bytes))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {
