@@ -179,8 +179,13 @@ pub fn unleash(chaos: &Chaos, mut ground: Ground<'_>) -> Result<Told> {
             herd.start()?;
         }
         if begun.elapsed() > LONGEST {
+            let workers = herd.workers.len();
             herd.kill_all();
-            bail!("seed {}: the run has not ended after {LONGEST:?}: {told:?}", chaos.seed);
+            let left = left(&run, &ground.url).unwrap_or_else(|error| format!("{error:#}"));
+            let seed = chaos.seed;
+            bail!(
+                "seed {seed}: {workers} workers have not ended the run after {LONGEST:?}: {told:?}\n{left}"
+            );
         }
     }
     let effects = Effects::read(&effects)?;
@@ -276,6 +281,22 @@ fn goes_on(run: &RunId, url: &str, told: &mut Told, chaos: &Chaos) -> Result<boo
     })?;
     told.resumed += u32::from(resumed);
     Ok(resumed || !state.is_ended())
+}
+
+/// Tells what is left to do of a run, and what happened to it last.
+fn left(run: &RunId, url: &str) -> Result<String> {
+    let id = run.clone();
+    with_store(url, |store| {
+        Box::pin(async move {
+            let found = store.run(&id).await?.context("the run is gone")?.summary;
+            let mut tasks = store.tasks(&id).await?;
+            tasks.retain(|task| !task.state.is_ended());
+            let events = store.events(&id, 0, u32::MAX).await?;
+            let last = events.iter().rev().take(12).collect::<Vec<_>>();
+            let ready = store.stats().await?.ready;
+            Ok(format!("{found:?}\nready: {ready:?}\nleft: {tasks:#?}\nlast: {last:#?}"))
+        })
+    })
 }
 
 type Work<T> = std::pin::Pin<Box<dyn Future<Output = Result<T>>>>;

@@ -11,7 +11,7 @@ use motet_core::workflow::OnFailure;
 use serde_json::json;
 
 use crate::fixture::{
-    HOUR, awaits, claim, claim_named, control, done, drain, end, fail, names, request, run_of, state, submit,
+    HOUR, awaits, claim, claim_named, control, done, drain, end, fail, request, run_of, state, submit,
     submit_child, task, with_policy,
 };
 

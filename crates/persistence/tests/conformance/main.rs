@@ -197,6 +197,7 @@ conformance! {
             the_journal_of_a_changed_task_is_history_only,
             tasks_in_hand_forbid_it,
             a_refused_definition_changes_nothing,
+            of_many_tasks_that_wait_for_a_changed_one_the_first_is_named,
             items_stay_with_their_task,
             a_token_of_a_removed_task_is_stale,
             an_unchanged_task_that_failed_runs_again,
