@@ -259,7 +259,7 @@ impl<'a> Commit<'a> {
             words.extend([field.to_owned(), value]);
         }
         words.extend(["ready".to_owned(), rows.ready.to_string()]);
-        words.extend(["v".to_owned(), (rows.fetched.version + 1).to_string()]);
+        words.extend(["v".to_owned(), rows.fetched.next_version.to_string()]);
         match &rows.run_error {
             Some(Some(error)) => words.extend(["error".to_owned(), to_json(error)?]),
             Some(None) => words.extend(["error".to_owned(), String::new()]),

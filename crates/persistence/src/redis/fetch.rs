@@ -31,9 +31,13 @@ pub(super) async fn run(server: &Server, id: &RunId) -> Result<Option<(Fetched, 
         return Ok(None);
     }
     let read = Reader(&fields);
+    let version: u64 = read.number("v")?;
+    // As the scripts do: a version from before a roll-back of the server never comes again.
+    let micros = u64::try_from(seconds * 1_000_000 + microseconds).unwrap_or_default();
     let fetched = Fetched {
         row: row::run(id, &fields)?,
-        version: read.number("v")?,
+        version,
+        next_version: micros.max(version + 1),
         ready: read.number("ready")?,
         fields,
         tasks: HashMap::new(),

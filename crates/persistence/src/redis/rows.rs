@@ -20,6 +20,8 @@ pub(super) struct Fetched {
     pub(super) fields: Fields,
     /// Number of its changes when it was read.
     pub(super) version: u64,
+    /// Number of the change that is decided now.
+    pub(super) next_version: u64,
     /// Tasks that are ready, those whose delay is not over included.
     pub(super) ready: i64,
     /// `None` where there is no such task.

@@ -11,6 +11,8 @@ local P = KEYS[1]
 local call = redis.call
 local clock = call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- Versions of runs are times, so that none that was read before a roll-back of the server comes again after it.
+local MICROS = clock[1] * 1000000 + clock[2]
 -- Scores are priority * 2^42 + milliseconds: exact in a double.
 local SPAN = 4398046511104
 local BIG = 16384
@@ -140,13 +142,17 @@ local function note(run, task, event)
   end
 end
 
+local function next_version(version)
+  return text(math.max(version + 1, MICROS))
+end
+
 local function touch(run) run.is_changed = true end
 
 local function flush()
   for _, run in pairs(runs) do
     if run and run.is_changed then
       call('HSET', run_key(run.id), 'state', run.state, 'active', run.active, 'ready', run.ready, 'open', run.open,
-        'done', run.done, 'skipped', run.skipped, 'events', run.events, 'seq', run.seq, 'v', text(run.v + 1),
+        'done', run.done, 'skipped', run.skipped, 'events', run.events, 'seq', run.seq, 'v', next_version(run.v),
         'releasing', run.releasing)
       if #run.happened > 0 then call('RPUSH', P .. 'events:' .. run.id, unpack(run.happened)) end
     end

@@ -6,5 +6,5 @@ local key = run_key(ARGV[1])
 local found = call('HMGET', key, 'v', 'lock', 'lock_until')
 if not found[1] then return 0 end
 if found[2] and found[2] ~= ARGV[2] and (tonumber(found[3]) or 0) > NOW then return 0 end
-call('HSET', key, 'lock', ARGV[2], 'lock_until', text(NOW + tonumber(ARGV[3])), 'v', text(tonumber(found[1]) + 1))
+call('HSET', key, 'lock', ARGV[2], 'lock_until', text(NOW + tonumber(ARGV[3])), 'v', next_version(tonumber(found[1])))
 return 1

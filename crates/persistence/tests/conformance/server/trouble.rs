@@ -81,6 +81,33 @@ async fn after_a_roll_back_claims_of_the_lost_future_are_stale_and_nothing_is_st
     check(&store, &run, 50).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_that_was_read_before_a_roll_back_does_not_come_again() {
+    let Some(server) = RedisServer::start(&ALWAYS) else { return };
+    let store = motet_persistence::open(&server.url("a")).unwrap();
+    let run = store.submit(layers(4, 2)).await.unwrap();
+    let claims = store.claim(request(4, Duration::from_secs(60))).await.unwrap();
+    let kept = tempfile::tempdir().unwrap();
+    copy(&server.files(), kept.path());
+    let version = || server.ask::<u64>(&["HGET", &format!("{{a}}:run:{run}"), "v"]).unwrap();
+    // By the script, and by the scheduler.
+    let outcomes = || {
+        let error = motet_core::Error::new(ErrorKind::Overloaded, "told to fail").report();
+        [Outcome::Done { output: json!(0) }, Outcome::Failed { error, chance: 0.5 }]
+    };
+    let mut seen = Vec::new();
+    for _ in 0..2 {
+        for (claim, outcome) in claims.iter().zip(outcomes()) {
+            store.complete(&claim.token, outcome).await.unwrap();
+            assert!(!seen.contains(&version()), "{seen:?}");
+            seen.push(version());
+        }
+        server.kill();
+        copy(kept.path(), &server.files());
+        server.start_again();
+    }
+}
+
 #[tokio::test]
 async fn a_server_that_forgot_the_scripts_is_sent_them_again() {
     let Some(server) = RedisServer::start(&EVERYSEC) else { return };
