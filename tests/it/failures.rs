@@ -164,6 +164,7 @@ fn a_task_that_killed_three_workers_is_dead_and_its_run_failed() {
                 limit: 1,
                 ttl: Duration::from_millis(1),
                 max_active: None,
+                in_hand: 0,
             };
             assert_eq!(store.claim(request).await.unwrap().len(), 1, "crash {crash}");
             while store.tasks(&id).await.unwrap()[0].state == TaskState::Running {

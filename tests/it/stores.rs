@@ -26,6 +26,7 @@ async fn fill(store: &SharedStore) {
         limit: 2,
         ttl,
         max_active: None,
+        in_hand: 0,
     };
     let claims = store.claim(request).await.unwrap();
     store.complete(&claims[0].token, Outcome::Done { output: json!({"n": 1}) }).await.unwrap();

@@ -3,10 +3,12 @@
 //! Everything random comes from a seed: the graph, the faults, and their moments. How the operating system runs the
 //! processes beside each other does not, so that a seed is a kind of trouble and not a recording.
 
+mod disk;
 mod effects;
 mod faults;
 mod graph;
 mod grounds;
+mod torn;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -39,6 +41,21 @@ pub struct Chaos {
     pub workers: usize,
     /// How many faults there are before it is left in peace.
     pub faults: u32,
+    /// A fault that is mixed with the others.
+    pub trouble: Option<Trouble>,
+    /// How many tasks may run at once over all workers.
+    pub max_running: Option<u32>,
+}
+
+/// A fault that needs a ground of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Trouble {
+    /// The clock of all processes is set ahead and back by an hour.
+    Clock,
+    /// The disk of the store is full for a while.
+    Disk,
+    /// The store's log loses its end between two lives.
+    Torn,
 }
 
 impl Chaos {
@@ -53,6 +70,8 @@ impl Chaos {
             shape,
             workers: 1 + numbers.below(most_workers as u32) as usize,
             faults: 6 + numbers.below(8),
+            trouble: None,
+            max_running: None,
         }
     }
 }
@@ -68,6 +87,12 @@ pub struct Told {
     pub halts: u32,
     /// Times that the store's server was killed or set back.
     pub outages: u32,
+    /// Times that the clock was set.
+    pub jumps: u32,
+    /// Times that the disk was full.
+    pub fills: u32,
+    /// Times that the store's log lost its end.
+    pub tears: u32,
     /// Attempts that were begun.
     pub attempts: usize,
     /// How often a person had to let the run go on.
@@ -80,6 +105,9 @@ impl std::ops::AddAssign for Told {
         self.kills += other.kills;
         self.halts += other.halts;
         self.outages += other.outages;
+        self.jumps += other.jumps;
+        self.fills += other.fills;
+        self.tears += other.tears;
         self.attempts += other.attempts;
         self.resumed += other.resumed;
     }
@@ -112,6 +140,10 @@ pub struct Ground<'a> {
     pub server: Option<&'a mut dyn Server>,
     /// Whether only one process at a time may have the store open.
     pub is_exclusive: bool,
+    /// The directory of the store's files, where it has any.
+    pub store: Option<&'a Path>,
+    /// The disk that these lie on, where it can be filled.
+    disk: Option<&'a disk::Disk>,
 }
 
 /// Lets workers loose on a run, troubles them, and checks what they leave.
@@ -127,6 +159,8 @@ pub fn unleash(chaos: &Chaos, mut ground: Ground<'_>) -> Result<Told> {
         run: run.clone(),
         effects: effects.clone(),
         program: ground.program.to_path_buf(),
+        clock: ground.directory.join("clock"),
+        max_running: chaos.max_running,
         workers: Vec::new(),
     };
     for _ in 0..chaos.workers {
@@ -145,8 +179,13 @@ pub fn unleash(chaos: &Chaos, mut ground: Ground<'_>) -> Result<Told> {
             herd.start()?;
         }
         if begun.elapsed() > LONGEST {
+            let workers = herd.workers.len();
             herd.kill_all();
-            bail!("seed {}: the run has not ended after {LONGEST:?}: {told:?}", chaos.seed);
+            let left = left(&run, &ground.url).unwrap_or_else(|error| format!("{error:#}"));
+            let seed = chaos.seed;
+            bail!(
+                "seed {seed}: {workers} workers have not ended the run after {LONGEST:?}: {told:?}\n{left}"
+            );
         }
     }
     let effects = Effects::read(&effects)?;
@@ -163,6 +202,9 @@ struct Herd {
     run: RunId,
     effects: PathBuf,
     program: PathBuf,
+    /// A file with the milliseconds that the clock of the workers was set by.
+    clock: PathBuf,
+    max_running: Option<u32>,
     workers: Vec<Child>,
 }
 
@@ -170,6 +212,7 @@ impl Herd {
     fn start(&mut self) -> Result<()> {
         let mut command = Command::new(&self.program);
         command.arg(&self.url).arg(self.run.as_str()).arg(&self.effects).arg(LEASE.as_millis().to_string());
+        command.arg(&self.clock).args(self.max_running.map(|most| most.to_string()));
         let worker =
             command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("a worker does not start")?;
         self.workers.push(worker);
@@ -238,6 +281,22 @@ fn goes_on(run: &RunId, url: &str, told: &mut Told, chaos: &Chaos) -> Result<boo
     })?;
     told.resumed += u32::from(resumed);
     Ok(resumed || !state.is_ended())
+}
+
+/// Tells what is left to do of a run, and what happened to it last.
+fn left(run: &RunId, url: &str) -> Result<String> {
+    let id = run.clone();
+    with_store(url, |store| {
+        Box::pin(async move {
+            let found = store.run(&id).await?.context("the run is gone")?.summary;
+            let mut tasks = store.tasks(&id).await?;
+            tasks.retain(|task| !task.state.is_ended());
+            let events = store.events(&id, 0, u32::MAX).await?;
+            let last = events.iter().rev().take(12).collect::<Vec<_>>();
+            let ready = store.stats().await?.ready;
+            Ok(format!("{found:?}\nready: {ready:?}\nleft: {tasks:#?}\nlast: {last:#?}"))
+        })
+    })
 }
 
 type Work<T> = std::pin::Pin<Box<dyn Future<Output = Result<T>>>>;

@@ -19,6 +19,9 @@ pub(crate) struct Options {
     /// How many seeds on each store.
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     runs: u64,
+    /// A fault that is mixed with the others: `clock`, `disk`, or `torn`.
+    #[arg(long, value_name = "FAULT")]
+    trouble: Option<String>,
 }
 
 /// Runs the seeds on each store.
@@ -29,6 +32,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
         vec!["run", "-p", "motet-tests", "--bin", "chaos", "--", "--seed", &seed, "--runs", &runs];
     for store in &options.store {
         arguments.extend(["--store", store]);
+    }
+    if let Some(trouble) = &options.trouble {
+        arguments.extend(["--trouble", trouble]);
     }
     shell::run(workspace.cargo(&arguments))
 }

@@ -186,6 +186,10 @@ impl Nonces {
     }
 }
 
+/// How far a test set the clock, in milliseconds.
+#[cfg(debug_assertions)]
+static JUMPED: std::sync::atomic::AtomicI64 = std::sync::atomic::AtomicI64::new(0);
+
 /// Milliseconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -196,7 +200,18 @@ impl Millis {
     #[must_use]
     pub fn now() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        let now = Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
+        #[cfg(debug_assertions)]
+        let now = Self(now.0 + JUMPED.load(std::sync::atomic::Ordering::Relaxed));
+        now
+    }
+
+    /// Has this process read the clock as if it had been set ahead or back by so many milliseconds; for tests, and in no
+    /// build that is released.
+    #[cfg(debug_assertions)]
+    #[doc(hidden)]
+    pub fn set_jump(milliseconds: i64) {
+        JUMPED.store(milliseconds, std::sync::atomic::Ordering::Relaxed);
     }
 
     /// Gives the beginning of a day in UTC, written as `2026-05-03`; `None` when there is no such day.

@@ -7,6 +7,7 @@ mod nested;
 mod resume;
 mod rows;
 mod stop;
+mod suspects;
 mod waiting;
 
 pub use graph::check_graph;
@@ -14,6 +15,7 @@ pub use nested::{News, child_changed, news};
 pub use resume::{Redefinition, redefine, resume};
 pub use rows::{Rows, RunRow, TaskRow};
 pub use stop::{cancel, pause, time_out, unpause};
+pub use suspects::{PATIENCE, Turn, is_suspect, turn};
 pub use waiting::{decide, wake};
 
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
@@ -40,6 +42,9 @@ fn change_run(rows: &mut dyn Rows, state: RunState, error: Option<ErrorReport>, 
     rows.run().state = state;
     if state.is_ended() {
         rows.run().ended_at = Some(now);
+    }
+    if state.leaves_work() {
+        rows.abandon(None);
     }
     let error = error.map(Box::new);
     note(rows, None, Change::RunChanged { state, error }, now)
@@ -287,6 +292,7 @@ fn expand(rows: &mut dyn Rows, task: &mut TaskRow, children: &[NewTask], now: Mi
         rows.insert(&row, &child)?;
     }
     task.state = if count == 0 { TaskState::Ready } else { TaskState::Waiting };
+    task.lease_until = Millis::default();
     task.joining = count == 0;
     task.awaits = None;
     task.open_children = count;
@@ -346,6 +352,10 @@ fn failed_for_good(
     rows.save(task)?;
     rows.set_error(task.number, Some(error))?;
     ended(rows, task.number, state, Some(error), now)?;
+    // One that failed with the run that it joins leaves none behind.
+    if task.awaits.is_none() || !task.joining {
+        rows.abandon(Some(task.number));
+    }
     let run = rows.run();
     run.open -= 1;
     run.failed += 1;

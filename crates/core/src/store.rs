@@ -294,6 +294,9 @@ pub struct ClaimRequest {
     /// Give nothing while so many tasks of the whole store are in workers' hands.
     #[serde(default)]
     pub max_active: Option<u32>,
+    /// How many tasks the worker has in hand already; where there are any, it is given none that it must run alone.
+    #[serde(default)]
+    pub in_hand: u32,
 }
 
 /// A task in a worker's hands.

@@ -310,6 +310,7 @@ impl Kept {
             limit: 1,
             ttl,
             max_active: None,
+            in_hand: 0,
         };
         let Some(Claim { token, task, .. }) = store.claim(request).await?.pop() else {
             return Err(Error::new(ErrorKind::Conflict, format!("run `{id}` is in other hands"))

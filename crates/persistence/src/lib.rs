@@ -4,6 +4,7 @@
 
 pub mod backends;
 mod books;
+mod clock;
 mod machine;
 pub mod memory;
 pub mod migrate;

@@ -33,6 +33,15 @@ pub(crate) struct Machine {
     workers: HashMap<String, WorkerInfo>,
     /// What changed, where somebody wants to know.
     touched: Option<HashSet<Touch>>,
+    /// Runs whose end has to be seen to; none between two commands.
+    abandoned: Vec<Abandoned>,
+}
+
+/// Runs that a task of a run started, or any of its tasks, and that nobody wants any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Abandoned {
+    slot: usize,
+    task: Option<u32>,
 }
 
 /// Runs by place, the place being the order in which they were stored.
@@ -176,7 +185,21 @@ impl Machine {
             let Some(parent) = self.runs.place(&told.parent.run) else { break };
             news = self.work_on(parent, now, |rows| schedule::child_changed(rows, &told, now)).0;
         }
+        self.cancel_abandoned(now);
         result
+    }
+
+    /// Cancels the runs that nobody wants any more, and by that what these started.
+    fn cancel_abandoned(&mut self, now: Millis) {
+        while let Some(Abandoned { slot, task }) = self.abandoned.pop() {
+            for child in self.open_children(slot) {
+                let parent = self.runs.at(child).and_then(|run| run.row.parent.as_ref());
+                if task.is_none() || parent.map(|parent| parent.task) == task {
+                    // One that has ended or is about to needs nothing.
+                    let _ = self.change_at(child, now, |rows| schedule::cancel(rows, now));
+                }
+            }
+        }
     }
 
     /// Works on the rows of one run; gives what its parent must learn.
@@ -186,13 +209,13 @@ impl Machine {
         now: Millis,
         work: impl FnOnce(&mut RunRows<'_>) -> Result<T>,
     ) -> (Option<News>, Result<T>) {
-        let Self { runs, index, touched, .. } = self;
+        let Self { runs, index, touched, abandoned, .. } = self;
         let Some(mut run) = runs.slots.get_mut(slot).and_then(Option::take) else {
             return (None, Err(crate::no_run_at(slot)));
         };
         let before = (run.row.state, run.row.deadline, run.row.active, run.row.has_room());
         let touched = touched.as_mut();
-        let mut rows = RunRows { slot, run: &mut run, index, others: runs, touched, now };
+        let mut rows = RunRows { slot, run: &mut run, index, others: runs, touched, abandoned, now };
         rows.touch(Touch::Run);
         let result = work(&mut rows);
         let (state, deadline, active, had_room) = before;

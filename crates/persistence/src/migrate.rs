@@ -166,6 +166,7 @@ mod tests {
             limit: 1,
             ttl,
             max_active: None,
+            in_hand: 0,
         };
         store.claim(request).await.unwrap().remove(0)
     }

@@ -2,6 +2,7 @@
 //!
 //! Time is the server's alone. Every key begins with one tag in braces, so that all lie in one slot of a cluster.
 
+mod abandoned;
 mod address;
 mod admin;
 mod answers;

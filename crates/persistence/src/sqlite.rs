@@ -7,7 +7,6 @@ mod answers;
 mod blobs;
 mod books;
 mod claim;
-mod clock;
 mod columns;
 mod commands;
 mod conversations;
@@ -46,11 +45,11 @@ use motet_core::store::{
 use serde_json::Value;
 use tokio::time::Instant;
 
-use self::clock::Clock;
 use self::flusher::Flusher;
 use self::liveness::Workers;
 use self::read::Readers;
 use self::writer::Writer;
+use crate::clock::Clock;
 use crate::wake::Wake;
 
 /// Connections that read.

@@ -90,6 +90,7 @@ async fn store_run(store: &SharedStore, calls: &[Call]) -> RunId {
         limit: 1,
         ttl: Duration::from_secs(60),
         max_active: None,
+        in_hand: 0,
     };
     let claim = store.claim(request).await.unwrap().remove(0);
     let records: Vec<Record> =

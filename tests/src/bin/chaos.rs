@@ -1,9 +1,11 @@
 //! Lets many seeds of the chaos harness loose and tells what came of them: `chaos --store sqlite --seed 1 --runs 100`.
 #![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use motet_tests::chaos::{KINDS, Told};
+use motet_tests::chaos::{Chaos, KINDS, Kind, Told, Trouble};
 
 /// What to trouble, and for how long.
 #[derive(Parser)]
@@ -17,6 +19,9 @@ struct Options {
     /// How many seeds on each store.
     #[arg(long, default_value_t = 10)]
     runs: u64,
+    /// A fault that is mixed with the others.
+    #[arg(long)]
+    trouble: Option<Trouble>,
 }
 
 fn main() -> Result<()> {
@@ -31,16 +36,29 @@ fn main() -> Result<()> {
         bail!("there is no store `{unknown}` to trouble");
     }
     for kind in KINDS.iter().filter(|kind| wanted(kind.scheme)) {
-        let name = format!("{} {}", kind.scheme, kind.fsync.unwrap_or_default());
-        let mut all = Told::default();
-        for seed in options.seed..options.seed + options.runs {
-            let told = kind.unleash(seed, &program).with_context(|| format!("{name}, seed {seed}"))?;
-            match told {
-                Some(told) => all += told,
-                None => break,
-            }
-        }
-        println!("{}: {} seeds, {all:?}", name.trim(), options.runs);
+        run(kind, &options, &program)?;
     }
+    Ok(())
+}
+
+/// Lets the seeds loose on a kind of store and tells how many of them ran.
+fn run(kind: &Kind, options: &Options, program: &Path) -> Result<()> {
+    let name = format!("{} {}", kind.scheme, kind.fsync.unwrap_or_default());
+    let name = name.trim();
+    if let Some(trouble) = options.trouble.filter(|trouble| !kind.can_have(*trouble)) {
+        println!("{name}: skipped, as it cannot have {trouble:?}");
+        return Ok(());
+    }
+    let mut all = Told::default();
+    for seed in options.seed..options.seed + options.runs {
+        let chaos = Chaos { trouble: options.trouble, ..Chaos::of_seed(seed, kind.workers) };
+        let told = kind.let_loose(&chaos, program).with_context(|| format!("{name}, seed {seed}"))?;
+        let Some(told) = told else {
+            println!("{name}: {} seeds, the others skipped, {all:?}", seed - options.seed);
+            return Ok(());
+        };
+        all += told;
+    }
+    println!("{name}: {} seeds, {all:?}", options.runs);
     Ok(())
 }

@@ -131,6 +131,7 @@ async fn work(store: SharedStore, at_once: u32) -> anyhow::Result<(u32, Vec<Dura
             limit: at_once,
             ttl: Duration::from_secs(60),
             max_active: None,
+            in_hand: 0,
         };
         let began = Instant::now();
         let claims: Vec<Claim> = store.claim(request).await.map_err(failed)?;

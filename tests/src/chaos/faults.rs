@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{Chaos, Ground, Herd, LEASE, Numbers, Told};
+use super::{Chaos, Ground, Herd, LEASE, Numbers, Told, Trouble, torn};
 
 /// The faults of a run.
 pub(super) struct Faults {
@@ -14,12 +14,14 @@ pub(super) struct Faults {
     has_server: bool,
     rolled_back: bool,
     workers: usize,
+    trouble: Option<Trouble>,
 }
 
 impl Faults {
     pub(super) fn new(chaos: &Chaos, has_server: bool) -> Self {
         let numbers = Numbers::new(chaos.seed ^ 0xfa017);
-        Self { numbers, left: chaos.faults, has_server, rolled_back: false, workers: chaos.workers }
+        let (left, workers, trouble) = (chaos.faults, chaos.workers, chaos.trouble);
+        Self { numbers, left, has_server, rolled_back: false, workers, trouble }
     }
 
     /// Tells whether the store was set back to an earlier state.
@@ -35,6 +37,10 @@ impl Faults {
             return Ok(false);
         }
         self.left -= 1;
+        if let Some(trouble) = self.trouble.filter(|_| self.left.is_multiple_of(2)) {
+            self.make(trouble, herd, ground, told)?;
+            return Ok(true);
+        }
         match self.numbers.below(if self.has_server { 8 } else { 6 }) {
             0..=3 => self.kill(herd, ground, told)?,
             4 | 5 => self.halt(herd, ground, told)?,
@@ -55,6 +61,39 @@ impl Faults {
             }
         }
         Ok(true)
+    }
+
+    /// Does the fault of its own that a run has.
+    fn make(
+        &mut self,
+        trouble: Trouble,
+        herd: &mut Herd,
+        ground: &Ground<'_>,
+        told: &mut Told,
+    ) -> Result<()> {
+        match trouble {
+            Trouble::Clock => {
+                let hours = i64::from(self.numbers.below(3)) - 1;
+                std::fs::write(&herd.clock, (hours * 3_600_000).to_string())?;
+                told.jumps += 1;
+            }
+            Trouble::Disk => {
+                if let Some(disk) = ground.disk {
+                    disk.fill()?;
+                    told.fills += 1;
+                    std::thread::sleep(Duration::from_millis(u64::from(100 + self.numbers.below(400))));
+                    disk.make_room()?;
+                }
+            }
+            Trouble::Torn => {
+                torn::tear(&mut self.numbers, herd, ground, told)?;
+                self.rolled_back = true;
+                for _ in 0..if ground.is_exclusive { 1 } else { self.workers } {
+                    herd.start()?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Kills a worker and starts another one in its place.

@@ -25,7 +25,7 @@ pub struct Shape {
     pub layers: u32,
     /// Tasks of a layer.
     pub width: u32,
-    /// Whether a last task takes every worker down that runs it.
+    /// Whether a task takes every worker down that runs it.
     pub poison: bool,
 }
 
@@ -69,12 +69,11 @@ pub(super) fn run_of(chaos: &Chaos) -> Result<NewRun> {
         }
     }
     if poison {
-        // Alone, as whatever its worker has in hand beside it would count the same crashes.
-        let last: Vec<String> = (0..width).map(|place| format!("t{}-{place}", layers - 1)).collect();
-        tasks.push(json!({
+        // Beside the first layer, so that its worker has others in hand when it dies.
+        let poison = json!({
             "id": POISON, "method": METHOD, "params": {"poison": true}, "on_failure": "skip_dependents",
-            "dependencies": last,
-        }));
+        });
+        tasks.insert(numbers.below(width) as usize, poison);
     }
     let spec: WorkflowSpec = serde_json::from_value(json!({"name": "chaos", "tasks": tasks}))?;
     Ok(plan(&spec, Map::new(), &RunSettings::default())?)

@@ -1,6 +1,6 @@
 //! Going on with a run that failed or was cancelled, with its old definition or a new one.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::{Rows, TaskRow, change_run, note, settle};
 use crate::error::{Error, ErrorKind, Result};
@@ -56,6 +56,7 @@ pub fn redefine(rows: &mut dyn Rows, change: &Redefinition<'_>, now: Millis) -> 
     let Old { kept, removed, named } = compare(rows, change)?;
     for number in removed {
         rows.remove(number)?;
+        rows.abandon(Some(number));
     }
     let number_of = |task: &NewTask| named.get(task.name.as_str()).copied();
     let numbers: Vec<u32> = change
@@ -88,7 +89,7 @@ pub fn redefine(rows: &mut dyn Rows, change: &Redefinition<'_>, now: Millis) -> 
 /// The tasks before a redefinition.
 struct Old {
     /// Numbers of those that stay.
-    kept: HashSet<u32>,
+    kept: BTreeSet<u32>,
     /// Numbers of those that go.
     removed: Vec<u32>,
     /// Numbers by name, without items.
@@ -100,7 +101,7 @@ fn compare(rows: &mut dyn Rows, change: &Redefinition<'_>) -> Result<Old> {
     let defined: HashSet<&str> = change.tasks.iter().map(|task| task.name.as_str()).collect();
     let unchanged: HashSet<&str> =
         change.unchanged.iter().map(String::as_str).filter(|name| defined.contains(name)).collect();
-    let mut old = Old { kept: HashSet::new(), removed: Vec::new(), named: HashMap::new() };
+    let mut old = Old { kept: BTreeSet::new(), removed: Vec::new(), named: HashMap::new() };
     for number in rows.numbers()? {
         let (parent, name) = (rows.task(number)?.parent, rows.name(number)?);
         // A task has a smaller number than its items.

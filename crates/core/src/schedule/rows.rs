@@ -165,6 +165,12 @@ impl TaskRow {
         run == RunState::Running && self.state == TaskState::Ready && self.not_before <= now
     }
 
+    /// Tells whether it may be what kills its workers.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        super::is_suspect(self.crashes)
+    }
+
     /// Counts the end of one that it waits for; tells whether it is ready by that.
     pub fn dependency_ended(&mut self, now: Millis) -> bool {
         if self.state != TaskState::Blocked {
@@ -357,4 +363,8 @@ pub trait Rows {
     /// # Errors
     /// `Store` when it cannot be read.
     fn other_run(&mut self, run: &RunId) -> Result<Option<RunState>>;
+
+    /// Notes that nobody wants the runs any more that a task started, or any task where `None`: whoever stores this
+    /// change cancels those that go on.
+    fn abandon(&mut self, task: Option<u32>);
 }

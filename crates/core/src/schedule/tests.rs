@@ -22,6 +22,8 @@ struct Double {
     events: Vec<RunEvent>,
     error: Option<ErrorReport>,
     others: BTreeMap<RunId, RunState>,
+    /// Tasks whose runs were abandoned, in order.
+    abandoned: Vec<Option<u32>>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -43,6 +45,7 @@ impl Double {
             events: Vec::new(),
             error: None,
             others: BTreeMap::new(),
+            abandoned: Vec::new(),
         };
         submit(&mut double, tasks, Millis(0)).unwrap();
         double
@@ -160,6 +163,10 @@ impl Rows for Double {
 
     fn other_run(&mut self, run: &RunId) -> Result<Option<RunState>> {
         Ok(self.others.get(run).copied())
+    }
+
+    fn abandon(&mut self, task: Option<u32>) {
+        self.abandoned.push(task);
     }
 }
 

@@ -16,7 +16,7 @@ pub struct StoreStats {
     pub runs: Vec<(RunState, u64)>,
     /// How many tasks are in each state, those that have any.
     pub tasks: Vec<(TaskState, u64)>,
-    /// How many tasks of each queue could be claimed now.
+    /// How many tasks of each queue are ready in runs that go on, whether or not a limit holds them up.
     pub ready: Vec<(String, u64)>,
     /// Entries of all journals.
     pub journal: u64,

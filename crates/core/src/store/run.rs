@@ -179,6 +179,19 @@ impl RunState {
         matches!(self, RunState::Cancelling | RunState::TimingOut)
     }
 
+    /// Tells whether nobody wants what its tasks started any more: it has ended badly, or is about to.
+    #[must_use]
+    pub fn leaves_work(self) -> bool {
+        matches!(
+            self,
+            RunState::Failing
+                | RunState::TimingOut
+                | RunState::Cancelling
+                | RunState::Failed
+                | RunState::Cancelled
+        )
+    }
+
     /// Tells whether it stands still until a person decides or lets it go on.
     #[must_use]
     pub fn is_halted(self) -> bool {

@@ -165,3 +165,11 @@ pub struct Task {
     /// Number of its journal entries.
     pub journal: u64,
 }
+
+impl Task {
+    /// Tells whether it may be what kills its workers, so that whoever has it takes nothing else meanwhile.
+    #[must_use]
+    pub fn is_suspect(&self) -> bool {
+        crate::schedule::is_suspect(self.crashes)
+    }
+}

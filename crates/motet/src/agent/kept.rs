@@ -99,6 +99,7 @@ impl Kept {
             limit: 1,
             ttl,
             max_active: None,
+            in_hand: 0,
         };
         let mut claimed = store.claim(request.clone()).await?.pop();
         for _ in 0..LOOKS {

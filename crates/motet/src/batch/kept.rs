@@ -62,6 +62,7 @@ impl Kept {
             limit: 1,
             ttl: lease,
             max_active: None,
+            in_hand: 0,
         };
         let claim = store.claim(request).await?.pop().ok_or_else(|| taken(&keeping.id))?;
         let stop = context.cancellation().clone();

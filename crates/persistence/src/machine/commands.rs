@@ -4,7 +4,7 @@ use motet_core::decision::Decision;
 use motet_core::error::Result;
 use motet_core::id::{Millis, RunId, WorkerId};
 use motet_core::run_log::Record;
-use motet_core::schedule::{self, Redefinition, Rows as _};
+use motet_core::schedule::{self, Redefinition, Rows as _, Turn};
 use motet_core::store::{
     Applied, Claim, ClaimRequest, Control, ItemWrite, LeaseState, LeaseToken, NewRun, Outcome, Progress,
     Sequenced, TaskState, WorkerInfo,
@@ -50,6 +50,16 @@ impl Machine {
         let mut passed = None;
         while claims.len() < limit {
             let Some(head) = self.next_head(passed, request) else { break };
+            let has_others = request.in_hand > 0 || !claims.is_empty();
+            let turn = self.turn(head, has_others, now);
+            match turn {
+                Turn::Take | Turn::TakeAlone => {}
+                Turn::Pass => {
+                    passed = Some(head);
+                    continue;
+                }
+                Turn::Stop => break,
+            }
             let until = now.after(request.ttl);
             let claim = self.change_at(head.run, now, |rows| {
                 let token = schedule::lease(rows, head.number, &request.worker, now, until)?;
@@ -60,10 +70,26 @@ impl Machine {
             match claim {
                 Some(claim) => claims.push(claim),
                 // A limit holds up all of its lane.
-                None => passed = Some(head),
+                None => {
+                    passed = Some(head);
+                    continue;
+                }
+            }
+            if turn == Turn::TakeAlone {
+                break;
             }
         }
         Ok(claims)
+    }
+
+    fn turn(&self, head: Head, has_others: bool, now: Millis) -> Turn {
+        let run = self.runs.at(head.run);
+        let is_suspect =
+            run.and_then(|run| run.lanes.get(head.lane as usize)).is_some_and(|lane| lane.is_suspect);
+        match run.and_then(|run| run.task(head.number)).filter(|_| is_suspect) {
+            Some(task) => schedule::turn(&task.row, has_others, now),
+            None => Turn::Take,
+        }
     }
 
     /// Gives the first head after another one that a request asks for.
@@ -136,29 +162,29 @@ impl Machine {
 
     pub(crate) fn advance(&mut self, now: Millis) -> Result<Progress> {
         let mut progress = Progress::default();
-        let due: Vec<_> = self.index.due.iter().take_while(|(at, ..)| *at <= now).copied().collect();
+        let due = self.index.due.iter().take_while(|(at, ..)| *at <= now);
+        let mut due: Vec<_> = due.map(|(_, slot, number)| (*slot, *number)).collect();
+        due.sort_unstable();
         let late: Vec<_> = self.index.deadlines.iter().take_while(|(at, _)| *at <= now).copied().collect();
-        for (_, slot, number) in due {
-            let task = self.runs.at(slot).and_then(|run| run.task(number));
-            match task.map(|task| task.row.state) {
-                Some(TaskState::Waiting) => {
-                    progress.woken += 1;
-                    self.change_at(slot, now, |rows| schedule::wake(rows, number, now))?;
-                }
-                Some(TaskState::Running) => {
-                    progress.reclaimed += 1;
-                    let after = self.change_at(slot, now, |rows| schedule::reclaim(rows, number, now))?;
-                    progress.dead += u32::from(after == TaskState::Dead);
-                }
-                _ => {}
+        let state = |machine: &Self, slot: usize, number| {
+            machine.runs.at(slot).and_then(|run| run.task(number)).map(|task| task.row.state)
+        };
+        for (slot, number) in due.iter().copied() {
+            if state(self, slot, number) == Some(TaskState::Running) {
+                progress.reclaimed += 1;
+                let after = self.change_at(slot, now, |rows| schedule::reclaim(rows, number, now))?;
+                progress.dead += u32::from(after == TaskState::Dead);
+            }
+        }
+        for (slot, number) in due {
+            if state(self, slot, number) == Some(TaskState::Waiting) {
+                progress.woken += 1;
+                self.change_at(slot, now, |rows| schedule::wake(rows, number, now))?;
             }
         }
         for (_, slot) in late {
             progress.timed_out += 1;
             self.change_at(slot, now, |rows| schedule::time_out(rows, now))?;
-            for child in self.open_children(slot) {
-                self.change_tree(child, now, schedule::cancel)?;
-            }
         }
         progress.next_due = self.next_due(now).map(|due| due.since(now));
         Ok(progress)

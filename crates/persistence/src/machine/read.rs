@@ -7,7 +7,8 @@ use motet_core::error::Result;
 use motet_core::id::{Millis, RunId};
 use motet_core::run_log::Record;
 use motet_core::store::{
-    AskedQuestion, Run, RunEvent, RunFilter, RunSummary, Sequenced, StoreStats, Task, TaskState, WorkerInfo,
+    AskedQuestion, Run, RunEvent, RunFilter, RunState, RunSummary, Sequenced, StoreStats, Task, TaskState,
+    WorkerInfo,
 };
 use serde_json::Value;
 
@@ -102,7 +103,7 @@ impl Machine {
             for task in run.tasks() {
                 *tasks.entry(task.row.state.shown(run.row.state)).or_default() += 1u64;
             }
-            for lane in run.lanes.iter().filter(|_| run.row.has_room()) {
+            for lane in run.lanes.iter().filter(|_| run.row.state == RunState::Running) {
                 *ready.entry(lane.queue.clone()).or_default() += lane.ready.len() as u64;
             }
         }

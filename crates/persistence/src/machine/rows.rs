@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::index::Index;
 use super::run::{Place, StoredRun, StoredTask};
-use super::{Runs, Touch};
+use super::{Abandoned, Runs, Touch};
 
 pub(super) struct RunRows<'a> {
     pub(super) slot: usize,
@@ -20,6 +20,7 @@ pub(super) struct RunRows<'a> {
     pub(super) index: &'a mut Index,
     pub(super) others: &'a Runs,
     pub(super) touched: Option<&'a mut HashSet<Touch>>,
+    pub(super) abandoned: &'a mut Vec<Abandoned>,
     pub(super) now: Millis,
 }
 
@@ -50,6 +51,7 @@ impl RunRows<'_> {
         }
         let new = row.as_ref().map(counted).unwrap_or_default();
         let place = row.as_ref().map_or(Place::Out, |row| place(row, self.now));
+        let moves = row.as_ref().is_some_and(|row| row.is_suspect() != task.row.is_suspect());
         if let Some(row) = row {
             task.row = row;
         }
@@ -57,6 +59,10 @@ impl RunRows<'_> {
             index.count(&limit.key, |count| count + 1);
         }
         run.ready = run.ready + u32::from(new.ready) - u32::from(old.ready);
+        if moves {
+            index.move_task(self.slot, run, number, Place::Out);
+            run.change_lane(number);
+        }
         index.move_task(self.slot, run, number, place);
     }
 }
@@ -243,5 +249,9 @@ impl Rows for RunRows<'_> {
 
     fn other_run(&mut self, run: &RunId) -> Result<Option<RunState>> {
         Ok(self.others.get(run).map(|run| run.row.state))
+    }
+
+    fn abandon(&mut self, task: Option<u32>) {
+        self.abandoned.push(Abandoned { slot: self.slot, task });
     }
 }

@@ -80,6 +80,8 @@ pub(super) enum Place {
 pub(super) struct Lane {
     pub(super) queue: String,
     pub(super) limit: Option<TaskLimit>,
+    /// Whether these are run alone, so that claims pass over them or take nothing else.
+    pub(super) is_suspect: bool,
     pub(super) ready: BTreeSet<(u8, Millis, u32)>,
     /// What the heads of all lanes hold of this one.
     pub(super) shown: Option<Head>,
@@ -128,15 +130,24 @@ impl StoredRun {
         if let Some(parent) = row.parent {
             self.body.items_of.entry(parent).or_default().push(number);
         }
-        let lane = self.lane(&new);
+        let lane = self.lane(&new, row.is_suspect());
         let (place, entries) = (Place::Out, Vec::new());
         let task = StoredTask { row, new, error: None, output: None, entries, lane, place };
         at(&mut self.body.tasks, number, |place| *place = Some(task));
     }
 
+    /// Gives a task the lane that its row asks for; it must stand in none.
+    pub(super) fn change_lane(&mut self, number: u32) {
+        let Some(task) = self.body.tasks.get_mut(number as usize).and_then(Option::take) else { return };
+        let lane = self.lane(&task.new, task.row.is_suspect());
+        at(&mut self.body.tasks, number, |place| *place = Some(StoredTask { lane, ..task }));
+    }
+
     /// Gives the lane of a task.
-    fn lane(&mut self, task: &NewTask) -> u32 {
-        let fits = |lane: &Lane| lane.queue == task.queue && lane.limit == task.limit;
+    fn lane(&mut self, task: &NewTask, is_suspect: bool) -> u32 {
+        let fits = |lane: &Lane| {
+            lane.is_suspect == is_suspect && lane.queue == task.queue && lane.limit == task.limit
+        };
         // Neighbours mostly share a lane.
         let place = match self.lanes.iter().rposition(fits) {
             Some(place) => place,
@@ -145,6 +156,7 @@ impl StoredRun {
                 self.lanes.push(Lane {
                     queue,
                     limit,
+                    is_suspect,
                     ready: BTreeSet::new(),
                     shown: None,
                     is_changed: false,

@@ -9,9 +9,9 @@ use motet_core::id::{Millis, RunId};
 use motet_core::schedule::{self, News};
 
 use super::commit::{Commit, Committed};
-use super::fetch;
 use super::rows::{Fetched, Need, RunRows};
 use super::server::{self, Server};
+use super::{abandoned, fetch};
 
 /// After so many conflicts the run is locked for a moment.
 const PATIENT: u32 = 4;
@@ -27,7 +27,8 @@ pub(super) trait Work<T>: Fn(&mut RunRows<'_>, Millis) -> Result<T> + Send + Syn
 
 impl<T, F: Fn(&mut RunRows<'_>, Millis) -> Result<T> + Send + Sync> Work<T> for F {}
 
-/// Works on the rows of a run, and tells the runs that wait for it what became of it.
+/// Works on the rows of a run, tells the runs that wait for it what became of it, and cancels those that nobody wants any
+/// more.
 pub(super) async fn change<T: Send>(server: &Server, id: &RunId, work: impl Work<T>) -> Result<T> {
     change_tasks(server, (id, &[]), work).await
 }
@@ -35,9 +36,29 @@ pub(super) async fn change<T: Send>(server: &Server, id: &RunId, work: impl Work
 /// The same where it is known which tasks the scheduler looks at, which are read at once then.
 pub(super) async fn change_tasks<T: Send>(
     server: &Server,
-    (id, numbers): (&RunId, &[u32]),
+    which: (&RunId, &[u32]),
     work: impl Work<T>,
 ) -> Result<T> {
+    let Changed { result, abandoned } = change_run(server, which, work).await?;
+    if !abandoned.is_empty() {
+        abandoned::cancel(server, abandoned).await?;
+    }
+    Ok(result)
+}
+
+/// What a change gave, and what is left to do after it.
+pub(super) struct Changed<T> {
+    pub(super) result: T,
+    /// Whose runs are to be cancelled, as [`abandoned`] writes it; the server's list has them too.
+    pub(super) abandoned: Vec<String>,
+}
+
+/// Works on the rows of a run, and tells the runs that wait for it what became of it.
+pub(super) async fn change_run<T: Send>(
+    server: &Server,
+    (id, numbers): (&RunId, &[u32]),
+    work: impl Work<T>,
+) -> Result<Changed<T>> {
     let lock = server::name();
     for attempt in 0..PATIENT {
         if attempt > 0 {
@@ -61,7 +82,7 @@ async fn change_locked<T: Send>(
     (id, numbers): (&RunId, &[u32]),
     lock: &str,
     work: &impl Work<T>,
-) -> Result<T> {
+) -> Result<Changed<T>> {
     for _ in PATIENT..TRIES {
         if !lock_run(server, id, (lock, LOCKED)).await? {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -80,7 +101,7 @@ async fn try_once<T: Send>(
     server: &Server,
     (id, numbers): (&RunId, &[u32]),
     work: &impl Work<T>,
-) -> Result<Option<Result<T>>> {
+) -> Result<Option<Result<Changed<T>>>> {
     let Some((mut fetched, now)) = fetch::run(server, id).await? else {
         return Err(crate::no_such_run(id));
     };
@@ -100,7 +121,7 @@ async fn decide<T: Send>(
     fetched: &mut Fetched,
     now: Millis,
     work: &impl Work<T>,
-) -> Result<Option<Result<T>>> {
+) -> Result<Option<Result<Changed<T>>>> {
     complete_reading(server, fetched, |rows| work(rows, now).map(drop)).await?;
     let mut commit = Commit::new(server, now);
     let (result, mut news) = {
@@ -111,7 +132,8 @@ async fn decide<T: Send>(
             Err(error) => return Ok(is_current(server, fetched).await?.then_some(Err(error))),
         };
         if rows.is_unchanged() {
-            return Ok(is_current(server, fetched).await?.then_some(Ok(result)));
+            let changed = Changed { result, abandoned: Vec::new() };
+            return Ok(is_current(server, fetched).await?.then_some(Ok(changed)));
         }
         commit.run(&rows)?;
         (result, schedule::news(fetched.row.state, &rows.run))
@@ -125,7 +147,8 @@ async fn decide<T: Send>(
         }
         news = tell(server, &mut parent, &told, now, &mut commit).await?;
     }
-    Ok((commit.send().await? == Committed::Done).then_some(Ok(result)))
+    let abandoned = std::mem::take(&mut commit.abandoned);
+    Ok((commit.send().await? == Committed::Done).then_some(Ok(Changed { result, abandoned })))
 }
 
 /// Adds to a commit what a run learns of one that it waits for; gives what its own parent must learn.

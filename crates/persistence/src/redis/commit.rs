@@ -5,7 +5,7 @@
 use motet_core::error::Result;
 use motet_core::id::{Millis, RunId};
 use motet_core::schedule::TaskRow;
-use motet_core::store::{Change, NewTask, RunEvent, RunState, TaskState};
+use motet_core::store::{NewTask, RunEvent, RunState, TaskState};
 
 use super::row::{self, to_json};
 use super::rows::RunRows;
@@ -27,6 +27,8 @@ pub(super) struct Commit<'a> {
     /// Runs that change: they get new versions, and claims find their tasks.
     changed: Vec<String>,
     commands: Vec<Vec<Vec<u8>>>,
+    /// Tasks, or runs, whose own runs are to be cancelled, as the list of those says it.
+    pub(super) abandoned: Vec<String>,
 }
 
 /// What became of a commit.
@@ -40,7 +42,7 @@ pub(super) enum Committed {
 impl<'a> Commit<'a> {
     pub(super) fn new(server: &'a Server, now: Millis) -> Self {
         let (checks, changed, commands) = (Vec::new(), Vec::new(), Vec::new());
-        Self { server, now, name: server::name(), checks, changed, commands }
+        Self { server, now, name: server::name(), checks, changed, commands, abandoned: Vec::new() }
     }
 
     /// Leaves no name in the run, which this commit removes; sending it twice does no harm then.
@@ -116,6 +118,11 @@ impl<'a> Commit<'a> {
         }
         self.questions(rows)?;
         self.events(&id, &rows.events)?;
+        for task in &rows.abandoned {
+            let entry = super::abandoned::entry(&id, *task);
+            self.add("SADD", [self.key("abandoned"), entry.clone()]);
+            self.abandoned.push(entry);
+        }
         self.head(rows)
     }
 
@@ -139,7 +146,7 @@ impl<'a> Commit<'a> {
         match row.state {
             TaskState::Ready => {
                 self.add("ZREM", [self.key("delayed"), member]);
-                let lane = self.key(format!("lane:{id}|{}", row::lane(new)));
+                let lane = self.key(format!("lane:{id}|{}", row::lane(new, row.is_suspect())));
                 self.add("ZREM", [lane, format!("{:010}", row.number)]);
             }
             TaskState::Running => {
@@ -161,7 +168,7 @@ impl<'a> Commit<'a> {
                 self.add("ZADD", [self.key("delayed"), row.not_before.0.to_string(), member]);
             }
             TaskState::Ready => {
-                let lane = row::lane(new);
+                let lane = row::lane(new, row.is_suspect());
                 let at = row.not_before.0.clamp(0, SPAN - 1);
                 let score = i64::from(new.priority.rank()) * SPAN + at;
                 let key = self.key(format!("lane:{id}|{lane}"));
@@ -272,7 +279,7 @@ impl<'a> Commit<'a> {
             self.replace(&self.key(format!("spec:{id}")), "definition", to_json(definition)?);
         }
         self.place(rows);
-        self.stopping(rows);
+        self.goes_on(rows);
         self.touch(id);
         Ok(())
     }
@@ -305,21 +312,12 @@ impl<'a> Commit<'a> {
         }
     }
 
-    /// Notes a run that stops until all that it started is stopped too, which other commits do.
-    fn stopping(&mut self, rows: &RunRows<'_>) {
-        let stops = |state| matches!(state, RunState::Cancelling | RunState::TimingOut);
-        // One that has nothing in hand has ended by now, so that its state alone does not tell.
-        let is_told = rows
-            .events
-            .iter()
-            .any(|event| matches!(event.change, Change::RunChanged { state, .. } if stops(state)));
-        let (before, state) = (rows.fetched.row.state, rows.run.state);
-        let goes_on = |state: RunState| !state.is_ended() && !stops(state);
-        let words = || [self.key("stopping"), rows.run.id.as_str().to_owned()];
-        if is_told {
-            self.add("SADD", words());
-        } else if goes_on(state) && !goes_on(before) {
-            self.add("SREM", words());
+    /// Takes a run that goes on again off the list of those whose own runs are to be cancelled.
+    fn goes_on(&mut self, rows: &RunRows<'_>) {
+        let leaves = |state: RunState| state.is_ended() || state.leaves_work();
+        if leaves(rows.fetched.row.state) && !leaves(rows.run.state) {
+            let entry = super::abandoned::entry(&rows.run.id, None);
+            self.add("SREM", [self.key("abandoned"), entry]);
         }
     }
 

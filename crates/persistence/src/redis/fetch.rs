@@ -31,9 +31,10 @@ pub(super) async fn run(server: &Server, id: &RunId) -> Result<Option<(Fetched, 
         return Ok(None);
     }
     let read = Reader(&fields);
+    let version: u64 = read.number("v")?;
     let fetched = Fetched {
         row: row::run(id, &fields)?,
-        version: read.number("v")?,
+        version,
         ready: read.number("ready")?,
         fields,
         tasks: HashMap::new(),

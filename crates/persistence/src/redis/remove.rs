@@ -103,9 +103,8 @@ async fn hide(server: &Server, id: &RunId, now: Millis) -> Result<()> {
     }
     // A server whose memory is full refuses this unless the script has written before, and removing must work there.
     commit.add("SADD", [server.key("removing"), text.clone()]);
-    for set in ["asking", "stopping"] {
-        commit.add("SREM", [server.key(set), text.clone()]);
-    }
+    commit.add("SREM", [server.key("asking"), text.clone()]);
+    commit.add("SREM", [server.key("abandoned"), super::abandoned::entry(id, None)]);
     if let Some(key) = read.text("key") {
         commit.add("HDEL", [server.key("submitted"), key.to_owned()]);
     }

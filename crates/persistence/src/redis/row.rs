@@ -88,9 +88,13 @@ pub(super) fn on_failure(policy: OnFailure) -> &'static str {
     }
 }
 
-/// Gives the lane of a task in its run: its queue, and its limit where it has one.
-pub(super) fn lane(task: &NewTask) -> String {
-    let queue = queue(&task.queue);
+/// Stands behind the queue in the lane of tasks that are run alone.
+const SUSPECT: char = '\u{1}';
+
+/// Gives the lane of a task in its run: its queue, whether it is run alone, and its limit where it has one.
+pub(super) fn lane(task: &NewTask, is_suspect: bool) -> String {
+    let mut queue = queue(&task.queue);
+    queue.extend(is_suspect.then_some(SUSPECT));
     match &task.limit {
         Some(limit) => format!("{queue}|{}|{}", limit.max, limit.key),
         None => queue,
@@ -99,12 +103,12 @@ pub(super) fn lane(task: &NewTask) -> String {
 
 /// Writes the name of a queue so that it can be a part of a key.
 pub(super) fn queue(name: &str) -> String {
-    name.replace('%', "%25").replace('|', "%7C")
+    name.replace('%', "%25").replace('|', "%7C").replace(SUSPECT, "%01")
 }
 
 /// Gives the name of a queue again.
 pub(super) fn queue_name(written: &str) -> String {
-    written.replace("%7C", "|").replace("%25", "%")
+    written.trim_end_matches(SUSPECT).replace("%01", "\u{1}").replace("%7C", "|").replace("%25", "%")
 }
 
 /// Writes a token as a task's hash keeps it.
@@ -174,7 +178,7 @@ pub(super) fn task_fields(row: &TaskRow, new: &NewTask) -> Vec<(&'static str, St
         ("journal", row.journal.to_string()),
         ("journal_after", row.journal_after.to_string()),
         ("priority", new.priority.rank().to_string()),
-        ("lane", lane(new)),
+        ("lane", lane(new, row.is_suspect())),
         ("delay", milliseconds(new.delay)),
     ]
 }
@@ -289,9 +293,11 @@ mod tests {
 
     #[test]
     fn names_of_queues_come_back() {
-        for name in ["default", "a|b", "50%", "%7C", "ü:x"] {
+        for name in ["default", "a|b", "50%", "%7C", "ü:x", "\u{1}"] {
             assert_eq!(queue_name(&queue(name)), name);
-            assert!(!queue(name).contains('|'));
+            assert!(!queue(name).contains(['|', SUSPECT]));
+            let task = NewTask { queue: name.to_owned(), ..NewTask::named("a") };
+            assert_eq!(queue_name(&lane(&task, true)), name);
         }
     }
 }

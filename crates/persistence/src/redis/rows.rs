@@ -69,6 +69,8 @@ pub(super) struct RunRows<'a> {
     pub(super) events: Vec<RunEvent>,
     pub(super) run_error: Option<Option<ErrorReport>>,
     pub(super) definition: Option<Value>,
+    /// Tasks whose runs nobody wants any more; `None` stands for all tasks.
+    pub(super) abandoned: BTreeSet<Option<u32>>,
     pub(super) need: Option<Need>,
 }
 
@@ -90,6 +92,7 @@ impl<'a> RunRows<'a> {
             events: Vec::new(),
             run_error: None,
             definition: None,
+            abandoned: BTreeSet::new(),
             need: None,
         }
     }
@@ -267,5 +270,9 @@ impl Rows for RunRows<'_> {
             Some(state) => Ok(*state),
             None => Err(self.needs(Need::Other(run.clone()))),
         }
+    }
+
+    fn abandon(&mut self, task: Option<u32>) {
+        self.abandoned.insert(task);
     }
 }

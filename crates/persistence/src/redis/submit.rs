@@ -136,7 +136,7 @@ fn task_words(number: u32, task: &NewTask, after: Vec<u32>, now: Millis) -> Resu
         row.remaining.to_string(),
         row.not_before.0.to_string(),
         task.priority.rank().to_string(),
-        row::lane(task),
+        row::lane(task, row.is_suspect()),
         row::milliseconds(task.delay),
         row::on_failure(task.on_failure).to_owned(),
         definition,

@@ -9,7 +9,7 @@ use motet_core::store::{Control, Progress, RunState, TaskState};
 
 use super::change::{change, change_tasks, release};
 use super::server::Server;
-use super::{fetch, lists, remove, row};
+use super::{abandoned, fetch, lists, remove, row};
 
 /// Tasks of one list that are looked at in one call.
 const BATCH: u32 = 500;
@@ -17,16 +17,9 @@ const BATCH: u32 = 500;
 /// Takes back leases, wakes tasks, and stops runs whose time is over.
 pub(super) async fn advance(server: &Server) -> Result<Progress> {
     let now = fetch::now(server).await?;
-    let mut begun = redis::pipe();
-    for set in ["releasing", "stopping"] {
-        begun.cmd("SMEMBERS").arg(server.key(set));
-    }
-    let (releasing, stopping): (Vec<String>, Vec<String>) = server.ask_all(&begun).await?;
+    let releasing: Vec<String> = server.ask(redis::cmd("SMEMBERS").arg(server.key("releasing"))).await?;
     for run in releasing {
         release(server, &run.parse()?).await?;
-    }
-    for run in stopping {
-        stop_children(server, &run.parse()?).await?;
     }
     let mut progress = Progress::default();
     for (run, numbers) in due_tasks(server, "leases", now).await? {
@@ -44,6 +37,7 @@ pub(super) async fn advance(server: &Server) -> Result<Progress> {
     for run in due(server, "deadlines", now).await? {
         progress.timed_out += u32::from(time_out(server, &run.parse()?).await?);
     }
+    abandoned::go_on(server).await?;
     remove::abandoned(server, now).await?;
     remove::go_on(server).await?;
     progress.next_due = lists::next_due(server, now).await?.map(|due| due.since(now));
@@ -62,6 +56,8 @@ async fn due_tasks(server: &Server, set: &str, now: Millis) -> Result<BTreeMap<R
         let (run, number) = row::member(&member)?;
         tasks.entry(run).or_default().push(number);
     }
+    // The list has tasks that are due at once by their names.
+    tasks.values_mut().for_each(|numbers| numbers.sort_unstable());
     Ok(tasks)
 }
 
@@ -147,30 +143,13 @@ async fn time_out(server: &Server, run: &RunId) -> Result<bool> {
     })
     .await;
     match stopped {
-        Ok(true) => {
-            stop_children(server, run).await?;
-            Ok(true)
-        }
-        Ok(false) => Ok(false),
+        Ok(stopped) => Ok(stopped),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let () = server.ask(redis::cmd("ZREM").arg(server.key("deadlines")).arg(run.as_str())).await?;
             Ok(false)
         }
         Err(error) => Err(error),
     }
-}
-
-/// Cancels all that the tasks of a run which stops started, and then notes that this is done; after a crash in between
-/// the next sweep does it again.
-async fn stop_children(server: &Server, run: &RunId) -> Result<()> {
-    let mut stopped = vec![run.as_str().to_owned()];
-    let mut left = open_children(server, run).await?;
-    while let Some(child) = left.pop() {
-        unless_over(change(server, &child, |rows, now| schedule::cancel(rows, now)).await)?;
-        left.extend(open_children(server, &child).await?);
-        stopped.push(child.as_str().to_owned());
-    }
-    server.ask(redis::cmd("SREM").arg(server.key("stopping")).arg(&stopped)).await
 }
 
 /// Takes it well that a run is about to end, or is gone, and needs nothing.
@@ -208,10 +187,8 @@ async fn change_tree(
 /// Pauses, cancels, resumes, or redefines a run.
 pub(super) async fn control(server: &Server, run: &RunId, control: &Control) -> Result<()> {
     match control {
-        Control::Cancel => {
-            change(server, run, |rows, now| schedule::cancel(rows, now)).await?;
-            stop_children(server, run).await
-        }
+        // What it started is cancelled with it, as its commit says.
+        Control::Cancel => change(server, run, |rows, now| schedule::cancel(rows, now)).await.map(drop),
         Control::Pause => change_tree(server, run, schedule::pause).await,
         Control::Resume => {
             change(server, run, |rows, now| schedule::resume(rows, now)).await?;

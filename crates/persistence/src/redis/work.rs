@@ -28,7 +28,9 @@ pub(super) async fn claim(hot: &Hot, request: &ClaimRequest) -> Result<Vec<Claim
     let mut claims = claim_some(hot, request, request.limit.min(MOST)).await?;
     while claims.len() < request.limit as usize && claims.len() % MOST as usize == 0 && !claims.is_empty() {
         let left = request.limit - u32::try_from(claims.len()).unwrap_or(request.limit);
-        let more = claim_some(hot, request, left.min(MOST)).await?;
+        let in_hand = request.in_hand.saturating_add(request.limit - left);
+        let request = ClaimRequest { in_hand, ..request.clone() };
+        let more = claim_some(hot, &request, left.min(MOST)).await?;
         if more.is_empty() {
             break;
         }
@@ -46,6 +48,7 @@ async fn claim_some(hot: &Hot, request: &ClaimRequest, limit: u32) -> Result<Vec
         request.run.as_ref().map(|run| run.as_str().to_owned()).unwrap_or_default(),
         request.max_active.map_or("-1".to_owned(), |most| most.to_string()),
         "0".to_owned(),
+        request.in_hand.to_string(),
     ];
     words.extend((0..limit).map(|_| server::name()));
     words.extend(request.queues.iter().map(|queue| row::queue(queue)));

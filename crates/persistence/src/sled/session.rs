@@ -17,6 +17,7 @@ use super::answers::Kept;
 use super::files::{Files, FreeSpace, failed};
 use super::keys::{self, Written, of_run};
 use crate::books::{BookTouch, Books};
+use crate::clock::Clock;
 use crate::machine::{Machine, StoredRun, Touch};
 
 /// The layout of rows that this version writes and reads.
@@ -71,7 +72,7 @@ struct QuestionRow {
 
 impl Session {
     /// Opens a directory and reads what goes on.
-    pub(super) fn open(directory: &Path, free: FreeSpace, now: Millis) -> Result<Self> {
+    pub(super) fn open(directory: &Path, free: FreeSpace, clock: &Clock) -> Result<Self> {
         let files = Files::open(directory, free)?;
         check_format(&files)?;
         let apart = files.db.scan_prefix(keys::APART).keys();
@@ -89,7 +90,7 @@ impl Session {
             apart,
             ended: VecDeque::new(),
         };
-        session.load(now)?;
+        session.load(clock)?;
         session.put(keys::FORMAT.to_vec(), Some(&FORMAT))?;
         session.commit()?;
         Ok(session)
@@ -101,12 +102,18 @@ impl Session {
         self.commit()
     }
 
-    fn load(&mut self, now: Millis) -> Result<()> {
+    /// Reads what goes on; the clock does not stay behind the time of anything that was read.
+    fn load(&mut self, clock: &Clock) -> Result<()> {
         let mut heads: Vec<HeadRow> = self.all(&keys::named(of_run::HEAD, ""))?;
         heads.sort_by_key(|head| head.place);
+        let mut runs = Vec::with_capacity(heads.len());
         for head in heads {
             let (place, ended) = (head.place, head.row.state.is_ended());
-            let dump = if ended { self.outline(head)? } else { self.read_run(head)? };
+            runs.push((place, ended, if ended { self.outline(head)? } else { self.read_run(head)? }));
+        }
+        let seen = runs.iter().map(|(_, _, dump)| newest(dump)).max();
+        let now = clock.at_least(seen.unwrap_or_default());
+        for (place, ended, dump) in runs {
             let id = dump.row.id.clone();
             self.machine.restore_at(place, dump, now);
             if ended {
@@ -384,4 +391,10 @@ fn check_format(files: &Files) -> Result<()> {
 fn nth<T: Clone>(list: &[T], seq: u64) -> Option<T> {
     let place = usize::try_from(seq).ok()?.checked_sub(1)?;
     list.get(place).cloned()
+}
+
+/// Gives the newest time that something happened to a run.
+fn newest(dump: &RunDump) -> Millis {
+    let times = [Some(dump.created_at), dump.row.ended_at, dump.events.last().map(|event| event.at)];
+    times.into_iter().flatten().max().unwrap_or_default()
 }

@@ -50,6 +50,7 @@ async fn claim_of(store: &SledStore, run: Option<&RunId>) -> Claim {
         limit: 1,
         ttl,
         max_active: None,
+        in_hand: 0,
     };
     store.claim(request).await.unwrap().remove(0)
 }
@@ -251,7 +252,7 @@ async fn what_a_worker_behind_a_server_has_in_hand_stays_there_when_the_store_is
     let run = store.submit(one_task()).await.unwrap();
     let ttl = Duration::from_secs(3600);
     let (worker, queues) = (WorkerId::new().away(), Vec::new());
-    let request = ClaimRequest { worker, queues, run: None, limit: 1, ttl, max_active: None };
+    let request = ClaimRequest { worker, queues, run: None, limit: 1, ttl, max_active: None, in_hand: 0 };
     let held = store.claim(request).await.unwrap().remove(0);
     drop(store);
     let store = open(&path);

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::files::{FreeSpace, Lock};
 use super::session::Session;
+use crate::clock::Clock;
 use crate::wake::Wake;
 
 /// Commands that wait for the thread; who comes later waits for a place.
@@ -43,12 +44,12 @@ impl Writer {
     /// Opens a directory and starts the thread.
     pub(super) fn start(directory: PathBuf, free: FreeSpace, wake: Arc<Wake>) -> Result<Self> {
         let lock = Lock::take(&directory)?;
-        let now = Millis::now();
-        let mut session = Session::open(&directory, free, now)?;
-        session.take_over(now)?;
+        let clock = Clock::new();
+        let mut session = Session::open(&directory, free, &clock)?;
+        session.take_over(clock.now())?;
         let session = Some(session);
         let (sender, receiver) = mpsc::channel(WAITING);
-        let state = Thread { session, directory, free, wake, _lock: lock };
+        let state = Thread { session, directory, free, clock, wake, _lock: lock };
         let thread =
             std::thread::Builder::new().name("motet-sled".to_owned()).spawn(move || state.work(receiver));
         let thread = thread.map_err(|error| {
@@ -87,6 +88,7 @@ struct Thread {
     session: Option<Session>,
     directory: PathBuf,
     free: FreeSpace,
+    clock: Clock,
     wake: Arc<Wake>,
     _lock: Lock,
 }
@@ -110,11 +112,11 @@ impl Thread {
     }
 
     fn run(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<()> {
-        let now = Millis::now();
         let session = match &mut self.session {
             Some(session) => session,
-            none => none.insert(Session::open(&self.directory, self.free, now)?),
+            none => none.insert(Session::open(&self.directory, self.free, &self.clock)?),
         };
+        let now = self.clock.now();
         let full = session.files.check_space().err();
         for job in jobs {
             match full.as_ref().filter(|_| job.access() != Access::Read) {

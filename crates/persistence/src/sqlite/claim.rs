@@ -6,7 +6,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
 use motet_core::error::Result;
-use motet_core::schedule::{self, Rows as _};
+use motet_core::schedule::{self, Rows as _, Turn};
 use motet_core::store::{Claim, ClaimRequest};
 use rusqlite::Connection;
 
@@ -196,9 +196,13 @@ impl<'a> Taking<'a, '_> {
             let Some(ready) = stream.page.pop_front() else { return Ok(()) };
             if !self.rows(ready.place.2)?.run().has_room() {
                 stream.skip_run(ready.place);
-            } else if !self.take_one(&ready)? {
+                continue;
+            }
+            match self.take_one(&ready)? {
+                Turn::Take => {}
                 // Many of one key may stand in a row.
-                page = page.saturating_mul(2).min(1024);
+                Turn::Pass => page = page.saturating_mul(2).min(1024),
+                Turn::TakeAlone | Turn::Stop => self.limit = self.claims.len(),
             }
         }
         Ok(())
@@ -211,18 +215,23 @@ impl<'a> Taking<'a, '_> {
         }
     }
 
-    /// Leases a task unless the limit of its key forbids it.
-    fn take_one(&mut self, ready: &Ready) -> Result<bool> {
+    /// Leases a task unless the limit of its key forbids it, or it is not its turn.
+    fn take_one(&mut self, ready: &Ready) -> Result<Turn> {
         let (_, _, run, number) = ready.place;
         if let Some((key, max)) = &ready.limit
             && self.active.get(key).is_some_and(|active| active >= max)
         {
-            return Ok(false);
+            return Ok(Turn::Pass);
         }
+        let has_others = self.request.in_hand > 0 || !self.claims.is_empty();
         let (worker, now) = (&self.request.worker, self.session.now);
         let until = now.after(self.request.ttl);
         let rows = self.rows(run)?;
         let facts = rows.facts(number)?;
+        let turn = rows.turn(number, has_others)?;
+        if matches!(turn, Turn::Pass | Turn::Stop) {
+            return Ok(turn);
+        }
         let leased = schedule::lease(rows, number, worker, now, until)?;
         rows.flush()?;
         let claim = match leased {
@@ -238,6 +247,6 @@ impl<'a> Taking<'a, '_> {
         }
         let is_taken = claim.is_some();
         self.claims.extend(claim);
-        Ok(is_taken)
+        Ok(if is_taken { turn } else { Turn::Pass })
     }
 }

@@ -49,9 +49,11 @@ pub(super) fn change<T>(
     mut rows: RunRows<'_>,
     work: impl FnOnce(&mut RunRows<'_>) -> Result<T>,
 ) -> Result<T> {
+    let mut abandoned = Vec::new();
     let before = rows.run().state;
     let result = work(&mut rows)?;
     let mut news = schedule::news(before, rows.run());
+    abandoned.append(&mut rows.abandoned);
     rows.flush()?;
     drop(rows);
     while let Some(told) = news {
@@ -62,10 +64,27 @@ pub(super) fn change<T>(
         let before = parent.run().state;
         schedule::child_changed(&mut parent, &told, session.now)?;
         news = schedule::news(before, parent.run());
+        abandoned.append(&mut parent.abandoned);
         parent.flush()?;
+    }
+    for (run, task) in abandoned {
+        cancel_abandoned(session, &run, task)?;
     }
     session.wake();
     Ok(result)
+}
+
+/// Cancels the runs that nobody wants any more, and by that what these started.
+fn cancel_abandoned(session: &Session<'_>, run: &RunId, task: Option<u32>) -> Result<()> {
+    for child in read::children(session.connection, run, task)? {
+        let Some(rows) = RunRows::load(session, &child)? else { continue };
+        match change(session, rows, |rows| schedule::cancel(rows, session.now)) {
+            // One that is about to end needs nothing.
+            Err(error) if error.kind() == ErrorKind::Conflict => {}
+            changed => drop(changed?),
+        }
+    }
+    Ok(())
 }
 
 /// Does something to a run and to all that it started.
@@ -76,9 +95,9 @@ fn change_tree(
 ) -> Result<()> {
     let load = |run: &RunId| RunRows::load(session, run)?.ok_or_else(|| crate::no_such_run(run));
     change(session, load(run)?, |rows| work(rows, session.now))?;
-    let mut left = read::children(session.connection, run)?;
+    let mut left = read::children(session.connection, run, None)?;
     while let Some(child) = left.pop() {
-        left.extend(read::children(session.connection, &child)?);
+        left.extend(read::children(session.connection, &child, None)?);
         match change(session, load(&child)?, |rows| work(rows, session.now)) {
             // One that is about to end needs nothing.
             Err(error) if error.kind() == ErrorKind::Conflict => {}
@@ -169,12 +188,8 @@ pub(super) fn reclaim(session: &Session<'_>) -> Result<Progress> {
         progress.woken += 1;
     }
     for run in read::late_runs(session.connection, session.now)? {
-        let mut rows = RunRows::load_key(session, run)?;
-        let id = rows.run().id.clone();
+        let rows = RunRows::load_key(session, run)?;
         change(session, rows, |rows| schedule::time_out(rows, session.now))?;
-        for child in read::children(session.connection, &id)? {
-            change_tree(session, &child, schedule::cancel)?;
-        }
         progress.timed_out += 1;
     }
     workers.sweep();
@@ -191,7 +206,7 @@ pub(super) fn control(session: &Session<'_>, run: &RunId, control: &Control) -> 
         Control::Resume => {
             change(session, load()?, |rows| schedule::resume(rows, session.now))?;
             // Those that were paused with it go on with it; others are resumed by the tasks that wait for them.
-            for child in read::children(session.connection, run)? {
+            for child in read::children(session.connection, run, None)? {
                 change_tree(session, &child, schedule::unpause)?;
             }
             Ok(())

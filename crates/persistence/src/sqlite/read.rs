@@ -279,13 +279,13 @@ pub(super) fn late_runs(connection: &Connection, now: Millis) -> Result<Vec<i64>
     rows.collect::<rusqlite::Result<_>>().or_store()
 }
 
-/// Gives the runs that the tasks of a run started and that have not ended.
-pub(super) fn children(connection: &Connection, parent: &RunId) -> Result<Vec<RunId>> {
-    const SQL: &str =
-        "SELECT id FROM run INDEXED BY run_by_parent WHERE parent = ?1 AND state NOT IN (3, 4, 5)";
+/// Gives the runs that a task of a run started, or any of its tasks where `None`, and that have not ended.
+pub(super) fn children(connection: &Connection, parent: &RunId, task: Option<u32>) -> Result<Vec<RunId>> {
+    const SQL: &str = "SELECT id FROM run INDEXED BY run_by_parent WHERE parent = ?1 AND state NOT IN (3, 4, 5) \
+                       AND (?2 IS NULL OR parent_task = ?2)";
     let mut statement = connection.prepare_cached(SQL).or_store()?;
     let rows =
-        statement.query_map([parent.as_str()], |row| Ok(row.get::<_, columns::Id>(0)?.0)).or_store()?;
+        statement.query_map((parent.as_str(), task), |row| Ok(row.get::<_, columns::Id>(0)?.0)).or_store()?;
     rows.collect::<rusqlite::Result<_>>().or_store()
 }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
-use motet_core::schedule::{Rows, RunRow, TaskRow};
+use motet_core::schedule::{self, Rows, RunRow, TaskRow, Turn};
 use motet_core::store::{AskedQuestion, NewRun, NewTask, RunEvent, RunState, TaskDump, TaskState};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::Value;
@@ -108,6 +108,8 @@ pub(super) struct RunRows<'a> {
     cache: &'a RefCell<Cache>,
     now: Millis,
     key: i64,
+    /// Runs that tasks of this one started, or one of them, and that nobody wants any more.
+    pub(super) abandoned: Vec<(RunId, Option<u32>)>,
     loaded: Loaded,
     /// Tasks that are to be written, some of them twice.
     changed: Vec<u32>,
@@ -157,7 +159,8 @@ impl<'a> RunRows<'a> {
     fn of(session: &Session<'a>, key: i64, loaded: Loaded, before: Option<(RunRow, RunRow)>) -> Self {
         session.cache.borrow_mut().touched.push((key, before));
         let (connection, cache, now) = (session.connection, session.cache, session.now);
-        Self { connection, cache, now, key, loaded, changed: Vec::new(), events: Vec::new() }
+        let (abandoned, changed, events) = (Vec::new(), Vec::new(), Vec::new());
+        Self { connection, cache, now, key, abandoned, loaded, changed, events }
     }
 
     /// Stores a new run without its tasks.
@@ -242,6 +245,12 @@ impl<'a> RunRows<'a> {
             self.set_output(dump.row.number, output)?;
         }
         Ok(())
+    }
+
+    /// Says what a claim does with a ready task, by whether the worker has others.
+    pub(super) fn turn(&mut self, number: u32, has_others: bool) -> Result<Turn> {
+        let now = self.now;
+        Ok(schedule::turn(&self.cached(number)?.row, has_others, now))
     }
 
     /// Gives the run's number in this file.
@@ -489,6 +498,10 @@ impl Rows for RunRows<'_> {
             self.connection.prepare_cached("SELECT state FROM run WHERE id = ?1").or_store()?;
         let state = statement.query_row([run.as_str()], |row| columns::state(row, 0)).optional();
         state.or_store()
+    }
+
+    fn abandon(&mut self, task: Option<u32>) {
+        self.abandoned.push((self.loaded.run.id.clone(), task));
     }
 }
 

@@ -34,6 +34,7 @@ async fn claim(store: &SqliteStore) -> Claim {
         limit: 1,
         ttl: HOUR,
         max_active: None,
+        in_hand: 0,
     };
     store.claim(request).await.unwrap().remove(0)
 }

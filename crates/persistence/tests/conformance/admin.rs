@@ -11,7 +11,7 @@ use motet_core::workflow::OnFailure;
 use serde_json::json;
 
 use crate::fixture::{
-    HOUR, awaits, claim, claim_named, control, done, drain, end, fail, names, request, run_of, state, submit,
+    HOUR, awaits, claim, claim_named, control, done, drain, end, fail, request, run_of, state, submit,
     submit_child, task, with_policy,
 };
 
@@ -294,13 +294,16 @@ pub(crate) async fn a_tree_of_which_a_run_goes_on_stays(store: SharedStore) {
     let claims = claim(&store, 2).await;
     let child = submit_child(&store, &claims[0], vec![task("x", &[])]).await;
     awaits(&store, &claims[0], &child).await;
+    let x = claim_named(&store, "x").await;
     fail(&store, &claims[1], ErrorKind::ToolFailed).await;
     assert_eq!(
         (state(&store, &parent).await, state(&store, &child).await),
-        (RunState::Failed, RunState::Running)
+        (RunState::Failed, RunState::Cancelling)
     );
     let runs = [parent, child];
     assert_eq!(prune(&store, ended()).await, (0, 0));
     assert_eq!(left(&store, &runs).await, [0, 1]);
-    assert_eq!(names(&claim(&store, 9).await), "x");
+    end(&store, &x, Outcome::Released).await;
+    assert_eq!(prune(&store, ended()).await, (2, 3));
+    assert!(left(&store, &runs).await.is_empty());
 }

@@ -89,6 +89,7 @@ pub(crate) fn request(limit: u32) -> ClaimRequest {
         limit,
         ttl: HOUR,
         max_active: None,
+        in_hand: 0,
     }
 }
 

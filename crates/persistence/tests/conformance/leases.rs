@@ -6,13 +6,15 @@ use motet_core::error::ErrorKind;
 use motet_core::id::RunId;
 use motet_core::run_log::{Entry, Record};
 use motet_core::store::{
-    ClaimRequest, Control, LeaseState, LeaseToken, Outcome, Progress, RunState, SharedStore, TaskState,
+    Claim, ClaimRequest, Control, LeaseState, LeaseToken, NewTask, Outcome, Progress, RunState, SharedStore,
+    TaskLimit, TaskState,
 };
+use motet_core::workflow::{OnFailure, Priority};
 use serde_json::json;
 
 use crate::fixture::{
     HOUR, assert_due_in, claim, claim_named, control, counts, crash, done, end, error_of, names, request,
-    state, states, submit, task,
+    state, states, submit, task, with_policy,
 };
 
 pub(crate) async fn a_lease_that_is_over_is_taken_back(store: SharedStore) {
@@ -83,6 +85,102 @@ pub(crate) async fn a_task_that_crashed_twice_may_still_end_well(store: SharedSt
     assert_eq!((third.task.attempt, third.task.crashes), (3, 2));
     done(&store, &third).await;
     assert_eq!(state(&store, &run).await, RunState::Completed);
+}
+
+/// Stores a run whose only task `a` has crashed so often that it is run alone.
+async fn with_a_suspect(store: &SharedStore) -> RunId {
+    let run = submit(store, vec![task("a", &[])]).await;
+    crash(store, "a").await;
+    crash(store, "a").await;
+    run
+}
+
+pub(crate) async fn a_task_that_crashed_twice_is_given_alone(store: SharedStore) {
+    let run = with_a_suspect(&store).await;
+    let low = |name| NewTask { priority: Priority::Low, ..task(name, &[]) };
+    submit(&store, vec![low("b"), low("c")]).await;
+    let claims = claim(&store, 9).await;
+    assert_eq!((names(&claims).as_str(), claims[0].task.is_suspect()), ("a", true));
+    assert_eq!(names(&claim(&store, 9).await), "b c");
+    done(&store, &claims[0]).await;
+    assert_eq!(state(&store, &run).await, RunState::Completed);
+}
+
+pub(crate) async fn who_has_work_in_hand_is_given_none_that_is_run_alone(store: SharedStore) {
+    let run = with_a_suspect(&store).await;
+    submit(&store, vec![task("b", &[]), task("c", &[])]).await;
+    let busy = ClaimRequest { in_hand: 1, ..request(9) };
+    assert_eq!(names(&store.claim(busy.clone()).await.unwrap()), "b c");
+    assert_eq!(names(&store.claim(busy).await.unwrap()), "");
+    assert_eq!(names(&claim(&store, 9).await), "a");
+    assert_eq!(states(&store, &run).await, "a:running");
+}
+
+pub(crate) async fn after_others_in_a_claim_none_is_given_that_is_run_alone(store: SharedStore) {
+    with_a_suspect(&store).await;
+    let urgent = NewTask { priority: Priority::Urgent, ..task("b", &[]) };
+    submit(&store, vec![urgent, task("c", &[])]).await;
+    assert_eq!(names(&claim(&store, 9).await), "b c");
+    assert_eq!(names(&claim(&store, 9).await), "a");
+}
+
+pub(crate) async fn a_task_that_is_run_alone_keeps_to_its_limits_and_its_queue(store: SharedStore) {
+    let limited = |name: &str| {
+        let limit = TaskLimit { key: "gpu".to_owned(), max: 1 };
+        NewTask { queue: "slow".to_owned(), limit: Some(limit), ..task(name, &[]) }
+    };
+    let slow = |ttl| ClaimRequest { queues: vec!["slow".to_owned()], ttl, ..request(1) };
+    submit(&store, vec![limited("a")]).await;
+    for _ in 0..2 {
+        assert_eq!(names(&store.claim(slow(Duration::ZERO)).await.unwrap()), "a");
+        assert_eq!(store.advance().await.unwrap().reclaimed, 1);
+    }
+    let run = submit(&store, vec![limited("b")]).await;
+    let held = store.claim(ClaimRequest { run: Some(run), ..slow(HOUR) }).await.unwrap();
+    assert_eq!(names(&held), "b");
+    assert_eq!(names(&store.claim(slow(HOUR)).await.unwrap()), "");
+    done(&store, &held[0]).await;
+    assert_eq!(names(&claim(&store, 9).await), "");
+    assert_eq!(store.stats().await.unwrap().ready, [("slow".to_owned(), 1)]);
+    let alone = store.claim(slow(HOUR)).await.unwrap();
+    assert_eq!(names(&alone), "a");
+    end(&store, &alone[0], Outcome::Released).await;
+    assert_eq!(names(&store.claim(slow(HOUR)).await.unwrap()), "a");
+}
+
+pub(crate) async fn a_resumed_task_is_no_longer_run_alone(store: SharedStore) {
+    let run = with_a_suspect(&store).await;
+    submit(&store, vec![NewTask { priority: Priority::Low, ..task("b", &[]) }]).await;
+    control(&store, &run, Control::Cancel).await;
+    control(&store, &run, Control::Resume).await;
+    assert_eq!(names(&claim(&store, 9).await), "a b");
+}
+
+pub(crate) async fn what_kills_its_workers_is_given_up_and_nothing_else(store: SharedStore) {
+    let mut tasks = vec![with_policy(OnFailure::SkipDependents, task("poison", &[]))];
+    tasks.extend((0..20).map(|number| task(&format!("t{number}"), &[])));
+    let run = submit(&store, tasks).await;
+    let mut hand: Vec<Claim> = Vec::new();
+    while !state(&store, &run).await.is_ended() {
+        let is_alone = hand.iter().any(|claim| claim.task.is_suspect());
+        if !is_alone {
+            let in_hand = u32::try_from(hand.len()).unwrap();
+            let wanted =
+                ClaimRequest { in_hand, ttl: Duration::from_millis(1), max_active: Some(8), ..request(8) };
+            hand.extend(store.claim(wanted).await.unwrap());
+        }
+        if hand.iter().any(|claim| claim.task.name == "poison") {
+            let died = std::mem::take(&mut hand).len();
+            let mut reclaimed = 0;
+            while reclaimed < died {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                reclaimed += store.advance().await.unwrap().reclaimed as usize;
+            }
+        } else if let Some(claim) = hand.pop() {
+            done(&store, &claim).await;
+        }
+    }
+    assert_eq!(counts(&store, &run).await, "failed: 21 tasks, 20 done, 1 failed, 0 skipped");
 }
 
 pub(crate) async fn renewals_are_answered_in_the_order_asked(store: SharedStore) {

@@ -31,6 +31,8 @@ mod fixture;
 #[cfg(test)]
 mod golden;
 #[cfg(test)]
+mod golden_sled;
+#[cfg(test)]
 mod halts;
 #[cfg(test)]
 mod item_logs;
@@ -42,6 +44,8 @@ mod journal;
 mod leases;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod questions;
 #[cfg(test)]
@@ -117,6 +121,12 @@ conformance! {
             a_token_of_an_unknown_run_is_refused,
             the_third_crash_fails_the_task,
             a_task_that_crashed_twice_may_still_end_well,
+            a_task_that_crashed_twice_is_given_alone,
+            who_has_work_in_hand_is_given_none_that_is_run_alone,
+            after_others_in_a_claim_none_is_given_that_is_run_alone,
+            a_task_that_is_run_alone_keeps_to_its_limits_and_its_queue,
+            a_resumed_task_is_no_longer_run_alone,
+            what_kills_its_workers_is_given_up_and_nothing_else,
             renewals_are_answered_in_the_order_asked,
             the_next_due_time_is_the_end_of_the_earliest_lease,
             advancing_an_idle_store_does_nothing,
@@ -192,6 +202,7 @@ conformance! {
             the_journal_of_a_changed_task_is_history_only,
             tasks_in_hand_forbid_it,
             a_refused_definition_changes_nothing,
+            of_many_tasks_that_wait_for_a_changed_one_the_first_is_named,
             items_stay_with_their_task,
             a_token_of_a_removed_task_is_stale,
             an_unchanged_task_that_failed_runs_again,
@@ -338,6 +349,11 @@ conformance! {
             a_claim_for_a_run_takes_from_all_that_it_started,
             a_run_and_those_it_started_are_listed_by_their_root,
             two_tasks_wait_for_runs_of_their_own,
+            runs_are_cancelled_when_the_run_that_waits_for_them_fails,
+            a_run_is_cancelled_when_its_task_fails_before_it_waits,
+            a_run_that_a_task_started_while_its_own_was_cancelled_is_cancelled,
+            a_run_is_cancelled_when_its_task_is_defined_anew,
+            a_run_that_is_not_its_parents_last_word_goes_on,
         }
         admin {
             a_key_that_was_submitted_gives_its_run_and_stores_nothing,

@@ -96,6 +96,14 @@ pub(crate) async fn a_refused_definition_changes_nothing(store: SharedStore) {
     assert_eq!(results(&store, &run).await, "a=\"a\" b=\"b\" c=\"c\"");
 }
 
+pub(crate) async fn of_many_tasks_that_wait_for_a_changed_one_the_first_is_named(store: SharedStore) {
+    let others = ["b", "c", "d", "e", "f", "g", "h"];
+    let tasks = || [vec![task("a", &[])], others.iter().map(|name| task(name, &[0])).collect()].concat();
+    let run = submit(&store, tasks()).await;
+    let error = store.control(&run, redefined(tasks(), &others)).await.unwrap_err();
+    assert_eq!(error.message(), "task `b` is not unchanged: it waits for `a`, which changed");
+}
+
 pub(crate) async fn items_stay_with_their_task(store: SharedStore) {
     let run = submit(&store, vec![task("a", &[]), task("b", &[])]).await;
     for name in ["a", "b"] {

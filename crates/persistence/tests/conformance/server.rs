@@ -24,7 +24,15 @@ mod fixture {
     pub(crate) const EVERYSEC: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "everysec"];
 
     pub(crate) fn request(limit: u32, ttl: Duration) -> ClaimRequest {
-        ClaimRequest { worker: WorkerId::new(), queues: Vec::new(), run: None, limit, ttl, max_active: None }
+        ClaimRequest {
+            worker: WorkerId::new(),
+            queues: Vec::new(),
+            run: None,
+            limit,
+            ttl,
+            max_active: None,
+            in_hand: 0,
+        }
     }
 
     /// Layers of tasks, each of which waits for two of the layer before.

@@ -4,10 +4,11 @@ use motet_core::decision::{Decision, Question, QuestionReason};
 use motet_core::error::ErrorKind;
 use motet_core::id::RunId;
 use motet_core::store::{Claim, ClaimRequest, Control, Outcome, RunFilter, RunState, SharedStore, TaskState};
+use motet_core::workflow::OnFailure;
 
 use crate::fixture::{
     awaits, claim, claim_named, control, crash, done, drain, end, fail, history, names, request, skipped,
-    state, states, submit, submit_child, task, with_retries,
+    state, states, submit, submit_child, task, with_policy, with_retries,
 };
 
 /// A run whose task `a` waits for a run with the task `x`; `b` waits for `a`.
@@ -222,4 +223,89 @@ pub(crate) async fn two_tasks_wait_for_runs_of_their_own(store: SharedStore) {
     control(&store, &one, Control::Resume).await;
     assert_eq!(drain(&store).await, "x a c");
     assert_eq!(state(&store, &run).await, RunState::Completed);
+}
+
+pub(crate) async fn runs_are_cancelled_when_the_run_that_waits_for_them_fails(store: SharedStore) {
+    let parent = submit(&store, vec![task("a", &[]), task("b", &[])]).await;
+    let claims = claim(&store, 2).await;
+    let child = submit_child(&store, &claims[0], vec![task("x", &[])]).await;
+    awaits(&store, &claims[0], &child).await;
+    let x = claim_named(&store, "x").await;
+    let deepest = submit_child(&store, &x, vec![task("y", &[])]).await;
+    awaits(&store, &x, &deepest).await;
+    let y = claim_named(&store, "y").await;
+    fail(&store, &claims[1], ErrorKind::ToolFailed).await;
+    assert_eq!(state(&store, &parent).await, RunState::Failed);
+    assert_eq!(state(&store, &deepest).await, RunState::Cancelling);
+    end(&store, &y, Outcome::Released).await;
+    assert_eq!(
+        (state(&store, &child).await, state(&store, &deepest).await),
+        (RunState::Cancelled, RunState::Cancelled)
+    );
+    assert_eq!(names(&claim(&store, 9).await), "");
+    // Who resumes the parent has the whole tree go on.
+    control(&store, &parent, Control::Resume).await;
+    let again = claim(&store, 2).await;
+    assert_eq!((names(&again).as_str(), again[0].task.joining), ("a b", false));
+    control(&store, &child, Control::Resume).await;
+    awaits(&store, &again[0], &child).await;
+    done(&store, &again[1]).await;
+    let x = claim_named(&store, "x").await;
+    assert_eq!((x.task.awaits.as_ref(), x.task.joining), (Some(&deepest), false));
+    done(&store, &x).await;
+    assert_eq!(drain(&store).await, "a");
+    assert_eq!(state(&store, &parent).await, RunState::Completed);
+}
+
+pub(crate) async fn a_run_is_cancelled_when_its_task_fails_before_it_waits(store: SharedStore) {
+    let run = submit(&store, vec![with_policy(OnFailure::Continue, task("a", &[])), task("b", &[])]).await;
+    let claims = claim(&store, 2).await;
+    let child = submit_child(&store, &claims[0], vec![task("x", &[])]).await;
+    let others = submit_child(&store, &claims[1], vec![task("y", &[])]).await;
+    fail(&store, &claims[0], ErrorKind::Timeout).await;
+    assert_eq!(state(&store, &child).await, RunState::Cancelled);
+    assert_eq!(
+        (state(&store, &run).await, state(&store, &others).await),
+        (RunState::Running, RunState::Running)
+    );
+}
+
+pub(crate) async fn a_run_that_a_task_started_while_its_own_was_cancelled_is_cancelled(store: SharedStore) {
+    for outcome in 0..2 {
+        let parent = submit(&store, vec![task("a", &[])]).await;
+        let a = claim_named(&store, "a").await;
+        control(&store, &parent, Control::Cancel).await;
+        let child = submit_child(&store, &a, vec![task("x", &[])]).await;
+        let outcome = [Outcome::Released, Outcome::Awaiting { run: child.clone() }][outcome].clone();
+        end(&store, &a, outcome).await;
+        assert_eq!(
+            (state(&store, &parent).await, state(&store, &child).await),
+            (RunState::Cancelled, RunState::Cancelled)
+        );
+    }
+}
+
+pub(crate) async fn a_run_is_cancelled_when_its_task_is_defined_anew(store: SharedStore) {
+    let (parent, child, _) = parent_and_child(&store).await;
+    control(&store, &parent, Control::Pause).await;
+    let tasks = vec![task("c", &[])];
+    let change = Control::Redefine { definition: serde_json::json!(1), tasks, unchanged: Vec::new() };
+    control(&store, &parent, change).await;
+    assert_eq!(state(&store, &child).await, RunState::Cancelled);
+    assert_eq!(drain(&store).await, "c");
+    assert_eq!(state(&store, &parent).await, RunState::Completed);
+}
+
+pub(crate) async fn a_run_that_is_not_its_parents_last_word_goes_on(store: SharedStore) {
+    let run = submit(&store, vec![with_retries(2, std::time::Duration::ZERO, task("a", &[]))]).await;
+    let a = claim_named(&store, "a").await;
+    let child = submit_child(&store, &a, vec![task("x", &[])]).await;
+    fail(&store, &a, ErrorKind::Overloaded).await;
+    assert_eq!(state(&store, &child).await, RunState::Running);
+    let of_run = ClaimRequest { queues: vec!["none".to_owned()], run: Some(run), ..request(1) };
+    assert_eq!(names(&store.claim(of_run).await.unwrap()), "");
+    let again = claim(&store, 2).await;
+    let a = again.iter().find(|claim| claim.task.name == "a").unwrap();
+    assert_eq!(awaits(&store, a, &child).await.state, TaskState::Waiting);
+    assert_eq!(state(&store, &child).await, RunState::Running);
 }

@@ -100,6 +100,7 @@ pub(crate) fn request(run: Option<RunId>) -> ClaimRequest {
         limit: 1,
         ttl: Duration::from_secs(30),
         max_active: None,
+        in_hand: 0,
     }
 }
 

@@ -3,16 +3,20 @@
 -- KEYS[1] is `{namespace}:`; every other key begins with it, so that all lie in one slot of a cluster. KEYS[2] names the
 -- process that asks, which needs no word of its own changes.
 -- Ready tasks lie in lanes: one for each run, queue, and limit. A lane is listed in its queue by the score of its first
--- task while its run may start tasks, so that a run is halted by taking its few lanes off the lists.
+-- task while its run may start tasks, so that a run is halted by taking its few lanes off the lists. Tasks that are run
+-- alone have lanes of their own, with a character 1 behind the queue.
 -- No command here fails once another one has written: memory is checked when a script begins.
 
 local P = KEYS[1]
 local call = redis.call
 local clock = call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
+-- Versions of runs are times, so that none that was read before a roll-back of the server comes again after it.
 -- Scores are priority * 2^42 + milliseconds: exact in a double.
 local SPAN = 4398046511104
 local BIG = 16384
+-- Milliseconds that a task which is run alone is passed over by workers with others in hand.
+local PATIENCE = 60000
 
 local function score(priority, at)
   if at < 0 then at = 0 end
@@ -83,7 +87,7 @@ end
 -- Lists a lane by its first task, or takes it off the lists.
 local function list(run, lane)
   local name = run.id .. '|' .. lane
-  local queue = string.match(lane, '^[^|]*')
+  local queue = string.match(lane, '^[^|\1]*')
   local head = may_start(run) and call('ZRANGE', lane_key(run.id, lane), 0, 0, 'WITHSCORES')
   if head and head[1] then
     if call('ZADD', P .. 'ready:' .. queue, head[2], name) == 1 then call('SADD', P .. 'queues', queue) end

@@ -36,6 +36,13 @@ local function lease(run, number, request, nonce)
   return claimed(run, number, attempt, nonce)
 end
 
+-- Says what a claim does with the first task of a lane, as the scheduler does with one that is run alone.
+local function turn_of(lane, from, request)
+  if not string.find(lane, '^[^|]*\1') then return 'take' end
+  if not request.has_others then return 'alone' end
+  return NOW - tonumber(from) % SPAN >= PATIENCE and 'stop' or 'pass'
+end
+
 -- Gives the first lanes of a list that may be taken from, those with the smallest score.
 local function candidates(source, request)
   while true do
@@ -48,11 +55,12 @@ local function candidates(source, request)
     else
       local most, limit = string.match(lane, '^[^|]*|(%d+)|(.*)$')
       local is_full = most and (tonumber(call('HGET', P .. 'limits', limit)) or 0) >= tonumber(most)
-      if is_full or is_locked(run) then
+      local turn = turn_of(lane, found[2], request)
+      if is_full or turn == 'pass' or is_locked(run) then
         source.skip = source.skip + 1
         source.passed[id] = (source.passed[id] or 0) + 1
       else
-        return {run = run, lane = lane, score = tonumber(found[2]), more = found}
+        return {run = run, lane = lane, score = tonumber(found[2]), turn = turn, more = found}
       end
     end
   end
@@ -75,7 +83,7 @@ end
 -- Among lanes of one run with one score, finds the one whose first task has the smallest number; it looks at so many at
 -- most, because each claim does that again.
 local EQUALS = 64
-local function first_of_equals(best, source)
+local function first_of_equals(best, source, request)
   local found, first, from = best.more, best, source.skip
   for place = 2, EQUALS do
     if place % 8 == 1 then
@@ -87,8 +95,9 @@ local function first_of_equals(best, source)
     if id ~= best.run.id or tonumber(found[offset + 1]) ~= best.score then break end
     local most, limit = string.match(lane, '^[^|]*|(%d+)|(.*)$')
     local is_full = most and (tonumber(call('HGET', P .. 'limits', limit)) or 0) >= tonumber(most)
-    local other = {run = best.run, lane = lane, score = best.score, more = {}}
-    if not is_full and is_before(other, first) then first = other end
+    local turn = turn_of(lane, found[offset + 1], request)
+    local other = {run = best.run, lane = lane, score = best.score, turn = turn, more = {}}
+    if not is_full and turn ~= 'pass' and is_before(other, first) then first = other end
   end
   return first
 end
@@ -98,7 +107,7 @@ local function next_lane(sources, request)
   for _, source in ipairs(sources) do
     local found = candidates(source, request)
     if found then
-      found = first_of_equals(found, source)
+      found = first_of_equals(found, source, request)
       if not best or is_before(found, best) then best = found end
     end
   end
@@ -162,16 +171,17 @@ end
 
 local commands = {}
 
--- worker, worker as JSON, ttl, limit, run, most active, again, nonces..., queues...
+-- worker, worker as JSON, ttl, limit, run, most active, again, tasks in hand, nonces..., queues...
 function commands.claim(a)
   local request = {worker = a[1], worker_json = a[2], ttl = tonumber(a[3]), run = a[5], queues = {}, nonces = {}}
   local limit = tonumber(a[4])
   local nonces = {}
-  for place = 8, 7 + limit do
+  request.has_others = tonumber(a[8]) > 0
+  for place = 9, 8 + limit do
     nonces[#nonces + 1] = a[place]
     request.nonces[a[place]] = true
   end
-  for place = 8 + limit, #a do request.queues[#request.queues + 1] = a[place] end
+  for place = 9 + limit, #a do request.queues[#request.queues + 1] = a[place] end
   if a[7] == '1' then
     local given = given_before(request)
     if #given > 0 then return given end
@@ -183,10 +193,16 @@ function commands.claim(a)
   local sources = sources_of(request)
   while #claims < limit do
     local best = next_lane(sources, request)
-    if best then
+    if best and best.turn == 'stop' then
+      break
+    elseif best then
       local claim = take(best, request, nonces[#claims + 1])
-      if claim then claims[#claims + 1] = claim end
+      if claim then
+        claims[#claims + 1] = claim
+        request.has_others = true
+      end
       if not may_start(best.run) then forget_passed(sources, best.run.id) end
+      if claim and best.turn == 'alone' then break end
     elseif promoted == 500 then
       promoted = promote(500)
       sources = sources_of(request)

@@ -54,7 +54,7 @@ async fn what_a_stopped_run_started_is_stopped_by_whoever_comes_next() {
         let (_, child) = stopped_halfway(&server, &store, deadline).await;
         store.advance().await.unwrap();
         assert_eq!(state(&store, &child).await, RunState::Cancelled, "{deadline:?}");
-        assert_eq!(server.ask::<u32>(&["EXISTS", "{a}:stopping"]).unwrap(), 0);
+        assert_eq!(server.ask::<u32>(&["EXISTS", "{a}:abandoned"]).unwrap(), 0);
     }
 }
 

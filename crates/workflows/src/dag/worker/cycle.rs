@@ -56,6 +56,8 @@ pub(super) struct Cycle<'a> {
     definitions: Definitions,
     limit: u32,
     tasks: JoinSet<Ended>,
+    /// Whether what is in hand is run alone, because it may be what kills its workers.
+    is_alone: bool,
     leases: Leases,
     /// When to look for ended leases and delays next.
     sweep: Instant,
@@ -79,6 +81,7 @@ impl<'a> Cycle<'a> {
             definitions: Definitions::default(),
             limit: shared.config.max_parallel_tasks.max(1),
             tasks: JoinSet::new(),
+            is_alone: false,
             leases: Leases::new(Arc::clone(&shared.store), lease),
             sweep: Instant::now(),
             seen: 0,
@@ -187,7 +190,8 @@ impl<'a> Cycle<'a> {
 
     /// Takes tasks and starts them, and looks after what is due; gives whether there may be more to take at once.
     async fn turn(&mut self) -> Result<bool> {
-        let free = self.limit.saturating_sub(u32::try_from(self.tasks.len()).unwrap_or(u32::MAX));
+        self.is_alone &= !self.tasks.is_empty();
+        let free = if self.is_alone { 0 } else { self.limit.saturating_sub(self.in_hand()) };
         let claimed = if free > 0 { self.claim(free).await? } else { 0 };
         let is_idle = claimed == 0 && self.tasks.is_empty();
         self.idle_since = is_idle.then(|| self.idle_since.unwrap_or_else(Instant::now));
@@ -196,6 +200,10 @@ impl<'a> Cycle<'a> {
         }
         self.sweep().await?;
         Ok(false)
+    }
+
+    fn in_hand(&self) -> u32 {
+        u32::try_from(self.tasks.len()).unwrap_or(u32::MAX)
     }
 
     /// Waits until there may be something to do.
@@ -226,6 +234,7 @@ impl<'a> Cycle<'a> {
             limit: free,
             ttl: config.lease,
             max_active: config.max_running,
+            in_hand: self.in_hand(),
         };
         let asked = Instant::now();
         let claims = self.shared.store.claim(request).await?;
@@ -233,6 +242,7 @@ impl<'a> Cycle<'a> {
         let held: Vec<_> =
             claims.into_iter().map(|claim| (self.leases.hold(claim.token.clone(), asked), claim)).collect();
         let count = held.len();
+        self.is_alone = held.iter().any(|(_, claim)| claim.task.is_suspect());
         for (guard, claim) in held {
             self.start(claim, guard).await;
         }

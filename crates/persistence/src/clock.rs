@@ -1,4 +1,4 @@
-//! The time that a store counts in: it never runs backward, not even when the system's clock does.
+//! The time that a store on a disk counts in: it never runs backward, not even when the system's clock does.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -9,7 +9,7 @@ use motet_core::id::Millis;
 ///
 /// After a jump backward, leases and delays end when they should instead of when the old time has come again.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     anchor: Mutex<Anchor>,
     /// How far the system's time was set in a test, in milliseconds.
     #[cfg(test)]
@@ -30,7 +30,7 @@ impl Anchor {
 
 impl Clock {
     /// Starts with the system's time.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             anchor: Mutex::new(Anchor { time: Millis::now(), at: Instant::now() }),
             #[cfg(test)]
@@ -50,7 +50,7 @@ impl Clock {
 
     /// Sets the system's time ahead or back.
     #[cfg(test)]
-    pub(super) fn jump(&self, milliseconds: i64) {
+    pub(crate) fn jump(&self, milliseconds: i64) {
         self.jumped.fetch_add(milliseconds, std::sync::atomic::Ordering::Relaxed);
     }
 
@@ -59,12 +59,12 @@ impl Clock {
     }
 
     /// Reads the clock.
-    pub(super) fn now(&self) -> Millis {
+    pub(crate) fn now(&self) -> Millis {
         self.at_least(Millis::default())
     }
 
     /// Learns of a time that another process, or an earlier one, has seen; gives the time now.
-    pub(super) fn at_least(&self, seen: Millis) -> Millis {
+    pub(crate) fn at_least(&self, seen: Millis) -> Millis {
         let seen = seen.max(self.system());
         let mut anchor = self.anchor();
         if seen > anchor.now() {
