@@ -10,6 +10,7 @@ use super::places::View;
 use super::{Found, ModelStanding, Surroundings, rules};
 use crate::dag::reference::{list_of, nearest};
 use crate::dag::yaml::{Content, Node, Place};
+use crate::methods::server_and_tool;
 
 pub(super) fn check(view: &View<'_>, around: &dyn Surroundings, found: &mut Found) {
     let mut known = HashMap::new();
@@ -93,17 +94,21 @@ fn each_model(node: &Node, take: &mut impl FnMut(&str, Place)) {
 fn servers(view: &View<'_>, around: &dyn Surroundings, found: &mut Found) {
     let mut configured = None;
     for task in &view.tasks {
-        let called = task.spec.method.strip_prefix("mcp/").and_then(|name| name.split_once('.'));
+        let called = task.spec.method.strip_prefix("mcp/").filter(|name| name.contains('.'));
         let in_params = (task.spec.method == "mcp/call")
             .then(|| task.spec.params.get("server").and_then(literal))
             .flatten();
-        let Some(server) =
-            called.map(|(server, _)| server).or(in_params).filter(|name| !["tool", "tools"].contains(name))
-        else {
+        if called.or(in_params).is_none() {
             continue;
-        };
-        let own = view.spec.providers.get(server).is_some_and(Value::is_object);
+        }
         let configured = configured.get_or_insert_with(|| around.mcp_servers());
+        let known = configured.iter().chain(view.spec.providers.keys()).map(String::as_str);
+        let server = match called {
+            Some(name) => server_and_tool(name, known).map(|(server, _)| server),
+            None => in_params,
+        };
+        let Some(server) = server.filter(|name| !["tool", "tools"].contains(name)) else { continue };
+        let own = view.spec.providers.get(server).is_some_and(Value::is_object);
         if own || configured.iter().any(|name| name == server) {
             continue;
         }

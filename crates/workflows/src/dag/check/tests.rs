@@ -28,7 +28,7 @@ const RUN: &[Parameter] = &[parameter("file", Text), parameter("inputs", Object)
 const PATTERN: &[Parameter] =
     &[parameter("input", Text), parameter("model", Model), parameter("stages", Array)];
 
-const METHODS: [(&str, &[Parameter]); 7] = [
+const METHODS: [(&str, &[Parameter]); 8] = [
     ("llm/chat", CHAT),
     ("python/execute", PYTHON),
     ("file/write", WRITE),
@@ -36,6 +36,7 @@ const METHODS: [(&str, &[Parameter]); 7] = [
     ("workflow/run", RUN),
     ("pattern/pipeline", PATTERN),
     ("mcp/files.list", HTTP),
+    ("mcp/filer.old.list", HTTP),
 ];
 
 /// A world of a few files in memory.
@@ -110,7 +111,7 @@ impl Surroundings for World {
     }
 
     fn mcp_servers(&self) -> Vec<String> {
-        vec!["filer".to_owned()]
+        vec!["filer.old".to_owned()]
     }
 
     fn is_set(&self, variable: &str) -> bool {
@@ -340,6 +341,7 @@ tasks:
 - {id: a, method: llm/chat, params: {model: keyed:m, prompt: x}}
 - {id: b, method: pattern/pipeline, params: {input: x, stages: [{name: a, instructions: x, model: listed:bgi}]}}
 - {id: c, method: mcp/files.list, params: {url: x}}
+- {id: d, method: mcp/filer.old.list, params: {url: x}}
 "#;
     assert_eq!(
         found(text),
