@@ -9,7 +9,7 @@ use motet_core::store::{Control, NewRun, Run, RunState, Task};
 use motet_core::workflow::WorkflowSpec;
 use motet_core::{ModelId, RunId};
 use motet_workflows::dag::plan::{self, RunSettings};
-use motet_workflows::dag::read::{self, Problems, Rules};
+use motet_workflows::dag::read::{self, Problems};
 use motet_workflows::dag::worker::{Worker, WorkerConfig};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -80,10 +80,8 @@ impl Runtime {
     /// All its problems at once, or why it could not be read.
     pub fn read_workflow(&self, path: &Path) -> Result<WorkflowFile, FileError> {
         let bytes = read_file(path).map_err(FileError::Unreadable)?;
-        let methods = self
-            .methods_of(&read::outline(&bytes, self.settings().remote.file.is_some()))
-            .map_err(FileError::Unreadable)?;
-        let rules = Rules::new(&methods).with_limits(self.settings().limits.clone());
+        let mut methods = self.known_methods(&read::outline(&bytes, self.settings().remote.file.is_some()));
+        let rules = methods.rules().with_limits(self.settings().limits.clone());
         let spec = read::read(&bytes, &rules).map_err(FileError::Problems)?;
         let path = path.canonicalize().map_err(|error| FileError::Unreadable(unreadable(path, error)))?;
         Ok(WorkflowFile { spec, path })
@@ -96,12 +94,8 @@ impl Runtime {
     /// # Errors
     /// All its problems at once, with paths instead of lines.
     pub fn read_workflow_value(&self, value: &Value) -> Result<WorkflowSpec, Problems> {
-        let methods = match self.methods_of(value) {
-            Ok(methods) => methods,
-            // What is wrong with its providers is told where one of their methods is called.
-            Err(_) => self.methods().iter().cloned().collect(),
-        };
-        read::read_value(value, &Rules::new(&methods).with_limits(self.settings().limits.clone()))
+        let mut methods = self.known_methods(value);
+        read::read_value(value, &methods.rules().with_limits(self.settings().limits.clone()))
     }
 
     /// Stores a run of a workflow; nothing is executed yet.
