@@ -57,6 +57,8 @@ mod requests;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod rpc;
+#[cfg(test)]
 mod soak;
 #[cfg(test)]
 mod stores;
