@@ -59,6 +59,8 @@ mod requests;
 #[cfg(test)]
 mod rows;
 #[cfg(test)]
+mod rpc;
+#[cfg(test)]
 mod server;
 #[cfg(test)]
 mod soak;

@@ -5,11 +5,10 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use motet_core::ModelId;
-use motet_core::error::{Error, ErrorKind, Result};
-use motet_core::method::{FileScope, Method, Parameter};
+use motet_core::error::{ErrorKind, Result};
+use motet_core::method::{FileScope, Parameter};
 use motet_providers::files;
 use motet_workflows::dag::check::{
     self, Access, Checked, FileStanding, ModelStanding, Surroundings, SyntaxFault,
@@ -17,6 +16,7 @@ use motet_workflows::dag::check::{
 use motet_workflows::dag::read;
 use serde_json::{Map, Value};
 
+use crate::methods::KnownMethods;
 use crate::runtime::Runtime;
 use crate::workflow::{read_file, unreadable};
 
@@ -46,14 +46,10 @@ impl Runtime {
     pub fn check_workflow(&self, path: &Path) -> Result<Checked> {
         let bytes = read_file(path)?;
         let real = path.canonicalize().map_err(|error| unreadable(path, error))?;
-        let (methods, providers) = self.methods_to_check(&self.outline(&bytes));
-        let around = Around {
-            runtime: self,
-            files: self.file_scope(real.parent().unwrap_or(Path::new("/"))),
-            methods: &methods,
-            providers: providers.as_ref(),
-        };
-        Ok(check::check(&bytes, &self.rules(&methods), &around))
+        let methods = self.known_methods(&self.outline(&bytes)).with_unreached(self);
+        let files = self.file_scope(real.parent().unwrap_or(Path::new("/")));
+        let around = Around { runtime: self, files, methods: &methods };
+        Ok(check::check(&bytes, &methods.rules(self), &around))
     }
 
     /// Gives the JSON schema of workflow files, for editors.
@@ -75,24 +71,16 @@ impl Runtime {
 struct Around<'a> {
     runtime: &'a Runtime,
     files: FileScope,
-    methods: &'a [Arc<dyn Method>],
-    /// What is wrong with the workflow's providers.
-    providers: Option<&'a Error>,
-}
-
-impl Around<'_> {
-    fn method(&self, name: &str) -> Option<&dyn Method> {
-        self.methods.iter().find(|method| method.name() == name).map(|method| &**method)
-    }
+    methods: &'a KnownMethods,
 }
 
 impl Surroundings for Around<'_> {
     fn result_schema(&self, method: &str, params: &Map<String, Value>) -> Value {
-        self.method(method).map_or(Value::Bool(true), |method| method.result_schema(params))
+        self.methods.get(method).map_or(Value::Bool(true), |method| method.result_schema(params))
     }
 
     fn parameters(&self, method: &str) -> &[Parameter] {
-        self.method(method).map_or(&[], |method| method.parameters())
+        self.methods.get(method).map_or(&[], |method| method.parameters())
     }
 
     fn default_model(&self) -> Option<ModelId> {
@@ -137,10 +125,6 @@ impl Surroundings for Around<'_> {
     fn mcp_servers(&self) -> Vec<String> {
         let servers = self.runtime.mcp_servers().unwrap_or_default();
         servers.into_iter().map(|server| server.name).collect()
-    }
-
-    fn providers_fault(&self) -> Option<(String, Option<String>)> {
-        self.providers.map(|error| (error.message().to_owned(), error.hint().map(str::to_owned)))
     }
 
     fn is_set(&self, variable: &str) -> bool {

@@ -27,6 +27,7 @@ pub mod discover;
 pub mod eval;
 pub mod forecast;
 pub mod health;
+mod idle;
 pub mod items_report;
 mod layers;
 mod lazy_store;

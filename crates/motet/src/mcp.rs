@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use async_trait::async_trait;
 use motet_agents::Toolbox;
 use motet_core::mcp::ServerConfig;
 use motet_core::tool::ToolSource;
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 use tokio::sync::OnceCell;
 
 use crate::Runtime;
+use crate::idle::{Connected, Idle};
 
 /// Name of the file that is read where the settings name none.
 pub const DEFAULT_FILE: &str = ".mcp.json";
@@ -48,17 +50,32 @@ pub struct NamedServer {
 
 /// The connections of a runtime, each made when it is first asked for.
 #[derive(Default)]
-pub(crate) struct Connections(Mutex<HashMap<String, Arc<OnceCell<McpServer>>>>);
+pub(crate) struct Connections {
+    /// To the servers that the settings' file names.
+    named: Mutex<HashMap<String, Cell>>,
+    /// To those that workflows bring along, which are as many as there are workflows.
+    brought: Idle<String, Cell>,
+}
+
+type Cell = Arc<OnceCell<McpServer>>;
 
 impl Connections {
-    fn cell(&self, name: &str) -> Arc<OnceCell<McpServer>> {
-        let mut cells = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(cells.entry(name.to_owned()).or_default())
+    fn named(&self) -> MutexGuard<'_, HashMap<String, Cell>> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Connected for Cell {
+    /// Whoever waits for an answer holds the connection, and gets it all the same.
+    fn is_busy(&self) -> bool {
+        false
     }
 
-    fn take(&self) -> Vec<McpServer> {
-        let cells = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        cells.into_values().filter_map(|cell| cell.get().cloned()).collect()
+    async fn leave(&self) {
+        if let Some(server) = self.get() {
+            server.close().await;
+        }
     }
 }
 
@@ -84,8 +101,13 @@ impl Runtime {
     /// `NotFound` when there is none of this name, `Configuration` when the file is wrong, and what keeps the server
     /// from being reached; see [`McpServer::connect`].
     pub async fn mcp_server(&self, name: &str) -> Result<McpServer> {
+        let known = self.mcp_connections().named().get(name).and_then(|cell| cell.get().cloned());
+        if let Some(server) = known {
+            return Ok(server);
+        }
         let server = self.named_server(name)?;
-        self.connected(server).await
+        let cell = Arc::clone(self.mcp_connections().named().entry(name.to_owned()).or_default());
+        self.connected(&cell, server).await
     }
 
     pub(crate) fn named_server(&self, name: &str) -> Result<NamedServer> {
@@ -101,15 +123,14 @@ impl Runtime {
         Ok(servers.swap_remove(place))
     }
 
-    async fn connected(&self, server: NamedServer) -> Result<McpServer> {
-        let key = server.name.clone();
-        self.connected_as(&key, server).await
+    /// Gives the connection of a server that a workflow brings along, under a name of the connection's own, as servers of
+    /// several workflows may be called alike. It is let go when nobody uses it for a while.
+    pub(crate) async fn connected_as(&self, key: String, server: NamedServer) -> Result<McpServer> {
+        let cell = self.mcp_connections().brought.get_or_make(key, |_| Ok(Cell::default()))?;
+        self.connected(&cell, server).await
     }
 
-    /// Gives the connection of a server under a name of the connection's own, as servers of several workflows may be
-    /// called alike.
-    pub(crate) async fn connected_as(&self, key: &str, server: NamedServer) -> Result<McpServer> {
-        let cell = self.mcp_connections().cell(key);
+    async fn connected(&self, cell: &OnceCell<McpServer>, server: NamedServer) -> Result<McpServer> {
         let connect = || async {
             let variable = |name: &str| self.loaded().variable(name).map(|value| value.expose().to_owned());
             McpServer::connect_with(&server.name, server.config.clone(), &variable).await
@@ -149,8 +170,15 @@ impl Runtime {
 
     /// Takes leave of all servers: programs are given a few seconds to end by themselves, sessions are ended.
     pub async fn close_mcp_servers(&self) {
-        let servers = self.mcp_connections().take();
-        futures::future::join_all(servers.iter().map(McpServer::close)).await;
+        let named = std::mem::take(&mut *self.mcp_connections().named());
+        let leaving = futures::future::join_all(named.values().map(Connected::leave));
+        futures::future::join(leaving, self.mcp_connections().brought.close()).await;
+    }
+
+    /// Takes leave of all servers of tools and of all remote providers, such as at the end of a worker. Calling them again
+    /// starts them again.
+    pub async fn close_connections(&self) {
+        futures::future::join(self.close_mcp_servers(), self.remotes().close()).await;
     }
 
     fn mcp_file(&self) -> Option<PathBuf> {

@@ -5,12 +5,16 @@
 mod agent_run;
 mod mcp_tool;
 mod remote;
+#[cfg(test)]
+mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use motet_core::error::{Error, Result};
 use motet_core::method::Method;
 use motet_core::model::Models;
+use motet_workflows::dag::read::Rules;
 use motet_workflows::methods::Methods;
 use serde_json::{Map, Value};
 
@@ -33,40 +37,74 @@ impl Runtime {
     /// # Errors
     /// `Configuration` when what it says of providers cannot be used.
     pub fn methods_of(&self, workflow: &Value) -> Result<Vec<Arc<dyn Method>>> {
+        let known = self.known_methods(workflow);
+        match known.wrong_providers.into_values().next() {
+            Some(error) => Err(error),
+            None => Ok(known.methods),
+        }
+    }
+
+    /// Gives the methods that a workflow can call, and why it cannot call the others that it names.
+    pub(crate) fn known_methods(&self, workflow: &Value) -> KnownMethods {
         let methods = self.methods();
-        let mut all: Vec<Arc<dyn Method>> = methods.iter().cloned().collect();
+        let mut known =
+            KnownMethods { methods: methods.iter().cloned().collect(), ..KnownMethods::default() };
         let nothing = Map::new();
         let providers = workflow.get("providers").and_then(Value::as_object).unwrap_or(&nothing);
         for (name, written) in providers {
-            remote::check(name, written, &all)?;
-        }
-        let mut seen = std::collections::BTreeSet::new();
-        for name in written_methods(workflow) {
-            if !all.iter().any(|method| method.name() == name)
-                && seen.insert(name.clone())
-                && let Ok(method) = methods.find(&name, providers)
-            {
-                all.push(method);
+            if let Err(error) = remote::check(name, written, &known.methods) {
+                known.wrong_providers.insert(name.clone(), error);
             }
         }
-        Ok(all)
+        let mut seen: BTreeSet<String> =
+            known.methods.iter().map(|method| method.name().to_owned()).collect();
+        for name in written_methods(workflow) {
+            if !seen.insert(name.clone()) {
+                continue;
+            }
+            match methods.look_for(&name, providers) {
+                Ok(Some(method)) => known.methods.push(method),
+                Ok(None) => {}
+                Err(error) => drop(known.missing.insert(name, error)),
+            }
+        }
+        known
+    }
+}
+
+/// What a workflow can call.
+#[derive(Default)]
+pub(crate) struct KnownMethods {
+    methods: Vec<Arc<dyn Method>>,
+    /// Why methods that it names cannot be had, by their names.
+    missing: BTreeMap<String, Error>,
+    /// What is wrong with its own providers, by their names.
+    wrong_providers: BTreeMap<String, Error>,
+}
+
+impl KnownMethods {
+    /// Gives what a workflow is read by, with the limits of the settings.
+    pub(crate) fn rules(&self, runtime: &Runtime) -> Rules<'_> {
+        Rules::new(&self.methods)
+            .with_limits(runtime.settings().limits.clone())
+            .with_missing(&self.missing)
+            .with_wrong_providers(&self.wrong_providers)
     }
 
-    /// Gives the methods that a workflow is checked against, and what is wrong with its providers. Tools of servers that
-    /// there are not are among them, so that the server is what a check tells about, and not the method.
-    pub(crate) fn methods_to_check(&self, workflow: &Value) -> (Vec<Arc<dyn Method>>, Option<Error>) {
-        let (mut methods, fault) = match self.methods_of(workflow) {
-            Ok(methods) => (methods, None),
-            Err(error) => (self.methods().iter().cloned().collect(), Some(error)),
-        };
-        for name in written_methods(workflow) {
-            if !methods.iter().any(|method| method.name() == name)
-                && let Some(tool) = mcp_tool::unreached(self, &name)
-            {
-                methods.push(tool);
+    pub(crate) fn get(&self, name: &str) -> Option<&dyn Method> {
+        self.methods.iter().find(|method| method.name() == name).map(|method| &**method)
+    }
+
+    /// Takes tools of servers that there are not for methods, so that the server is what a check tells about.
+    pub(crate) fn with_unreached(mut self, runtime: &Runtime) -> Self {
+        self.missing.retain(|name, _| match mcp_tool::unreached(runtime, name) {
+            Some(tool) => {
+                self.methods.push(tool);
+                false
             }
-        }
-        (methods, fault)
+            None => true,
+        });
+        self
     }
 }
 

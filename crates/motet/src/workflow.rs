@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::EventSink;
-use motet_core::method::Method;
 use motet_core::store::{Control, NewRun, Run, RunState, Task};
 use motet_core::workflow::WorkflowSpec;
 use motet_core::{ModelId, RunId};
 use motet_workflows::dag::plan::{self, RunSettings};
-use motet_workflows::dag::read::{self, Problems, Rules};
+use motet_workflows::dag::read::{self, Problems};
 use motet_workflows::dag::worker::{Worker, WorkerConfig};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
@@ -81,8 +80,8 @@ impl Runtime {
     /// All its problems at once, or why it could not be read.
     pub fn read_workflow(&self, path: &Path) -> Result<WorkflowFile, FileError> {
         let bytes = read_file(path).map_err(FileError::Unreadable)?;
-        let methods = self.methods_in(&bytes).map_err(FileError::Unreadable)?;
-        let spec = read::read(&bytes, &self.rules(&methods)).map_err(FileError::Problems)?;
+        let methods = self.known_methods(&self.outline(&bytes));
+        let spec = read::read(&bytes, &methods.rules(self)).map_err(FileError::Problems)?;
         let path = path.canonicalize().map_err(|error| FileError::Unreadable(unreadable(path, error)))?;
         Ok(WorkflowFile { spec, path })
     }
@@ -94,27 +93,13 @@ impl Runtime {
     /// # Errors
     /// All its problems at once, with paths instead of lines.
     pub fn read_workflow_value(&self, value: &Value) -> Result<WorkflowSpec, Problems> {
-        let methods = match self.methods_of(value) {
-            Ok(methods) => methods,
-            // What is wrong with its providers is told where one of their methods is called.
-            Err(_) => self.methods().iter().cloned().collect(),
-        };
-        read::read_value(value, &self.rules(&methods))
-    }
-
-    /// Gives every method that the text of a workflow can call, as [`methods_of`](Self::methods_of) does.
-    pub(crate) fn methods_in(&self, bytes: &[u8]) -> Result<Vec<Arc<dyn Method>>> {
-        self.methods_of(&self.outline(bytes))
+        let methods = self.known_methods(value);
+        read::read_value(value, &methods.rules(self))
     }
 
     /// Gives what a workflow holds, as far as that matters to which methods it can call.
     pub(crate) fn outline(&self, bytes: &[u8]) -> Value {
         read::outline(bytes, self.settings().remote.file.is_some())
-    }
-
-    /// Gives what workflows are read by: these methods, and the limits of the settings.
-    pub(crate) fn rules<'m>(&self, methods: &'m [Arc<dyn Method>]) -> Rules<'m> {
-        Rules::new(methods).with_limits(self.settings().limits.clone())
     }
 
     /// Stores a run of a workflow; nothing is executed yet.

@@ -187,6 +187,5 @@ impl RemoteProvider {
             .with_retry(Retry::Backoff)
             .with_unsent()
             .with_provider(self.0.name.clone())
-            .with_hint(format!("`motet provider health {}` looks at each of them", self.0.name))
     }
 }

@@ -19,6 +19,7 @@ use motet_core::rpc::{Failure, Id, Params, Request, Response};
 use motet_core::{Error, ErrorKind, Result, RunContext};
 use serde_json::Value;
 
+use crate::mcp::told::Told;
 pub(crate) use http::causes;
 
 /// Largest message that is read, in bytes: 16 MiB.
@@ -95,20 +96,29 @@ impl fmt::Debug for Address {
 /// One way to the other side.
 #[async_trait]
 trait Endpoint: Send + Sync {
-    /// Sends calls and gives the answers that came, in any order; notifications have none.
+    /// Sends calls and gives the answers that came, in any order; notifications have none. Where it is dropped before
+    /// they came, it ends what may still run for them.
     ///
     /// # Errors
     /// Whatever kept the answers from coming; unsent where nothing was sent.
-    async fn exchange(&self, calls: &[Request], is_batch: bool) -> Result<Vec<Response>>;
-
-    /// Ends what may still run for a call that nobody waits for any more.
-    async fn give_up(&self);
+    async fn exchange(&self, calls: &[Request], manner: Manner) -> Result<Vec<Response>>;
 
     /// Looks whether the other side is there, where that can be seen without calling a method.
     async fn look(&self, path: Option<&str>) -> Result<()>;
 
     /// Takes leave.
     async fn close(&self);
+}
+
+/// How calls are sent, and what becomes of them where nobody waits for their answers any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// One call by itself.
+    One,
+    /// A list of calls.
+    Batch,
+    /// One call that only shows whether the other side answers: no work is ended for it.
+    Look,
 }
 
 /// A connection to one other side; cheap to clone, and closed with its last clone.
@@ -195,10 +205,29 @@ impl RpcClient {
         params: Option<Params>,
         timeout: Duration,
     ) -> Result<std::result::Result<Value, Failure>> {
+        self.called(context, (method, params), timeout, Manner::One).await
+    }
+
+    /// Calls a method without parameters to see whether the other side answers. One that does not is left running, as it
+    /// may be at work for others.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call).
+    pub async fn probe(&self, context: &RunContext, method: &str, timeout: Duration) -> Result<()> {
+        let outcome = self.called(context, (method, None), timeout, Manner::Look).await?;
+        outcome.map(drop).map_err(|failure| self.named(failure.into_error(&self.whose())))
+    }
+
+    async fn called(
+        &self,
+        context: &RunContext,
+        (method, params): (&str, Option<Params>),
+        timeout: Duration,
+        manner: Manner,
+    ) -> Result<std::result::Result<Value, Failure>> {
         let id = Id::from(self.0.next.fetch_add(1, Ordering::Relaxed));
-        let request = Request::new(method, params, id.clone());
-        let calls = [request];
-        let answers = self.within(context, timeout, self.0.endpoint.exchange(&calls, false)).await?;
+        let calls = [Request::new(method, params, id.clone())];
+        let answers = self.within(context, timeout, self.0.endpoint.exchange(&calls, manner)).await?;
         let answer = answers.into_iter().find(|answer| answer.id == id || answer.id == Id::Null);
         answer
             .map(|answer| answer.outcome)
@@ -217,14 +246,29 @@ impl RpcClient {
         timeout: Duration,
     ) -> Result<()> {
         let calls = [Request::notification(method, params)];
-        self.within(context, timeout, self.0.endpoint.exchange(&calls, false)).await.map(drop)
+        self.within(context, timeout, self.0.endpoint.exchange(&calls, Manner::One)).await.map(drop)
     }
 
-    /// Sends several calls as one batch, and gives the answers in the order of the calls; notifications have none.
+    /// Sends one call as it is, and gives its answer whole; a notification has none.
     ///
     /// # Errors
-    /// As [`call`](Self::call), but for what the other side answers, which stands in the answers; `InvalidRequest` when
-    /// two calls have one id, `InvalidOutput` when an answer is missing.
+    /// As [`batch`](Self::batch).
+    pub async fn whole(
+        &self,
+        context: &RunContext,
+        call: Request,
+        timeout: Duration,
+    ) -> Result<Option<Response>> {
+        let calls = [call];
+        let answers = self.within(context, timeout, self.0.endpoint.exchange(&calls, Manner::One)).await?;
+        self.in_order(&calls, &answers).map(|mut answers| answers.pop())
+    }
+
+    /// Sends calls as one batch, and gives the answers in the order of the calls; notifications have none.
+    ///
+    /// # Errors
+    /// As [`call`](Self::call), but for what the other side answers to a call, which stands in the answers;
+    /// `InvalidRequest` when two calls have one id, `InvalidOutput` when an answer is missing.
     pub async fn batch(
         &self,
         context: &RunContext,
@@ -239,14 +283,28 @@ impl RpcClient {
                     .with_hint("give every call an id of its own"));
             }
         }
-        let answers = self.within(context, timeout, self.0.endpoint.exchange(calls, true)).await?;
-        let wanted = calls.iter().filter_map(|call| call.id.as_ref());
-        wanted
-            .map(|id| {
-                let found = answers.iter().find(|answer| answer.id == *id).cloned();
-                found.ok_or_else(|| self.no_answer(&format!("there is no answer to the call {id}")))
-            })
-            .collect()
+        let answers = self.within(context, timeout, self.0.endpoint.exchange(calls, Manner::Batch)).await?;
+        self.in_order(calls, &answers)
+    }
+
+    fn in_order(&self, calls: &[Request], answers: &[Response]) -> Result<Vec<Response>> {
+        // An error without an id stands for all that was sent, where that could not be read.
+        let refusal = answers
+            .iter()
+            .find_map(|answer| answer.outcome.as_ref().err().filter(|_| answer.id == Id::Null).cloned());
+        let lost = |why: &str| match &refusal {
+            Some(failure) => self.named(failure.clone().into_error(&self.whose())),
+            None => self.no_answer(why),
+        };
+        let wanted: Vec<&Id> = calls.iter().filter_map(|call| call.id.as_ref()).collect();
+        if wanted.is_empty() && refusal.is_some() {
+            return Err(lost("it answers notifications"));
+        }
+        let answer = |id: &Id| {
+            let found = answers.iter().find(|answer| answer.id == *id).cloned();
+            found.ok_or_else(|| lost(&format!("there is no answer to the call {id}")))
+        };
+        wanted.into_iter().map(answer).collect()
     }
 
     /// Looks whether the other side is there: a path of an address is asked for by GET, a program is started.
@@ -273,14 +331,12 @@ impl RpcClient {
         let ended = tokio::select! {
             ended = tokio::time::timeout(limit, work) => ended,
             () = context.cancellation().cancelled() => {
-                self.0.endpoint.give_up().await;
                 return Err(self.named(Error::new(ErrorKind::Cancelled, format!("the call of {} was cancelled", self.whose()))));
             }
         };
         match ended {
             Ok(ended) => ended.map_err(|error| self.named(error)),
             Err(_) => {
-                self.0.endpoint.give_up().await;
                 let message = format!(
                     "{} gave no answer within {limit:?}; it may have acted all the same",
                     self.whose()
@@ -319,8 +375,26 @@ fn answers(text: &[u8]) -> Result<Vec<Response>, String> {
 }
 
 /// Gives calls as they are sent.
-fn written(calls: &[Request], is_batch: bool) -> Vec<u8> {
+fn written(calls: &[Request], manner: Manner) -> Vec<u8> {
     let mut list: Vec<Value> = calls.iter().cloned().map(Request::into_json).collect();
-    let value = if is_batch { Value::Array(list) } else { list.pop().unwrap_or_default() };
+    let value = if manner == Manner::Batch { Value::Array(list) } else { list.pop().unwrap_or_default() };
     value.to_string().into_bytes()
+}
+
+/// Masks what an error of the other side repeats of headers and environment. A result is data and stays as it is.
+fn without_secrets(mut answer: Response, told: &Told) -> Response {
+    if let Err(failure) = &mut answer.outcome {
+        failure.message = told.masked(&failure.message);
+        failure.data.iter_mut().for_each(|data| mask(data, told));
+    }
+    answer
+}
+
+fn mask(value: &mut Value, told: &Told) {
+    match value {
+        Value::String(text) => *text = told.masked(text),
+        Value::Array(list) => list.iter_mut().for_each(|value| mask(value, told)),
+        Value::Object(fields) => fields.values_mut().for_each(|value| mask(value, told)),
+        _ => {}
+    }
 }

@@ -18,6 +18,10 @@ pub mod llm_chat;
 pub mod llm_complete;
 pub mod llm_embed;
 pub mod llm_vision;
+mod mcp_name;
+pub mod workflow_run;
+
+pub use mcp_name::server_and_tool;
 
 /// Methods that are known by a rule and not by a list, such as the tools of servers.
 pub trait MethodFamily: Send + Sync {
@@ -28,7 +32,6 @@ pub trait MethodFamily: Send + Sync {
     /// What is wrong with the providers, or with the name.
     fn find(&self, name: &str, providers: &Map<String, Value>) -> Result<Option<Arc<dyn Method>>>;
 }
-pub mod workflow_run;
 
 /// The methods of a runtime, by name.
 #[derive(Clone, Default)]
@@ -60,15 +63,26 @@ impl Methods {
     /// # Errors
     /// As [`get`](Self::get), and what is wrong with the providers.
     pub fn find(&self, name: &str, providers: &Map<String, Value>) -> Result<Arc<dyn Method>> {
+        match self.look_for(name, providers)? {
+            Some(method) => Ok(method),
+            None => self.get(name).cloned(),
+        }
+    }
+
+    /// Does as [`find`](Self::find), but gives `None` where there is no such method.
+    ///
+    /// # Errors
+    /// What is wrong with the providers, or keeps it from being known whether there is such a method.
+    pub fn look_for(&self, name: &str, providers: &Map<String, Value>) -> Result<Option<Arc<dyn Method>>> {
         if let Some(method) = self.0.get(name) {
-            return Ok(Arc::clone(method));
+            return Ok(Some(Arc::clone(method)));
         }
         for family in &self.1 {
             if let Some(method) = family.find(name, providers)? {
-                return Ok(method);
+                return Ok(Some(method));
             }
         }
-        self.get(name).cloned()
+        Ok(None)
     }
 
     /// Gives the method of this name.

@@ -101,7 +101,9 @@ fn health(context: &Context, names: &[String], patience: Duration) -> Result<Exi
             try_join_all(models.iter().map(|name| runtime.check_provider(&run, name, patience))).await?
         };
         if names.is_empty() || !others.is_empty() {
-            found.extend(runtime.check_remotes(&run, &others, patience).await?.iter().map(Health::of_remote));
+            let remotes = runtime.check_remotes(&run, &others, patience).await;
+            runtime.close_connections().await;
+            found.extend(remotes?.iter().map(Health::of_remote));
         }
         Ok(found)
     })?;

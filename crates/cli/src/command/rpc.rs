@@ -58,7 +58,7 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
     let timeout = call.timeout;
     let Some(method) = call.method.clone() else { return batch(&context, &client, timeout) };
     let notify = call.notify;
-    let result = context.block_on(|cancellation| async move {
+    let called = context.block_on(|cancellation| async move {
         let run = RunContext::new().with_cancellation(cancellation);
         let called = if notify {
             client.notify(&run, &method, params, timeout).await.map(|()| None)
@@ -67,11 +67,22 @@ fn run(context: Context, matches: &ArgMatches) -> Result<Exit> {
         };
         client.close().await;
         called
-    })?;
-    if let Some(result) = result {
-        context.printer.data(&result, || pretty(&result))?;
+    });
+    match called {
+        Ok(Some(result)) => context.printer.data(&result, || pretty(&result)).map(|()| Exit::Success),
+        Ok(None) => Ok(Exit::Success),
+        Err(error) => failed(&context, error),
     }
-    Ok(Exit::Success)
+}
+
+/// Tells why a call failed. An error that the other side answered is the call's own, and no fault of what was given here,
+/// whatever its code means.
+fn failed(context: &Context, error: Error) -> Result<Exit> {
+    if !error.context().iter().any(|(name, _)| name == "code") {
+        return Err(error);
+    }
+    context.printer.failure(&error);
+    Ok(Exit::Failed)
 }
 
 /// Sends what stands on standard input; the command fails if one of the calls did.
@@ -93,17 +104,24 @@ fn batch(context: &Context, client: &RpcClient, timeout: Duration) -> Result<Exi
     })?;
     let answers = context.block_on(|cancellation| async move {
         let run = RunContext::new().with_cancellation(cancellation);
-        let answers = client.batch(&run, &calls, timeout).await;
+        let answers = match calls.as_slice() {
+            [call] if !is_batch => client.whole(&run, call.clone(), timeout).await.map(Vec::from_iter),
+            calls => client.batch(&run, calls, timeout).await,
+        };
         client.close().await;
         answers
-    })?;
-    let failed = answers.iter().any(|answer| answer.outcome.is_err());
+    });
+    let answers = match answers {
+        Ok(answers) => answers,
+        Err(error) => return failed(context, error),
+    };
+    let is_failed = answers.iter().any(|answer| answer.outcome.is_err());
     let mut shown: Vec<Value> = answers.iter().map(motet::core::rpc::Response::to_json).collect();
     let whole = if is_batch { Value::Array(shown) } else { shown.pop().unwrap_or_default() };
     if !whole.is_null() && whole != Value::Array(Vec::new()) {
         context.printer.data(&whole, || pretty(&whole))?;
     }
-    Ok(if failed { Exit::Failed } else { Exit::Success })
+    Ok(if is_failed { Exit::Failed } else { Exit::Success })
 }
 
 fn pretty(value: &Value) -> String {
@@ -133,6 +151,10 @@ fn address(call: &Call) -> Result<Address> {
             }
         }
         return Ok(address);
+    }
+    if !call.headers.is_empty() {
+        return Err(Error::new(ErrorKind::InvalidRequest, "a program takes no headers")
+            .with_hint("leave `--header` out, or give an address that begins with `http://` or `https://`"));
     }
     let mut words = words(target)?.into_iter();
     let command = words.next().ok_or_else(|| Error::new(ErrorKind::InvalidRequest, "the target is empty"))?;

@@ -71,6 +71,7 @@ pub(super) async fn work(
     let progress = Arc::new(Progress::new(printer));
     let events = Arc::clone(&progress) as Arc<dyn EventSink>;
     let worked = runtime.work(run, Some(events), cancellation).await;
+    runtime.close_connections().await;
     progress.finish();
     match worked {
         Ok(report) => {

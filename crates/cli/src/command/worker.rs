@@ -62,10 +62,12 @@ fn run(mut context: Context, matches: &ArgMatches) -> Result<Exit> {
         let worker = runtime.worker(options).await?;
         printer.note(&format!("worker {} takes tasks", worker.id().as_str()));
         let worked = if once {
-            worker.work_until_idle(&signals.now, &signals.drain).await?
+            worker.work_until_idle(&signals.now, &signals.drain).await
         } else {
-            worker.work(&signals.now, &signals.drain).await?
+            worker.work(&signals.now, &signals.drain).await
         };
+        runtime.close_connections().await;
+        let worked = worked?;
         printer.data(&json!({"event": "worker_stopped", "worked": worked}), || {
             format!(
                 "{} attempts ended, {} given back, {} not used\n",

@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::id::content_hash;
 use motet_core::method::{FileScope, Method, MethodCall, MethodOutcome, Parameter, ParameterKind};
-use motet_core::run_log::{Entry, Step, StepKind};
+use motet_core::run_log::{Step, StepKind};
 use motet_core::tool::{Effect, Tool, ToolContext};
 use motet_core::{Part, RunContext, ToolOutput};
 use motet_providers::mcp::McpServer;
-use motet_workflows::methods::{MethodFamily, builtin_tools};
+use motet_workflows::methods::{MethodFamily, builtin_tools, server_and_tool};
 use serde_json::{Map, Value, json};
 
 use crate::mcp::server;
@@ -40,25 +40,19 @@ impl MethodFamily for McpTools {
         let mut own = providers.clone();
         own.retain(|_, written| written.get("type").and_then(Value::as_str) == Some("mcp"));
         let servers = self.runtime.mcp_servers()?;
-        let mut names: Vec<String> =
+        let names: Vec<String> =
             own.keys().cloned().chain(servers.into_iter().map(|server| server.name)).collect();
-        // A server's name may hold a dot itself, so the longest name that fits is the one that is meant.
-        names.sort_by_key(|name| std::cmp::Reverse(name.len()));
         let (server, tool) = match rest.strip_prefix(ANY) {
+            Some("") => return Ok(None),
             Some(tool) => (None, tool),
-            None => {
-                let fitting = |server: &String| {
-                    Some((server.clone(), rest.strip_prefix(server.as_str())?.strip_prefix('.')?))
-                };
-                match names.iter().find_map(fitting) {
-                    Some((server, tool)) => (Some(server), tool),
-                    None => return Err(no_server(rest, &names)),
+            None => match server_and_tool(rest, names.iter().map(String::as_str)) {
+                None => return Ok(None),
+                Some((server, tool)) if names.iter().any(|name| name == server) => {
+                    (Some(server.to_owned()), tool)
                 }
-            }
+                Some((server, _)) => return Err(no_server(server, rest, &names)),
+            },
         };
-        if tool.is_empty() {
-            return Ok(None);
-        }
         Ok(Some(Arc::new(McpMethod {
             name: name.to_owned(),
             server,
@@ -81,8 +75,7 @@ pub(super) fn unreached(runtime: &Runtime, name: &str) -> Option<Arc<dyn Method>
     }))
 }
 
-fn no_server(rest: &str, names: &[String]) -> Error {
-    let server = rest.split('.').next().unwrap_or(rest);
+fn no_server(server: &str, rest: &str, names: &[String]) -> Error {
     let error =
         Error::new(ErrorKind::Configuration, format!("there is no server `{server}` for `mcp/{rest}`"));
     let known: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
@@ -126,7 +119,7 @@ impl McpMethod {
             Error::new(ErrorKind::Configuration, format!("the provider `{name}` cannot be used: {why}"))
         })?;
         let key = format!("{name}@{}", content_hash(&(written, &scope.base))?);
-        self.runtime.connected_as(&key, named).await
+        self.runtime.connected_as(key, named).await
     }
 
     async fn find(&self, scope: &FileScope) -> Result<Arc<dyn Tool>> {
@@ -162,6 +155,20 @@ impl McpMethod {
             }
         }
     }
+}
+
+impl McpMethod {
+    fn unless_failed(&self, output: ToolOutput) -> Result<ToolOutput> {
+        if output.is_error {
+            let message = format!("`{}` failed: {}", self.name, text_of(&output));
+            return Err(Error::new(ErrorKind::ToolFailed, message));
+        }
+        Ok(output)
+    }
+}
+
+fn text_of(output: &ToolOutput) -> String {
+    output.content.iter().filter_map(Part::as_text).collect::<Vec<_>>().join("\n")
 }
 
 #[async_trait]
@@ -214,25 +221,25 @@ impl Method for McpMethod {
             label: &self.name,
         };
         // A replay has no servers, and what was answered once is not asked for again.
-        let key = context.key("tool");
-        let recorded = context.log().records().into_iter().rev().find_map(|record| match record.entry() {
-            Entry::Started { effect, .. } if record.step() == key => Some(*effect),
-            _ => None,
-        });
-        let effect = match recorded {
-            Some(effect) => effect,
-            None => self.find(&call.files).await?.effect(),
+        let (effect, found) = match context.log().lookup(&context.key("tool")) {
+            Some(recorded) => (recorded.effect, None),
+            None => {
+                let tool = self.find(&call.files).await?;
+                (tool.effect(), Some(tool))
+            }
         };
         let ask = || async {
-            let tool = self.find(&call.files).await?;
+            let tool = match found {
+                Some(tool) => tool,
+                None => self.find(&call.files).await?,
+            };
             let asked = ToolContext { run: context, call_id: &hash, idempotency_key: &call.idempotency_key };
-            tool.call(arguments.clone(), &asked).await
+            // What the tool calls an error is one of the step, so that the task's next attempt asks again.
+            self.unless_failed(tool.call(arguments.clone(), &asked).await?)
         };
-        let output: ToolOutput = context.step(step(effect), ask).await?;
-        let text: String = output.content.iter().filter_map(Part::as_text).collect::<Vec<_>>().join("\n");
-        if output.is_error {
-            return Err(Error::new(ErrorKind::ToolFailed, format!("`{}` failed: {text}", self.name)));
-        }
+        // Runs of earlier versions recorded failures as results.
+        let output = self.unless_failed(context.step(step(effect), ask).await?)?;
+        let text = text_of(&output);
         let value = serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.clone()));
         let mut result = json!({"response": text, "content": text, "result": value});
         if output.content.iter().any(|part| part.as_text().is_none())

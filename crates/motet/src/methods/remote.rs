@@ -2,9 +2,8 @@
 //!
 //! A provider is one of the settings' file or of the workflow's own `providers`, which wins.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,12 +18,23 @@ use motet_providers::remote::{RemoteConfig, RemoteProvider, RemoteSnapshot, Tran
 use motet_workflows::methods::MethodFamily;
 use serde_json::{Map, Value};
 
+use crate::idle::{Connected, Idle};
 use crate::layers;
 use crate::runtime::{ProviderInfo, Runtime};
 
-/// The providers of a runtime that were asked for, by name, configuration, and directory.
-#[derive(Default)]
-pub(crate) struct Remotes(Mutex<HashMap<String, RemoteProvider>>);
+/// The providers of a runtime that were asked for, by name and configuration, in which their directories are put.
+pub(crate) type Remotes = Idle<(String, RemoteConfig), RemoteProvider>;
+
+#[async_trait]
+impl Connected for RemoteProvider {
+    fn is_busy(&self) -> bool {
+        self.snapshot().instances.iter().any(|instance| instance.under_way > 0)
+    }
+
+    async fn leave(&self) {
+        self.close().await;
+    }
+}
 
 /// Refuses what cannot be a provider, or takes the name of a method that is there already.
 pub(super) fn check(name: &str, written: &Value, methods: &[Arc<dyn Method>]) -> Result<()> {
@@ -104,9 +114,7 @@ impl Runtime {
             providers.push(self.remote(&name, config, self.directory())?);
         }
         let looks = providers.iter().map(|provider| provider.check(context, patience));
-        let found = futures::future::try_join_all(looks).await?;
-        futures::future::join_all(providers.iter().map(RemoteProvider::close)).await;
-        Ok(found)
+        futures::future::try_join_all(looks).await
     }
 
     /// Gives the connection to a provider; all who ask share it. Programs that name no directory run in this one.
@@ -122,19 +130,14 @@ impl Runtime {
                 instance.directory = instance.directory.as_ref().map(|own| base.join(own));
             }
         }
-        let key = format!("{name} {config:?}");
-        let mut known = self.remotes().0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(provider) = known.get(&key).filter(|known| *known.config() == config) {
-            return Ok(provider.clone());
-        }
         let variable = |name: &str| {
             let name = name.strip_prefix("env.").unwrap_or(name);
             self.loaded().variable(name).map(|value| value.expose().to_owned())
         };
-        let limits = layers::breaker::remote_limits(self.settings());
-        let provider = RemoteProvider::new(name, config, limits, &variable)?;
-        known.insert(key, provider.clone());
-        Ok(provider)
+        self.remotes().get_or_make((name.to_owned(), config), |(name, config)| {
+            let limits = layers::breaker::remote_limits(self.settings());
+            RemoteProvider::new(name, config.clone(), limits, &variable)
+        })
     }
 }
 
@@ -151,23 +154,24 @@ impl RemoteMethods {
 
 impl MethodFamily for RemoteMethods {
     fn find(&self, name: &str, providers: &Map<String, Value>) -> Result<Option<Arc<dyn Method>>> {
-        let method = |provider: &str, config: RemoteConfig| -> Option<Arc<dyn Method>> {
+        let method = |provider: &str, config: RemoteConfig, is_listed: bool| -> Option<Arc<dyn Method>> {
             Some(Arc::new(RemoteMethod {
                 name: name.to_owned(),
                 provider: provider.to_owned(),
                 config,
+                is_listed,
                 runtime: self.runtime.clone(),
             }))
         };
         for (provider, written) in providers.iter().filter(|(_, written)| !is_mcp(written)) {
             let config = RemoteConfig::read(provider, written)?;
             if config.takes(provider, name) {
-                return Ok(method(provider, config));
+                return Ok(method(provider, config, false));
             }
         }
         for (provider, config) in self.runtime.remote_configs()? {
             if config.takes(&provider, name) {
-                return Ok(method(&provider, config));
+                return Ok(method(&provider, config, true));
             }
         }
         Ok(None)
@@ -179,7 +183,20 @@ struct RemoteMethod {
     name: String,
     provider: String,
     config: RemoteConfig,
+    /// Whether the settings' file names the provider, so that commands find it by its name.
+    is_listed: bool,
     runtime: Runtime,
+}
+
+impl RemoteMethod {
+    /// Adds how to find out why no instance takes calls.
+    fn advised(&self, error: Error) -> Error {
+        let is_refused = error.kind() == ErrorKind::Overloaded && error.is_unsent();
+        if !self.is_listed || !is_refused {
+            return error;
+        }
+        error.with_hint(format!("`motet provider health {}` looks at each of them", self.provider))
+    }
 }
 
 const PARAMETERS: &[Parameter] = &[Parameter {
@@ -227,7 +244,7 @@ impl Method for RemoteMethod {
         let params = Some(call.params).filter(|params| !params.is_empty()).map(Params::Named);
         let ask = || async {
             let provider = self.runtime.remote(&self.provider, self.config.clone(), &call.files.base)?;
-            provider.call(context, &self.name, params).await
+            provider.call(context, &self.name, params).await.map_err(|error| self.advised(error))
         };
         let result: Value = context.step(step, ask).await?;
         Ok(result.into())

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt as _;
 use http::header::{
-    AUTHORIZATION, CONTENT_TYPE, COOKIE, HeaderMap, LOCATION, PROXY_AUTHORIZATION, RETRY_AFTER,
+    ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER, USER_AGENT,
 };
 use http::{Method, Request, Response, StatusCode};
 use motet_core::{Error, ErrorKind, Result, Retry, RunContext};
@@ -29,6 +29,8 @@ const REDIRECTS: usize = 5;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Characters of an answer that an error shows.
 const SHOWN: usize = 300;
+/// Headers that go along to another host.
+const FOR_EVERY_HOST: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
 
 /// Sends requests to the hosts that are allowed.
 #[derive(Debug)]
@@ -153,19 +155,16 @@ fn redirect(turn: &Turn, response: &Response<Bytewise>) -> Option<Result<Turn>> 
     let same = (url.scheme(), url.host_str(), url.port_or_known_default())
         == (turn.url.scheme(), turn.url.host_str(), turn.url.port_or_known_default());
     if !same {
-        // What opens one host is none of the next one's business.
-        let own: Vec<_> = headers
-            .keys()
-            .filter(|name| {
-                let text = name.as_str();
-                [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION].contains(name)
-                    || ["auth", "key", "secret", "token", "cookie"].iter().any(|part| text.contains(part))
-            })
-            .cloned()
-            .collect();
+        // What opens one host is none of the next one's business, and any name may be that of a key.
+        let own: Vec<_> = headers.keys().filter(|name| !FOR_EVERY_HOST.contains(name)).cloned().collect();
         own.iter().for_each(|name| drop(headers.remove(name)));
     }
-    let keeps = matches!(status.as_u16(), 307 | 308) || matches!(turn.method, Method::GET | Method::HEAD);
+    let keeps = match status.as_u16() {
+        307 | 308 => true,
+        // Only a POST is answered by being sent on to its result; a PUT or DELETE is what is asked for elsewhere.
+        301 | 302 => turn.method != Method::POST,
+        _ => matches!(turn.method, Method::GET | Method::HEAD),
+    };
     let (method, body) = if keeps {
         (turn.method.clone(), turn.body.clone())
     } else {

@@ -101,14 +101,21 @@ async fn redirects_are_followed_to_allowed_hosts_alone_and_take_no_secret_along(
         .mount(&to)
         .await;
     let url = |place: &str| format!("{}{place}", from.uri());
-    let headers =
-        json!({"authorization": "Bearer hunter2-hunter2", "x-api-key": "k", "accept": "text/plain"});
+    let headers = json!({"authorization": "Bearer hunter2-hunter2", "x-pass": "k", "accept": "text/plain"});
     let got =
         ask(&["127.0.0.1"], json!({"url": url("/out"), "headers": headers, "json": {"a": 1}})).await.unwrap();
     assert_eq!(got["text"], json!("there"));
     let received = to.received_requests().await.unwrap().pop().unwrap();
-    assert!(!received.headers.contains_key("authorization") && !received.headers.contains_key("x-api-key"));
+    assert!(!received.headers.contains_key("authorization") && !received.headers.contains_key("x-pass"));
     assert!(received.headers.contains_key("accept") && received.body.is_empty());
+    Mock::given(method("PUT"))
+        .and(body_json(json!([1])))
+        .and(header("content-type", "application/json"))
+        .respond_with(ResponseTemplate::new(200).set_body_string("put"))
+        .mount(&to)
+        .await;
+    let put = ask(&["127.0.0.1"], json!({"url": url("/out"), "method": "PUT", "json": [1]})).await.unwrap();
+    assert_eq!(put["text"], json!("put"));
     assert_eq!(failure(json!({"url": url("/evil")})).await.kind(), ErrorKind::Permission);
     assert_eq!(failure(json!({"url": url("/round")})).await.kind(), ErrorKind::LimitReached);
     let kept =

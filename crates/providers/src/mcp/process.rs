@@ -147,20 +147,18 @@ impl Process {
 }
 
 impl Process {
-    /// Kills the program and its group, and waits until it is gone.
-    pub(crate) async fn kill(&self) {
+    /// Kills the program and its group; [`end`](Self::end) waits until it is gone.
+    pub(crate) fn kill(&self) {
+        if self.ended().is_none() {
+            signal(self.group, Signal::Kill);
+        }
         self.kill.cancel();
-        signal(self.group, Signal::Kill);
-        tokio::time::timeout(GRACE, self.end()).await.ok();
     }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.ended().is_none() {
-            signal(self.group, Signal::Kill);
-        }
-        self.kill.cancel();
+        self.kill();
     }
 }
 

@@ -7,6 +7,10 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::HealthConfig;
 use super::instance::Instance;
+use crate::rpc::Address;
+
+/// Looks in a row that a program may fail before it is ended, so that the next look starts it anew.
+const LOOKS: u32 = 3;
 
 /// Looks at an instance for as long as somebody holds it.
 pub(super) fn watch(instance: &Arc<Instance>, config: HealthConfig) {
@@ -25,14 +29,25 @@ async fn go_on_looking(instance: Weak<Instance>, config: HealthConfig) {
     }
 }
 
-/// Looks at an instance once.
+/// Looks at an instance once. A program that is at work is left alone: one that answers one call at a time would not answer
+/// the look, and is no worse for it.
 pub(super) async fn look(instance: &Instance, context: &RunContext, config: &HealthConfig) {
+    let is_program = matches!(instance.client().address(), Address::Stdio { .. });
+    if is_program && instance.under_way() > 0 {
+        return;
+    }
     let begun = Instant::now();
     let found: Result<()> = match &config.method {
-        Some(method) => instance.client().call(context, method, None, config.timeout).await.map(drop),
+        Some(method) => instance.client().probe(context, method, config.timeout).await,
         None => instance.client().look(context, config.path.as_deref(), config.timeout).await,
     };
-    if context.check().is_ok() {
-        instance.looked(&found, begun.elapsed());
+    // A call may have come meanwhile; then it shows by itself how the program does.
+    if context.check().is_err() || (is_program && instance.under_way() > 0) {
+        return;
+    }
+    instance.looked(&found, begun.elapsed());
+    if is_program && instance.has_failed_again(LOOKS) && instance.under_way() == 0 {
+        // No call goes to it any more, so that nothing but this would ever end a program that hangs.
+        instance.client().close().await;
     }
 }

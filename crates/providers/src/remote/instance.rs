@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use motet_core::rpc::Params;
+use motet_core::rpc::codes::{self, Place};
 use motet_core::{Error, ErrorKind, Result, RunContext};
 use serde::Serialize;
 use serde_json::Value;
@@ -26,7 +27,8 @@ pub(super) struct Instance {
 struct Seen {
     error: Option<String>,
     latency: Option<Duration>,
-    looks: u64,
+    /// Looks in a row that found something wrong.
+    failed_looks: u32,
     calls: u64,
     failures: u64,
 }
@@ -88,9 +90,15 @@ impl Instance {
     /// Takes what a look found.
     pub(super) fn looked(&self, found: &Result<()>, took: Duration) {
         let mut seen = self.seen();
-        seen.looks += 1;
+        seen.failed_looks = if found.is_err() { seen.failed_looks.saturating_add(1) } else { 0 };
         seen.latency = Some(took);
         seen.error = found.as_ref().err().map(ToString::to_string);
+    }
+
+    /// Tells whether so many looks in a row, or a multiple of it, ended by finding something wrong.
+    pub(super) fn has_failed_again(&self, looks: u32) -> bool {
+        let failed = self.seen().failed_looks;
+        failed > 0 && failed.is_multiple_of(looks)
     }
 
     pub(super) fn is_healthy(&self) -> bool {
@@ -169,6 +177,13 @@ impl Drop for Lease {
 
 /// Tells what a failure says of the instance: whether it is there, not whether it liked what it was asked.
 fn verdict(error: &Error, context: &RunContext) -> Verdict {
+    // An error that it answered shows that it is there, unless it speaks of the other side itself and not of the work.
+    let code = error.context().iter().find(|(name, _)| *name == "code");
+    if let Some(code) = code.and_then(|(_, code)| code.parse().ok())
+        && !matches!(codes::row(code).and_then(|row| row.place), Some(Place::System | Place::Provider))
+    {
+        return Verdict::Good;
+    }
     match error.kind() {
         ErrorKind::Cancelled => Verdict::Neither,
         // Where the run itself was over, it had no fair time to answer.

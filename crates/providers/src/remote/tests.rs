@@ -152,6 +152,76 @@ async fn an_instance_that_failed_a_look_is_left_alone_until_one_succeeds() {
     assert_eq!(call(&provider).await.unwrap(), json!(1));
 }
 
+/// Answers one call at a time: `wait` once there is the file that it names, `ping` unless it is the first of its kind.
+const ONE_AT_A_TIME: &str = r#"
+import json, os, sys, time
+is_first = not os.path.exists("started")
+open("started", "w").close()
+for line in sys.stdin:
+    call = json.loads(line)
+    if call["method"] == "wait":
+        while not os.path.exists("go"):
+            time.sleep(0.01)
+    elif is_first:
+        continue
+    print(json.dumps({"jsonrpc": "2.0", "id": call["id"], "result": os.getpid()}), flush=True)
+"#;
+
+fn one_at_a_time(folder: &std::path::Path) -> RemoteProvider {
+    std::fs::write(folder.join("server.py"), ONE_AT_A_TIME).unwrap();
+    let health = json!({"method": "ping", "interval": "1h"});
+    let written = json!({"type": "stdio", "command": "python3", "args": ["-u", "server.py"],
+        "directory": folder.display().to_string(), "health": health});
+    let config = RemoteConfig::read("box", &written).unwrap();
+    RemoteProvider::new("box", config, limits(), &|_| None).unwrap()
+}
+
+#[tokio::test]
+async fn a_look_leaves_a_program_alone_that_is_at_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = one_at_a_time(folder.path());
+    let context = RunContext::new();
+    let look = async {
+        while provider.snapshot().instances[0].under_way == 0 || !folder.path().join("started").exists() {
+            tokio::task::yield_now().await;
+        }
+        let found = provider.check(&context, Duration::from_millis(50)).await.unwrap();
+        std::fs::write(folder.path().join("go"), "").unwrap();
+        found
+    };
+    let (ended, found) = tokio::join!(provider.call(&context, "box/wait", None), look);
+    assert!(ended.unwrap().is_u64() && found.is_ready(), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_program_that_answers_no_look_is_started_anew_after_some() {
+    let folder = tempfile::tempdir().unwrap();
+    let provider = one_at_a_time(folder.path());
+    let context = RunContext::new();
+    let mut looks = 0;
+    while !provider.check(&context, Duration::from_millis(300)).await.unwrap().is_ready() {
+        looks += 1;
+        assert!(looks < 50, "{:?}", provider.snapshot());
+    }
+    assert!(looks >= 3, "{looks}");
+    provider.close().await;
+}
+
+#[tokio::test]
+async fn an_error_about_the_work_is_an_answer_and_one_about_the_provider_is_none() {
+    let there = MockServer::start().await;
+    for (code, state) in [(-29003, "ok"), (-29007, "ok"), (-25004, "ok"), (-30007, "resting")] {
+        there.reset().await;
+        let failed = json!({"jsonrpc": "2.0", "id": null, "error": {"code": code, "message": "no"}});
+        answer(&there, ResponseTemplate::new(200).set_body_json(failed)).await;
+        let provider = provider(json!({"type": "http", "url": there.uri()}));
+        for _ in 0..4 {
+            call(&provider).await.unwrap_err();
+        }
+        assert_eq!(provider.snapshot().instances[0].state(), state, "{code}");
+    }
+}
+
 #[tokio::test]
 async fn health_is_looked_at_again_and_again_by_itself() {
     let there = MockServer::start().await;

@@ -14,7 +14,7 @@ use motet_core::rpc::{Request, Response};
 use motet_core::{Error, ErrorKind, Result, Retry};
 use url::Url;
 
-use super::{Endpoint, answers, written};
+use super::{Endpoint, Manner, answers, without_secrets, written};
 use crate::driver::{BareClient, Bytewise};
 use crate::mcp::told::Told;
 
@@ -129,30 +129,34 @@ impl Http {
 
 #[async_trait]
 impl Endpoint for Http {
-    async fn exchange(&self, calls: &[Request], is_batch: bool) -> Result<Vec<Response>> {
+    async fn exchange(&self, calls: &[Request], manner: Manner) -> Result<Vec<Response>> {
         let wants_answer = calls.iter().any(|call| !call.is_notification());
-        let response = self.send(Method::POST, &self.url, written(calls, is_batch).into()).await?;
+        let response = self.send(Method::POST, &self.url, written(calls, manner).into()).await?;
         let status = response.status();
         let body = self.whole(response.into_body()).await?;
         if status.is_success() && !wants_answer {
             return Ok(Vec::new());
         }
-        match answers(&body) {
+        let answered = answers(&body).map(|answers| {
+            answers.into_iter().map(|answer| without_secrets(answer, &self.told)).collect::<Vec<_>>()
+        });
+        match answered {
             // An error of the protocol is the answer, whatever the status says.
             Ok(answers) if status.is_success() || answers.iter().any(|answer| answer.outcome.is_err()) => {
                 Ok(answers)
             }
             _ if !status.is_success() => Err(self.refused(status, &body)),
             Ok(answers) => Ok(answers),
-            Err(why) => {
+            Err(_) => {
+                // What is wrong repeats a part of the text, of which a masked value must not be half.
+                let text = self.told.masked(&String::from_utf8_lossy(&body));
+                let why = answers(text.as_bytes()).err().unwrap_or_default();
                 let said = self.told.beginning(&body, SHOWN);
                 let message = format!("the answer of `{}` is not the protocol: {why}: {said}", self.name);
                 Err(Error::new(ErrorKind::InvalidOutput, message))
             }
         }
     }
-
-    async fn give_up(&self) {}
 
     async fn look(&self, path: Option<&str>) -> Result<()> {
         let url = match path {

@@ -15,7 +15,7 @@ use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::{Address, Endpoint, MAX_MESSAGE_BYTES, answers, written};
+use super::{Address, Endpoint, MAX_MESSAGE_BYTES, Manner, answers, without_secrets, written};
 use crate::mcp::process::{Pipes, Process};
 use crate::mcp::told::Told;
 
@@ -41,7 +41,22 @@ struct Slot {
 }
 
 /// Who waits for which answer; `None` once no answer can come any more.
-type Waiting = Mutex<Option<HashMap<Id, oneshot::Sender<Response>>>>;
+type Waiting = Mutex<Option<Expected>>;
+
+/// Answers that are waited for.
+#[derive(Default)]
+struct Expected {
+    calls: HashMap<Id, Expectation>,
+    /// Counts what was sent.
+    sent: u64,
+}
+
+/// One answer that is waited for.
+struct Expectation {
+    /// What was sent together has one number.
+    sent: u64,
+    tell: oneshot::Sender<Response>,
+}
 
 /// A program that runs.
 struct Link {
@@ -79,7 +94,7 @@ impl Stdio {
         let told = Arc::new(Told::new(self.env.values()));
         let (process, Pipes { stdin, stdout }) =
             Process::start(&self.name, &self.config, &self.env, &told).map_err(Error::with_unsent)?;
-        let waiting = Arc::new(Mutex::new(Some(HashMap::new())));
+        let waiting = Arc::new(Mutex::new(Some(Expected::default())));
         tokio::spawn(listen(stdout, Arc::clone(&waiting), Arc::clone(&told)));
         let link = Arc::new(Link { process, input: tokio::sync::Mutex::new(Some(stdin)), waiting, told });
         slot.link = Some(Arc::clone(&link));
@@ -112,7 +127,7 @@ impl Link {
         self.process.ended().is_none() && self.lock().is_some()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<HashMap<Id, oneshot::Sender<Response>>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Expected>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -121,13 +136,15 @@ impl Link {
         let mut waiting = self.lock();
         let Some(waiting) = waiting.as_mut() else { return Ok(None) };
         let ids = calls.iter().filter_map(|call| call.id.as_ref());
-        if let Some(id) = ids.clone().find(|id| waiting.contains_key(id)) {
+        if let Some(id) = ids.clone().find(|id| waiting.calls.contains_key(id)) {
             let message = format!("a call with the id {id} is under way already");
             return Err(Error::new(ErrorKind::InvalidRequest, message).with_hint("choose another id"));
         }
+        waiting.sent += 1;
+        let sent = waiting.sent;
         let expected = ids.map(|id| {
             let (tell, told) = oneshot::channel();
-            waiting.insert(id.clone(), tell);
+            waiting.calls.insert(id.clone(), Expectation { sent, tell });
             told
         });
         Ok(Some(expected.collect()))
@@ -164,16 +181,49 @@ async fn listen(stdout: ChildStdout, waiting: Arc<Waiting>, told: Arc<Told>) {
 
 fn hand_over(waiting: &Waiting, answer: Response, told: &Told) {
     let mut waiting = waiting.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(waiting) = waiting.as_mut() else { return };
-    let id = match &answer.id {
-        // What could not be read has no id; where one call is under way it can only be that.
-        Id::Null if waiting.len() == 1 && !waiting.contains_key(&Id::Null) => waiting.keys().next().cloned(),
-        id => Some(id.clone()),
+    let Some(Expected { calls, .. }) = waiting.as_mut() else { return };
+    let answer = without_secrets(answer, told);
+    let mut sent = calls.values().map(|call| call.sent);
+    let is_of_one = sent.next().is_some_and(|first| sent.all(|other| other == first));
+    let takers: Vec<Expectation> = match calls.remove(&answer.id) {
+        Some(call) => vec![call],
+        // What could not be read has no id; where one thing was sent it can only be that, a batch as a whole.
+        None if answer.id == Id::Null && is_of_one => calls.drain().map(|(_, call)| call).collect(),
+        None => return told.strayed(answer.to_json().to_string().as_bytes()),
     };
-    match id.and_then(|id| waiting.remove(&id)) {
+    for call in takers {
         // Nobody listens any more where the caller went away.
-        Some(tell) => drop(tell.send(answer)),
-        None => told.strayed(answer.to_json().to_string().as_bytes()),
+        drop(call.tell.send(answer.clone()));
+    }
+}
+
+/// Calls whose answers did not come yet: dropped, it ends the program, because nothing in the protocol ends a call; what was
+/// only a look is forgotten.
+struct Unanswered<'a> {
+    link: &'a Link,
+    calls: &'a [Request],
+    manner: Manner,
+}
+
+impl Unanswered<'_> {
+    fn ended(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.link.lock();
+        if self.manner != Manner::Look {
+            // The next call finds no open link, and whoever else waits learns it by the end of the channel.
+            waiting.take();
+            self.link.process.kill();
+        } else if let Some(waiting) = waiting.as_mut() {
+            self.calls
+                .iter()
+                .filter_map(|call| call.id.as_ref())
+                .for_each(|id| drop(waiting.calls.remove(id)));
+        }
     }
 }
 
@@ -200,10 +250,11 @@ async fn fill(reader: &mut BufReader<ChildStdout>, line: &mut Vec<u8>, told: &To
 
 #[async_trait]
 impl Endpoint for Stdio {
-    async fn exchange(&self, calls: &[Request], is_batch: bool) -> Result<Vec<Response>> {
+    async fn exchange(&self, calls: &[Request], manner: Manner) -> Result<Vec<Response>> {
         let link = self.link().await?;
         let Some(expected) = link.expect(calls)? else { return Err(self.lost(&link, true).await) };
-        let mut line = written(calls, is_batch);
+        let unanswered = Unanswered { link: &link, calls, manner };
+        let mut line = written(calls, manner);
         line.push(b'\n');
         if link.write(&line).await.is_err() {
             // Part of the line may have been read; a line without its end is no call.
@@ -216,18 +267,9 @@ impl Endpoint for Stdio {
                 Err(_) => return Err(self.lost(&link, false).await),
             }
         }
+        unanswered.ended();
         self.answered();
         Ok(answers)
-    }
-
-    async fn give_up(&self) {
-        // Nothing in the protocol ends a call, so the program ends with it.
-        let link = self.slot.lock().await.link.take();
-        if let Some(link) = link {
-            link.input.lock().await.take();
-            link.lock().take();
-            link.process.kill().await;
-        }
     }
 
     async fn look(&self, _path: Option<&str>) -> Result<()> {

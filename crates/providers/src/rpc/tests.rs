@@ -13,14 +13,21 @@ use super::*;
 const LONG: Duration = Duration::from_secs(60);
 
 /// Answers by method: `echo` gives the parameters back, `null` nothing, `fail` an error, `die` ends, `hang` never answers,
-/// `later` answers after the next call, `pid` tells the process.
+/// `later` answers after the next call, `pid` tells the process, `close` stays without an output, `leak` fails with a key;
+/// a batch with `refuse` in it is refused as a whole.
 const SERVER: &str = r#"
-import json, os, sys
+import json, os, sys, time
 late = []
 def answer(call):
     name, id = call.get("method"), call.get("id")
     if name == "die":
         os._exit(3)
+    if name == "close":
+        os.close(1)
+        time.sleep(60)
+    if name == "leak":
+        key = os.environ["BOX_KEY"]
+        return {"jsonrpc": "2.0", "id": id, "error": {"code": 7, "message": key, "data": [{"key": key}]}}
     if name == "hang" or id is None:
         return None
     if name == "fail":
@@ -32,7 +39,10 @@ def answer(call):
 print("ready, for people")
 for line in sys.stdin:
     call = json.loads(line)
-    if isinstance(call, list):
+    if isinstance(call, list) and any(one["method"] == "refuse" for one in call):
+        error = {"code": -32600, "message": "no batches"}
+        print(json.dumps({"jsonrpc": "2.0", "id": None, "error": error}), flush=True)
+    elif isinstance(call, list):
         print(json.dumps([a for a in map(answer, reversed(call)) if a]), flush=True)
     elif call.get("method") == "later":
         late.append(call)
@@ -63,6 +73,13 @@ async fn call(client: &RpcClient, method: &str) -> Result<Value> {
 fn is_running(pid: &Value) -> bool {
     Path::new(&format!("/proc/{pid}/cmdline")).exists()
         && !std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default().contains(") Z ")
+}
+
+/// Waits until a program that was killed is gone.
+async fn gone(pid: &Value) {
+    while is_running(pid) {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
@@ -112,7 +129,7 @@ async fn a_call_that_is_given_up_ends_the_program() {
     let context = RunContext::new();
     let error = client.call(&context, "hang", None, Duration::from_millis(100)).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout);
-    assert!(!is_running(&first));
+    gone(&first).await;
     let second = call(&client, "pid").await.unwrap();
     let stop = CancellationToken::new();
     let context = RunContext::new().with_cancellation(stop.clone());
@@ -120,7 +137,48 @@ async fn a_call_that_is_given_up_ends_the_program() {
         stop.cancel();
     });
     assert_eq!(ended.unwrap_err().kind(), ErrorKind::Cancelled);
-    assert!(!is_running(&second));
+    gone(&second).await;
+    let third = call(&client, "pid").await.unwrap();
+    let dropped = tokio::time::timeout(Duration::from_millis(50), call(&client, "hang")).await;
+    assert!(dropped.is_err());
+    gone(&third).await;
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_ends_no_other_program_than_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = program(folder.path());
+    let first = call(&client, "pid").await.unwrap();
+    let context = RunContext::new();
+    let closed = client.call(&context, "close", None, Duration::from_millis(500));
+    // The first program has no output any more, so the next call starts a second one while the first still runs.
+    let next = async {
+        let mut pid = first.clone();
+        while pid == first {
+            pid = call(&client, "pid").await.unwrap_or(first.clone());
+        }
+        pid
+    };
+    let (ended, second) = tokio::join!(closed, next);
+    assert_eq!(ended.unwrap_err().kind(), ErrorKind::Timeout);
+    gone(&first).await;
+    assert_eq!(call(&client, "pid").await.unwrap(), second);
+}
+
+#[tokio::test]
+async fn a_look_that_is_not_answered_leaves_the_program_running() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = program(folder.path());
+    let first = call(&client, "pid").await.unwrap();
+    let context = RunContext::new();
+    let error = client.probe(&context, "hang", Duration::from_millis(50)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    // An error without an id can only be that of the batch, as nobody waits for the look any more.
+    let calls = [Request::new("refuse", None, Id::from(70)), Request::new("echo", None, Id::from(71))];
+    let error = client.batch(&context, &calls, LONG).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::InvalidRequest && error.message().contains("no batches"), "{error}");
+    assert_eq!(call(&client, "pid").await.unwrap(), first);
+    client.probe(&context, "echo", LONG).await.unwrap();
 }
 
 #[tokio::test]
@@ -158,6 +216,9 @@ async fn a_program_sees_only_what_it_is_given() {
     let seen = call(&client, "env").await.unwrap();
     assert!(seen.as_array().unwrap().contains(&json!("BOX_KEY")));
     assert!(!seen.as_array().unwrap().contains(&json!("CARGO_PKG_NAME")), "{seen}");
+    let error = call(&client, "leak").await.unwrap_err();
+    let shown = format!("{error:?} {error}");
+    assert!(shown.contains("****") && !shown.contains("secret-value"), "{shown}");
     client.close().await;
 }
 
@@ -185,7 +246,14 @@ async fn a_service_is_called_by_post_and_its_errors_are_told() {
         (429, "", ErrorKind::RateLimit),
         (302, "", ErrorKind::InvalidRequest),
         (200, "hello", ErrorKind::InvalidOutput),
+        (200, r#"["hunter2-hunter2"]"#, ErrorKind::InvalidOutput),
         (200, r#"{"jsonrpc": "2.0", "id": 9, "result": 1}"#, ErrorKind::InvalidOutput),
+        (
+            200,
+            r#"{"jsonrpc": "2.0", "id": 1, "error":
+                {"code": -29002, "message": "not hunter2-hunter2", "data": {"sent": ["hunter2-hunter2"]}}}"#,
+            ErrorKind::ToolFailed,
+        ),
         (
             400,
             r#"{"jsonrpc": "2.0", "id": null, "error": {"code": -32600, "message": "no"}}"#,
@@ -210,6 +278,35 @@ async fn a_service_is_called_by_post_and_its_errors_are_told() {
     let gone = RpcClient::new("web", Address::http("http://127.0.0.1:1/")).unwrap();
     let error = call(&gone, "add").await.unwrap_err();
     assert_eq!((error.kind(), error.is_unsent()), (ErrorKind::Connection, true));
+}
+
+#[tokio::test]
+async fn one_call_is_sent_as_it_is_and_a_batch_that_is_refused_says_why() {
+    let server = MockServer::start().await;
+    let call = Request::new("add", None, Id::from(7));
+    Mock::given(body_json(call.clone().into_json()))
+        .respond_with(
+            ResponseTemplate::new(200).set_body_json(Response::done(Id::from(7), json!(3)).to_json()),
+        )
+        .mount(&server)
+        .await;
+    let refusal = json!({"jsonrpc": "2.0", "id": null, "error": {"code": -32600, "message": "no batches"}});
+    Mock::given(method("POST"))
+        .respond_with(ResponseTemplate::new(400).set_body_json(refusal))
+        .with_priority(9)
+        .mount(&server)
+        .await;
+    let client = RpcClient::new("web", Address::http(server.uri())).unwrap();
+    let context = RunContext::new();
+    let answer = client.whole(&context, call.clone(), LONG).await.unwrap();
+    assert_eq!(answer, Some(Response::done(Id::from(7), json!(3))));
+    for calls in [[call], [Request::notification("add", None)]] {
+        let error = client.batch(&context, &calls, LONG).await.unwrap_err();
+        assert!(
+            error.kind() == ErrorKind::InvalidRequest && error.message().contains("no batches"),
+            "{error}"
+        );
+    }
 }
 
 #[tokio::test]

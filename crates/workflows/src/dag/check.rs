@@ -136,9 +136,6 @@ pub trait Surroundings {
     /// Gives the names of the MCP servers that are configured.
     fn mcp_servers(&self) -> Vec<String>;
 
-    /// Tells what is wrong with the workflow's own providers of methods, and what to do about it.
-    fn providers_fault(&self) -> Option<(String, Option<String>)>;
-
     /// Tells whether an environment variable is set.
     fn is_set(&self, variable: &str) -> bool;
 }
@@ -160,9 +157,6 @@ pub fn check(bytes: &[u8], rules: &Rules<'_>, around: &dyn Surroundings) -> Chec
     let mut found = Found { findings: examined.problems.iter().map(of_reading).collect() };
     if let (Some(spec), Some(root)) = (&examined.spec, &examined.root) {
         let view = View::new(spec, root, around);
-        if let Some((message, hint)) = around.providers_fault() {
-            found.add_with(&rules::INVALID, view.place("providers"), message, hint);
-        }
         types::check(&view, around, &mut found);
         flow::check(&view, around, &mut found);
         values::check(&view, around, &mut found);

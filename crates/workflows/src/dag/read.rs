@@ -24,6 +24,7 @@ mod workflow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use motet_core::Error;
 use motet_core::method::{Method, Parameter};
 use motet_core::workflow::WorkflowSpec;
 use serde_json::Value;
@@ -43,6 +44,21 @@ pub const MAX_TASKS: usize = 100_000;
 pub struct Rules<'a> {
     methods: BTreeMap<&'a str, &'a [Parameter]>,
     limits: BTreeMap<String, u32>,
+    missing: BTreeMap<String, Reason>,
+    providers: BTreeMap<String, Reason>,
+}
+
+/// Why something that is written cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reason {
+    message: String,
+    hint: Option<String>,
+}
+
+impl From<&Error> for Reason {
+    fn from(error: &Error) -> Self {
+        Self { message: error.message().to_owned(), hint: error.hint().map(str::to_owned) }
+    }
 }
 
 impl<'a> Rules<'a> {
@@ -54,7 +70,7 @@ impl<'a> Rules<'a> {
 
     /// Makes the rules of methods that are given by name and parameters.
     pub fn from_tables(tables: impl IntoIterator<Item = (&'a str, &'a [Parameter])>) -> Self {
-        Self { methods: tables.into_iter().collect(), limits: BTreeMap::new() }
+        Self { methods: tables.into_iter().collect(), ..Self::default() }
     }
 
     /// Adds limits that tasks may name though their file does not set them, such as those of the settings.
@@ -62,6 +78,30 @@ impl<'a> Rules<'a> {
     pub fn with_limits(mut self, limits: BTreeMap<String, u32>) -> Self {
         self.limits = limits;
         self
+    }
+
+    /// Adds why methods cannot be had that are known by rule, such as tools of servers, by the names of the methods.
+    #[must_use]
+    pub fn with_missing<'e>(mut self, reasons: impl IntoIterator<Item = (&'e String, &'e Error)>) -> Self {
+        self.missing = reasons.into_iter().map(|(name, error)| (name.clone(), error.into())).collect();
+        self
+    }
+
+    /// Adds what is wrong with providers that the workflow names itself, by their names.
+    #[must_use]
+    pub fn with_wrong_providers<'e>(
+        mut self,
+        reasons: impl IntoIterator<Item = (&'e String, &'e Error)>,
+    ) -> Self {
+        self.providers = reasons.into_iter().map(|(name, error)| (name.clone(), error.into())).collect();
+        self
+    }
+
+    /// Gives why a method that is not known cannot be had, where that is known.
+    fn missing(&self, name: &str, protocol: Option<&str>) -> Option<&Reason> {
+        let family = protocol.map(|protocol| protocol.split('/').next().unwrap_or(protocol));
+        let full = family.and_then(|family| self.missing.get(&format!("{family}/{name}")));
+        full.or_else(|| self.missing.get(name))
     }
 
     /// Gives the name by which a method is known, and its parameters; `protocol` completes a name without a `/`.

@@ -9,6 +9,7 @@ use super::places::View;
 use super::{Found, ModelStanding, Surroundings, rules};
 use crate::dag::reference::{list_of, nearest};
 use crate::dag::yaml::{Content, Node, Place};
+use crate::methods::server_and_tool;
 
 pub(super) fn check(view: &View<'_>, around: &dyn Surroundings, found: &mut Found) {
     let mut known = HashMap::new();
@@ -96,22 +97,20 @@ fn servers(view: &View<'_>, around: &dyn Surroundings, found: &mut Found) {
         let in_params = (task.spec.method == "mcp/call")
             .then(|| task.spec.params.get("server").and_then(literal))
             .flatten();
-        let Some(server) = called
-            .or(in_params)
-            .filter(|name| !["tool", "tools"].contains(&name.split('.').next().unwrap_or(name)))
-        else {
-            continue;
-        };
-        let configured = configured.get_or_insert_with(|| around.mcp_servers());
-        let own = view.spec.providers.iter().filter(|(_, written)| written.is_object()).map(|(name, _)| name);
-        // A server's name may hold a dot itself, so the name of a tool is not simply divided at one.
-        let is_meant = |name: &String| {
-            server.strip_prefix(name.as_str()).is_some_and(|tool| tool.is_empty() || tool.starts_with('.'))
-        };
-        if own.chain(configured.iter()).any(is_meant) {
+        if called.or(in_params).is_none() {
             continue;
         }
-        let server = if called.is_some() { server.split('.').next().unwrap_or(server) } else { server };
+        let configured = configured.get_or_insert_with(|| around.mcp_servers());
+        let known = configured.iter().chain(view.spec.providers.keys()).map(String::as_str);
+        let server = match called {
+            Some(name) => server_and_tool(name, known).map(|(server, _)| server),
+            None => in_params,
+        };
+        let Some(server) = server.filter(|name| !["tool", "tools"].contains(name)) else { continue };
+        let own = view.spec.providers.get(server).is_some_and(serde_json::Value::is_object);
+        if own || configured.iter().any(|name| name == server) {
+            continue;
+        }
         let names = || configured.iter().map(String::as_str);
         let hint = match nearest(server, names()) {
             Some(near) => format!("did you mean `{near}`?"),

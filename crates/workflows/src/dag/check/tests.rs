@@ -44,7 +44,7 @@ const TOOL: &[Parameter] = &[parameter(Parameter::ANY_NAME, Any)];
 const PATTERN: &[Parameter] =
     &[parameter("input", Text), parameter("model", Model), parameter("stages", Array)];
 
-const METHODS: [(&str, &[Parameter]); 10] = [
+const METHODS: [(&str, &[Parameter]); 11] = [
     ("llm/chat", CHAT),
     ("python/execute", PYTHON),
     ("file/write", WRITE),
@@ -55,6 +55,7 @@ const METHODS: [(&str, &[Parameter]); 10] = [
     ("agent/run", AGENT),
     ("mcp/filer.list", TOOL),
     ("mcp/dotted.name.list", TOOL),
+    ("mcp/filer.old.list", HTTP),
 ];
 
 /// A world of a few files in memory.
@@ -130,11 +131,7 @@ impl Surroundings for World {
     }
 
     fn mcp_servers(&self) -> Vec<String> {
-        vec!["filer".to_owned(), "dotted.name".to_owned()]
-    }
-
-    fn providers_fault(&self) -> Option<(String, Option<String>)> {
-        None
+        vec!["filer.old".to_owned(), "filer".to_owned(), "dotted.name".to_owned()]
     }
 
     fn is_set(&self, variable: &str) -> bool {
@@ -364,6 +361,7 @@ tasks:
 - {id: a, method: llm/chat, params: {model: keyed:m, prompt: x}}
 - {id: b, method: pattern/pipeline, params: {input: x, stages: [{name: a, instructions: x, model: listed:bgi}]}}
 - {id: c, method: mcp/files.list, params: {url: x}}
+- {id: d, method: mcp/filer.old.list, params: {url: x}}
 "#;
     assert_eq!(
         found(text),

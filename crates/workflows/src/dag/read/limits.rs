@@ -61,7 +61,11 @@ pub(super) fn limits(fields: Fields<'_>, report: &mut Report<'_>) -> BTreeMap<St
 }
 
 /// Reads the providers of methods as they are written: names and mappings.
-pub(super) fn providers(fields: Fields<'_>, report: &mut Report<'_>) -> Map<String, Value> {
+pub(super) fn providers(
+    fields: Fields<'_>,
+    rules: &Rules<'_>,
+    report: &mut Report<'_>,
+) -> Map<String, Value> {
     let Some(field) = fields.get("providers") else { return Map::new() };
     let Content::Map(written) = &field.node.content else {
         misfit(field, "a mapping of names and mappings", report);
@@ -75,6 +79,8 @@ pub(super) fn providers(fields: Fields<'_>, report: &mut Report<'_>) -> Map<Stri
                 found(&provider.node)
             );
             report.hint(provider.node.place, message, "say how it is reached, such as `{url: …}`");
+        } else if let Some(reason) = rules.providers.get(&provider.key) {
+            report.add_with(provider.place, reason.message.clone(), reason.hint.clone());
         }
     }
     written.iter().map(|provider| (provider.key.clone(), provider.node.to_json())).collect()

@@ -236,6 +236,13 @@ fn method(fields: Fields<'_>, rules: &Rules<'_>, report: &mut Report<'_>) -> Opt
     let written = name(field, report)?;
     let known = rules.method(written, protocol.map(|(_, protocol)| protocol));
     let Some((known, _)) = known else {
+        if let Some(reason) = rules.missing(written, protocol.map(|(_, protocol)| protocol)) {
+            // What is wrong with a provider is told once, where the provider is written.
+            if !rules.providers.values().any(|told| told == reason) {
+                report.add_with(field.node.place, reason.message.clone(), reason.hint.clone());
+            }
+            return None;
+        }
         let hint = report.advice(written, rules.names());
         report.add_with(field.node.place, format!("there is no method `{written}`"), hint);
         return None;

@@ -72,7 +72,7 @@ pub(super) fn read(root: &Node, rules: &Rules<'_>, report: &mut Report<'_>) -> O
         timeout: fields.get("timeout").and_then(|field| policy::timeout(field, report)),
         queue: fields.get("queue").and_then(|field| limits::queue(field, report)),
         limits: most,
-        providers: limits::providers(fields, report),
+        providers: limits::providers(fields, rules, report),
         metadata: metadata(fields, &["id", "version", "tags"], report),
     })
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -12,7 +12,7 @@ use motet_core::budget::{Amount, Ledger};
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::StreamEvent;
 use motet_core::id::content_hash;
-use motet_core::method::{CallingTask, FileScope, MethodCall, MethodOutcome};
+use motet_core::method::{CallingTask, FileScope, Method, MethodCall, MethodOutcome};
 use motet_core::run_log::{Costs, RunLog, Step, StepKind, StoredLog};
 use motet_core::store::{Claim, Outcome, ParentTask, StoredDecisions, Task, TaskState};
 use motet_core::tool::Effect;
@@ -43,6 +43,8 @@ pub(super) struct Definition {
     ledger: Arc<Ledger>,
     /// Specification and number of each task of the workflow, by id.
     tasks: HashMap<String, (TaskSpec, u32)>,
+    /// Methods that were found so far, by name: finding one may take reading files.
+    methods: Mutex<HashMap<String, Arc<dyn Method>>>,
 }
 
 impl Definition {
@@ -77,7 +79,24 @@ impl Definition {
             settings,
             inputs: stored.inputs,
             spec,
+            methods: Mutex::default(),
         })
+    }
+
+    /// Gives a method as it was found by the first task that calls it.
+    fn method(&self, shared: &Shared, name: &str) -> Result<Arc<dyn Method>> {
+        let known = || self.methods.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(method) = known().get(name) {
+            return Ok(Arc::clone(method));
+        }
+        let method = shared.methods.find(name, &self.spec.providers)?;
+        known().insert(name.to_owned(), Arc::clone(&method));
+        Ok(method)
+    }
+
+    /// Has a method that failed found anew by the next task: what it is known by may be mended meanwhile.
+    fn forget_method(&self, name: &str) {
+        self.methods.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
     fn task(&self, task: &Task) -> Result<&TaskSpec> {
@@ -197,7 +216,7 @@ struct Hold<'a> {
 async fn attempt(shared: &Shared, definition: &Definition, claim: &Claim, hold: Hold<'_>) -> Result<Outcome> {
     let (spec, task) = (definition.task(&claim.task)?, &claim.task);
     let scope = outage::patiently(hold.patience, || scope(shared, definition, spec, task)).await?;
-    let method = shared.methods.find(&spec.method, &definition.spec.providers)?;
+    let method = definition.method(shared, &spec.method)?;
     match machine::begin(spec, task, &scope, method.parameters())? {
         Action::Complete(outcome) => Ok(outcome),
         Action::Join => outage::patiently(hold.patience, || join(shared, task)).await,
@@ -209,7 +228,13 @@ async fn attempt(shared: &Shared, definition: &Definition, claim: &Claim, hold: 
             let files = list_files(&context, files_of(shared, definition), patterns).await?;
             machine::spread(spec, task, plan::limit(&definition.spec, spec).as_ref(), files)
         }
-        Action::Call(params) => call(shared, definition, claim, (spec, params), hold).await,
+        Action::Call(params) => {
+            let called = call(shared, definition, claim, (spec, &*method, params), hold).await;
+            if called.is_err() {
+                definition.forget_method(&spec.method);
+            }
+            called
+        }
     }
 }
 
@@ -341,10 +366,10 @@ async fn call(
     shared: &Shared,
     definition: &Definition,
     claim: &Claim,
-    (spec, params): (&TaskSpec, Map<String, Value>),
+    (spec, method, params): (&TaskSpec, &dyn Method, Map<String, Value>),
     hold: Hold<'_>,
 ) -> Result<Outcome> {
-    let (task, method) = (&claim.task, shared.methods.find(&spec.method, &definition.spec.providers)?);
+    let task = &claim.task;
     if task.crashes > 0 && method.effect() == Effect::AtMostOnce {
         return Err(Error::new(
             ErrorKind::Conflict,
