@@ -443,6 +443,7 @@ fn python_config(settings: &Settings) -> PythonConfig {
     config.timeout = python.timeout;
     config.env.clone_from(&python.env);
     config.memory_bytes = u64::from(python.memory_mb) << 20;
+    config.idle = python.idle as usize;
     config.max_processes = python.max_processes;
     config.max_output_bytes = (python.max_output_kb as usize) << 10;
     config
