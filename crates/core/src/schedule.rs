@@ -16,6 +16,8 @@ pub use rows::{Rows, RunRow, TaskRow};
 pub use stop::{cancel, pause, time_out, unpause};
 pub use waiting::{decide, wake};
 
+use serde_json::{Value, json};
+
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::{Millis, WorkerId};
 use crate::store::{
@@ -150,7 +152,7 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
         return if repeated { Ok(Applied { state: task.state, ready: 0, run }) } else { Err(token.stale()) };
     }
     let has_items = task.joining && task.awaits.is_none();
-    if has_items && matches!(outcome, Outcome::Expand { .. } | Outcome::Awaiting { .. }) {
+    if has_items && matches!(outcome, Outcome::Expand { .. } | Outcome::Spread { .. } | Outcome::Awaiting { .. }) {
         let message = format!("task `{}` has run for its items already", rows.name(task.number)?);
         return Err(Error::new(ErrorKind::InvalidRequest, message));
     }
@@ -165,10 +167,11 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
     match outcome {
         Outcome::Done { output } => {
             rows.give_output(task.number, output)?;
-            rows.set_error(task.number, None)?;
-            rows.run().done += 1;
-            ended(rows, task.number, TaskState::Done, None, now)?;
-            ready += end(rows, &mut task, TaskState::Done, now)?;
+            ready += done(rows, &mut task, now)?;
+        }
+        Outcome::Joined { output } => {
+            rows.give_output_text(task.number, output)?;
+            ready += done(rows, &mut task, now)?;
         }
         Outcome::Skipped { reason } => {
             let reason = Error::new(ErrorKind::Cancelled, reason).report();
@@ -178,7 +181,15 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
             ready += end(rows, &mut task, TaskState::Skipped, now)?;
         }
         Outcome::Failed { error, chance } => ready += attempt_failed(rows, &mut task, error, chance, now)?,
-        Outcome::Expand { children } => ready += expand(rows, &mut task, &children, now)?,
+        Outcome::Expand { children } => {
+            let count = children.len();
+            ready += expand(rows, &mut task, (count, children.into_iter().map(Ok)), now)?;
+        }
+        Outcome::Spread { like, items } => {
+            let count = items.len();
+            let children = items.into_iter().enumerate().map(|(index, item)| item_of(&like, index, &item));
+            ready += expand(rows, &mut task, (count, children), now)?;
+        }
         Outcome::Released => {
             task.state = TaskState::Ready;
             task.attempt -= 1;
@@ -261,6 +272,14 @@ fn ended(
     note(rows, Some(number), Change::Ended { state, error: error.cloned() }, now)
 }
 
+/// Ends a task that has its result, and gives how many tasks became ready by it.
+fn done(rows: &mut dyn Rows, task: &mut TaskRow, now: Millis) -> Result<u32> {
+    rows.set_error(task.number, None)?;
+    rows.run().done += 1;
+    ended(rows, task.number, TaskState::Done, None, now)?;
+    end(rows, task, TaskState::Done, now)
+}
+
 /// Ends a task whose dependents may go on, and gives how many tasks became ready by it.
 fn end(rows: &mut dyn Rows, task: &mut TaskRow, state: TaskState, now: Millis) -> Result<u32> {
     task.state = state;
@@ -281,11 +300,25 @@ fn release_dependents(rows: &mut dyn Rows, number: u32, now: Millis) -> Result<u
     Ok(ready)
 }
 
-fn expand(rows: &mut dyn Rows, task: &mut TaskRow, children: &[NewTask], now: Millis) -> Result<u32> {
-    let count = u32::try_from(children.len()).unwrap_or(u32::MAX);
+/// Makes the task of an item.
+fn item_of(like: &NewTask, index: usize, item: &str) -> Result<NewTask> {
+    let item: Value = serde_json::from_str(item).map_err(|error| {
+        Error::new(ErrorKind::InvalidRequest, "an item is no JSON").with_source(error)
+    })?;
+    let payload = json!({"item": item, "index": index});
+    Ok(NewTask { name: format!("{}[{index}]", like.name), payload, ..like.clone() })
+}
+
+fn expand(
+    rows: &mut dyn Rows,
+    task: &mut TaskRow,
+    (count, children): (usize, impl Iterator<Item = Result<NewTask>>),
+    now: Millis,
+) -> Result<u32> {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
     let first = rows.run().next;
     for (number, child) in (first..).zip(children) {
-        let child = NewTask { dependencies: Vec::new(), ..child.clone() };
+        let child = NewTask { dependencies: Vec::new(), ..child? };
         let row = TaskRow { parent: Some(task.number), ..TaskRow::new(number, &child, now) };
         rows.insert(&row, &child)?;
     }

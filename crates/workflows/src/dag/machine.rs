@@ -93,16 +93,16 @@ pub fn spread(spec: &TaskSpec, task: &Task, limit: Option<&TaskLimit>, items: Ve
             Error::new(ErrorKind::LimitReached, message).with_hint("split the work over several runs")
         );
     }
-    let children = items.into_iter().enumerate().map(|(index, item)| NewTask {
+    let like = NewTask {
         queue: task.queue.clone(),
         priority: spec.priority,
         on_failure: spec.on_failure,
         retry: spec.retry.clone(),
-        payload: json!({"item": item, "index": index}),
         limit: limit.cloned(),
-        ..NewTask::named(format!("{}[{index}]", spec.id))
-    });
-    Ok(Outcome::Expand { children: children.collect() })
+        ..NewTask::named(&spec.id)
+    };
+    let items = items.into_iter().map(|item| item.to_string()).collect();
+    Ok(Outcome::Spread { like: Box::new(like), items })
 }
 
 fn call(spec: &TaskSpec, scope: &dyn Scope, parameters: &[Parameter]) -> Result<Action> {

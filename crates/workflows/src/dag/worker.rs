@@ -7,6 +7,7 @@ mod attempt;
 mod cycle;
 mod definitions;
 mod leases;
+mod masks;
 mod outage;
 mod unserved;
 

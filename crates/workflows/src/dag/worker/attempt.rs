@@ -9,12 +9,12 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use motet_core::attempts::Attempts;
 use motet_core::budget::{Amount, Ledger};
-use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::event::StreamEvent;
 use motet_core::id::content_hash;
 use motet_core::method::{CallingTask, FileScope, MethodCall, MethodOutcome};
 use motet_core::run_log::{Costs, RunLog, Step, StepKind, StoredLog};
-use motet_core::store::{Claim, Outcome, ParentTask, StoredDecisions, Task, TaskState};
+use motet_core::store::{Claim, Outcome, ParentTask, StoredDecisions, Task, TaskPages, TaskState};
 use motet_core::tool::Effect;
 use motet_core::workflow::{TaskSpec, WorkflowSpec};
 use motet_core::{RunContext, RunId};
@@ -22,7 +22,7 @@ use motet_providers::files;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, outage};
+use super::{Shared, masks, outage};
 use crate::dag::machine::{self, Action};
 use crate::dag::plan::{self, RunSettings};
 use crate::dag::scope::{RunScope, TaskResult};
@@ -53,14 +53,12 @@ impl Definition {
         }
         let spec: WorkflowSpec = from_json(stored.definition, "definition")?;
         let settings: RunSettings = from_json(Value::Object(stored.settings), "settings")?;
-        let numbers: HashMap<String, u32> = shared
-            .store
-            .tasks(run)
-            .await?
-            .into_iter()
-            .filter(|task| task.parent.is_none())
-            .map(|task| (task.name, task.number))
-            .collect();
+        let mut numbers: HashMap<String, u32> = HashMap::new();
+        let mut pages = TaskPages::of(run);
+        while let Some(page) = pages.next(&*shared.store).await? {
+            let own = page.into_iter().filter(|task| task.parent.is_none());
+            numbers.extend(own.map(|task| (task.name, task.number)));
+        }
         let tasks = spec.tasks.iter().filter_map(|task| {
             numbers.get(&task.id).map(|number| (task.id.clone(), (task.clone(), *number)))
         });
@@ -77,6 +75,14 @@ impl Definition {
             inputs: stored.inputs,
             spec,
         })
+    }
+
+    /// Masks what a task's failure must not show.
+    fn masked(&self, mut error: ErrorReport, task: &Task) -> ErrorReport {
+        if let Ok(spec) = self.task(task) {
+            masks::mask(&mut error, spec, &self.environment);
+        }
+        error
     }
 
     fn task(&self, task: &Task) -> Result<&TaskSpec> {
@@ -163,10 +169,15 @@ pub(super) async fn run(
     };
     let (outcome, reason) = match attempted {
         Ok(Outcome::Skipped { reason }) => (Outcome::Skipped { reason: reason.clone() }, Some(reason)),
+        Ok(Outcome::GivenUp { error }) => {
+            (Outcome::GivenUp { error: definition.masked(error, &claim.task) }, None)
+        }
         Ok(outcome) => (outcome, None),
         Err(_) if cancellation.is_cancelled() => (Outcome::Released, None),
         Err(error) => {
-            (Outcome::Failed { error: error.report(), chance: rand::random() }, Some(error.to_string()))
+            let error = definition.masked(error.report(), &claim.task);
+            let reason = Error::from(error.clone()).to_string();
+            (Outcome::Failed { error, chance: rand::random() }, Some(reason))
         }
     };
     let applied = outage::complete(&shared.store, &claim.token, outcome, patience).await?;
@@ -192,6 +203,8 @@ async fn attempt(
         Action::ListFiles(patterns) => {
             let context = context(shared, definition, claim, cancellation).await?;
             let files = list_files(&context, files_of(shared, definition), patterns).await?;
+            // Its log holds the list too.
+            drop(context);
             machine::spread(spec, task, plan::limit(&definition.spec, spec).as_ref(), files)
         }
         Action::Call(params) => call(shared, definition, claim, (spec, params), cancellation).await,
@@ -214,11 +227,13 @@ async fn scope<'a>(
     let outputs =
         if numbers.is_empty() { Vec::new() } else { shared.store.outputs(&definition.run, &numbers).await? };
     // Only a task that did not end well has no result, so its state is looked up only then.
-    let states = if outputs.iter().any(Option::is_none) {
-        shared.store.tasks(&definition.run).await?
-    } else {
-        Vec::new()
-    };
+    let mut states = Vec::new();
+    if outputs.iter().any(Option::is_none) {
+        let mut pages = TaskPages::of(&definition.run);
+        while let Some(page) = pages.next(&*shared.store).await? {
+            states.extend(page.into_iter().filter(|task| numbers.contains(&task.number)));
+        }
+    }
     let mut tasks = HashMap::new();
     for ((id, number), output) in wanted.into_iter().zip(outputs) {
         let ended = states.iter().find(|state| state.number == number && output.is_none());
@@ -244,11 +259,23 @@ async fn scope<'a>(
     })
 }
 
+/// How many results of items are read at a time.
+const JOINED_AT_ONCE: usize = 200;
+
 /// Collects the results of a task's items in their order; a failed or skipped item gives null.
 async fn join(shared: &Shared, task: &Task) -> Result<Outcome> {
     let numbers = shared.store.children(&task.run, task.number).await?;
-    let outputs = shared.store.outputs(&task.run, &numbers).await?;
-    Ok(Outcome::Done { output: outputs.into_iter().map(Option::unwrap_or_default).collect() })
+    let mut joined = String::from("[");
+    for page in numbers.chunks(JOINED_AT_ONCE) {
+        for output in shared.store.outputs(&task.run, page).await? {
+            if joined.len() > 1 {
+                joined.push(',');
+            }
+            joined.push_str(&output.unwrap_or_default().to_string());
+        }
+    }
+    joined.push(']');
+    Ok(Outcome::Joined { output: joined })
 }
 
 fn files_of(shared: &Shared, definition: &Definition) -> FileScope {
