@@ -42,18 +42,21 @@ impl Runtime {
     /// Checks a workflow file: everything that is wrong or doubtful about it, as far as that is known before a run.
     ///
     /// # Errors
-    /// `NotFound` and `InvalidRequest` when the file cannot be read at all.
+    /// `NotFound` and `InvalidRequest` when the file cannot be read at all; `Configuration` when what it says of its
+    /// providers cannot be used.
     pub fn check_workflow(&self, path: &Path) -> Result<Checked> {
         let bytes = read_file(path)?;
         let real = path.canonicalize().map_err(|error| unreadable(path, error))?;
-        let methods = self.methods();
-        let listed: Vec<_> = methods.iter().cloned().collect();
+        // Those of its providers are known by what it says of them.
+        let listed = self.methods_of(&read::outline(&bytes, self.settings().remote.file.is_some()))?;
+        let methods = listed.iter().cloned().fold(Methods::default(), Methods::with);
         let around = Around {
             runtime: self,
             files: self.file_scope(real.parent().unwrap_or(Path::new("/"))),
             methods: &methods,
         };
-        Ok(check::check(&bytes, &Rules::new(&listed), &around))
+        let rules = Rules::new(&listed).with_limits(self.settings().limits.clone());
+        Ok(check::check(&bytes, &rules, &around))
     }
 
     /// Gives the JSON schema of workflow files, for editors.

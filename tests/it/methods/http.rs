@@ -22,7 +22,7 @@ fn an_allowed_host_is_asked_and_its_answer_is_data() {
         &format!(
             "tasks:\n- {{id: get, method: http/request, params: {{url: '{url}', query: {{city: Paris}}}}}}\n\
              - {{id: post, method: http/request, params: {{url: '{url}', json: {{n: 1}}}}}}\n\
-             outputs: {{get: '${{get.json.path}}', status: '${{get.status}}', post: '${{post.json.got.n}}'}}\n"
+             outputs: {{get: '${{get.json.path}}', status: '${{get.result.status}}', post: '${{post.json.got.n}}'}}\n"
         ),
     );
     assert_eq!(found, json!({"get": "/a?city=Paris", "status": 200, "post": 1}));

@@ -102,7 +102,7 @@ fn many(count: usize, provider: &str) -> String {
     let items: Vec<usize> = (0..count).collect();
     format!(
         "max_parallel_tasks: 1\nproviders:\n  web: {provider}\ntasks:\n- id: a\n  for_each: {items:?}\n  \
-         method: web/work\n  params: {{n: '${{item}}'}}\n  retry: {{max_attempts: 5, delay: 1ms}}\noutputs: {{all: '${{a}}'}}\n"
+         method: web/work\n  params: {{n: '${{item}}'}}\n  retry: {{max_attempts: 5, base_delay: 1ms}}\noutputs: {{all: '${{a}}'}}\n"
     )
 }
 

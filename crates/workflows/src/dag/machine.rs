@@ -86,7 +86,13 @@ fn pattern_text(value: Value) -> Result<String> {
 ///
 /// # Errors
 /// `LimitReached` when there are more than [`MAX_ITEMS`].
-pub fn spread(spec: &TaskSpec, task: &Task, limit: Option<&TaskLimit>, items: Vec<Value>) -> Result<Outcome> {
+pub fn spread(
+    spec: &TaskSpec,
+    task: &Task,
+    limit: Option<&TaskLimit>,
+    items: impl IntoIterator<Item = Value, IntoIter: ExactSizeIterator>,
+) -> Result<Outcome> {
+    let items = items.into_iter();
     if items.len() > MAX_ITEMS {
         let message = format!("`for_each` has {} items; at most {MAX_ITEMS} are allowed", items.len());
         return Err(
@@ -101,7 +107,7 @@ pub fn spread(spec: &TaskSpec, task: &Task, limit: Option<&TaskLimit>, items: Ve
         limit: limit.cloned(),
         ..NewTask::named(&spec.id)
     };
-    let items = items.into_iter().map(|item| item.to_string()).collect();
+    let items = items.map(|item| item.to_string()).collect();
     Ok(Outcome::Spread { like: Box::new(like), items })
 }
 

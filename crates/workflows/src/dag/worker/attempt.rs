@@ -205,6 +205,7 @@ async fn attempt(
             let files = list_files(&context, files_of(shared, definition), patterns).await?;
             // Its log holds the list too.
             drop(context);
+            let files = files.into_iter().map(file_item);
             machine::spread(spec, task, plan::limit(&definition.spec, spec).as_ref(), files)
         }
         Action::Call(params) => call(shared, definition, claim, (spec, params), cancellation).await,
@@ -293,7 +294,9 @@ async fn list_files(context: &RunContext, scope: FileScope, patterns: Vec<String
     let list = || async {
         let listed = tokio::task::spawn_blocking(move || {
             let found = files::glob(&scope, &patterns)?;
-            Ok(found.into_iter().map(|path| file_item(&scope, &path)).collect())
+            let base = scope.base.canonicalize().unwrap_or_else(|_| scope.base.clone());
+            let shown = |path: PathBuf| path.strip_prefix(&base).unwrap_or(&path).to_string_lossy().into_owned();
+            Ok(found.into_iter().map(|path| shown(path).into()).collect())
         });
         listed
             .await
@@ -302,14 +305,12 @@ async fn list_files(context: &RunContext, scope: FileScope, patterns: Vec<String
     context.observe(step, list).await
 }
 
-fn file_item(scope: &FileScope, path: &std::path::Path) -> Value {
-    let base = scope.base.canonicalize().unwrap_or_else(|_| scope.base.clone());
+/// Makes the item of a file of its path, which alone is recorded; earlier versions recorded the whole item.
+fn file_item(listed: Value) -> Value {
+    let Value::String(path) = &listed else { return listed };
     let text = |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
-    json!({
-        "path": path.strip_prefix(base).unwrap_or(path).to_string_lossy(),
-        "name": text(path.file_name()),
-        "stem": text(path.file_stem()),
-    })
+    let found = std::path::Path::new(path);
+    json!({"path": path, "name": text(found.file_name()), "stem": text(found.file_stem())})
 }
 
 /// Makes the context of a task's attempt, with what earlier attempts recorded.
