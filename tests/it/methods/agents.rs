@@ -91,7 +91,8 @@ fn an_agent_that_waits_for_a_person_leaves_its_worker_free_and_goes_on_when_it_i
     until_state(&place, &run, "waiting");
     assert!(place.read("looked.txt").is_err(), "the call was made before anybody agreed");
     // The only worker, which runs one task at a time, does something else meanwhile.
-    let other = submitted(&place, "tasks: [{id: a, method: mcp/tool.add, params: {a: 1, b: 2}}]", "other.yaml");
+    let other =
+        submitted(&place, "tasks: [{id: a, method: mcp/tool.add, params: {a: 1, b: 2}}]", "other.yaml");
     until_state(&place, &other, "completed");
     assert_eq!(until_state(&place, &run, "waiting")["tasks"][0]["state"], "waiting");
     let approved = place.run(&["approve", &run]).unwrap();

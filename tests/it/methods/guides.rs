@@ -91,7 +91,8 @@ fn every_command_of_the_guide_of_other_programs_works() {
     .unwrap();
     let place = Place::new().unwrap();
     place.write("words.py", blocks(REMOTE, "python").concat()).unwrap();
-    let remote = json!({"providers": {"words": {"type": "stdio", "command": "python3", "args": ["words.py"]}}});
+    let remote =
+        json!({"providers": {"words": {"type": "stdio", "command": "python3", "args": ["words.py"]}}});
     place.write("providers.json", remote.to_string()).unwrap();
     place.write("motet.toml", "[remote]\nfile = \"providers.json\"\n").unwrap();
     let commands = blocks(REMOTE, "text").concat();
@@ -101,13 +102,21 @@ fn every_command_of_the_guide_of_other_programs_works() {
         let command = command.split(" #").next().unwrap().trim();
         let stands_in = command.replace("localhost:8080", &server.host());
         let (input, command) = match stands_in.split_once(" | ") {
-            Some((input, command)) => (words(input.strip_prefix("echo ").unwrap()).concat(), command.to_owned()),
+            Some((input, command)) => {
+                (words(input.strip_prefix("echo ").unwrap()).concat(), command.to_owned())
+            }
             None => (String::new(), stands_in.clone()),
         };
         let arguments = words(command.strip_prefix("motet ").expect("a command of this program"));
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let mut child =
-            place.command(&arguments).unwrap().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = place
+            .command(&arguments)
+            .unwrap()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
         let done: Done = child.wait_with_output().unwrap().into();
         assert_eq!(done.code, Some(0), "{command}: {done:?}");

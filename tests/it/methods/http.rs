@@ -14,7 +14,9 @@ fn allowing(host: &str) -> Place {
 
 #[test]
 fn an_allowed_host_is_asked_and_its_answer_is_data() {
-    let server = Server::start(|request, _| Reply::json(200, &json!({"path": request.path, "got": request.body}))).unwrap();
+    let server =
+        Server::start(|request, _| Reply::json(200, &json!({"path": request.path, "got": request.body})))
+            .unwrap();
     let place = allowing(&server.host());
     let url = format!("http://{}/a", server.host());
     let found = outputs(
@@ -36,7 +38,11 @@ fn a_host_that_is_not_allowed_is_not_asked() {
     // Every name is allowed, and an address inside of a network is none of them.
     for place in [Place::new().unwrap(), allowing("api.example.com"), allowing("*")] {
         let (done, report) = ran(&place, &workflow);
-        assert_eq!((done.code, &task(&report, "a")["error"]["kind"]), (Some(1), &json!("permission")), "{done:?}");
+        assert_eq!(
+            (done.code, &task(&report, "a")["error"]["kind"]),
+            (Some(1), &json!("permission")),
+            "{done:?}"
+        );
         assert!(task(&report, "a")["error"]["hint"].as_str().unwrap().contains("http.allow"), "{report}");
     }
     assert!(server.requests().is_empty());
@@ -51,7 +57,11 @@ fn a_redirect_to_a_host_that_is_not_allowed_is_not_followed() {
     let workflow =
         format!("tasks: [{{id: a, method: http/request, params: {{url: 'http://{}/'}}}}]", server.host());
     let (done, report) = ran(&allowing(&server.host()), &workflow);
-    assert_eq!((done.code, &task(&report, "a")["error"]["kind"]), (Some(1), &json!("permission")), "{done:?}");
+    assert_eq!(
+        (done.code, &task(&report, "a")["error"]["kind"]),
+        (Some(1), &json!("permission")),
+        "{done:?}"
+    );
     assert!(other.requests().is_empty());
 }
 

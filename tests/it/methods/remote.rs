@@ -94,7 +94,10 @@ fn a_call_that_takes_too_long_is_given_up_and_its_program_ended() {
     );
     assert_eq!((done.code, &task(&report, "a")["error"]["kind"]), (Some(1), &json!("timeout")), "{done:?}");
     let process = place.read("pid").unwrap();
-    assert!(!std::path::Path::new(&format!("/proc/{}/cwd", process.trim())).exists(), "the program still runs");
+    assert!(
+        !std::path::Path::new(&format!("/proc/{}/cwd", process.trim())).exists(),
+        "the program still runs"
+    );
 }
 
 /// A workflow of so many calls, one after the other, over these instances.

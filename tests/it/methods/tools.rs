@@ -33,8 +33,10 @@ fn an_error_of_a_tool_fails_its_task_and_what_fits_no_tool_is_told() {
         ("mcp/s.nothing", "not_found", "nothing"),
         ("mcp/tool.nothing", "not_found", "no server has a tool `nothing`"),
     ] {
-        let (done, report) =
-            ran(&Place::new().unwrap(), &with_server("plain", &format!("tasks: [{{id: a, method: {method}}}]")));
+        let (done, report) = ran(
+            &Place::new().unwrap(),
+            &with_server("plain", &format!("tasks: [{{id: a, method: {method}}}]")),
+        );
         let error = &task(&report, "a")["error"];
         assert_eq!((done.code, &report["state"], &error["kind"]), (Some(1), &json!("failed"), &json!(kind)));
         assert!(error["message"].as_str().unwrap().contains(told), "{error}");
@@ -64,7 +66,8 @@ fn a_server_that_is_missing_is_told_before_the_run_and_one_that_does_not_start_b
     assert_eq!(done.code, Some(1), "{done:?}");
     let error = task(&report, "a")["error"].to_string();
     assert!(error.contains("no configuration found"), "{error}");
-    let command = "providers: {s: {type: mcp, command: no-such-program}}\ntasks: [{id: a, method: mcp/s.echo}]";
+    let command =
+        "providers: {s: {type: mcp, command: no-such-program}}\ntasks: [{id: a, method: mcp/s.echo}]";
     let (done, report) = ran(&place, command);
     assert_eq!(done.code, Some(1), "{done:?}");
     assert!(task(&report, "a")["error"].to_string().contains("no-such-program"), "{report}");
