@@ -152,7 +152,9 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
         return if repeated { Ok(Applied { state: task.state, ready: 0, run }) } else { Err(token.stale()) };
     }
     let has_items = task.joining && task.awaits.is_none();
-    if has_items && matches!(outcome, Outcome::Expand { .. } | Outcome::Spread { .. } | Outcome::Awaiting { .. }) {
+    if has_items
+        && matches!(outcome, Outcome::Expand { .. } | Outcome::Spread { .. } | Outcome::Awaiting { .. })
+    {
         let message = format!("task `{}` has run for its items already", rows.name(task.number)?);
         return Err(Error::new(ErrorKind::InvalidRequest, message));
     }
@@ -302,9 +304,8 @@ fn release_dependents(rows: &mut dyn Rows, number: u32, now: Millis) -> Result<u
 
 /// Makes the task of an item.
 fn item_of(like: &NewTask, index: usize, item: &str) -> Result<NewTask> {
-    let item: Value = serde_json::from_str(item).map_err(|error| {
-        Error::new(ErrorKind::InvalidRequest, "an item is no JSON").with_source(error)
-    })?;
+    let item: Value = serde_json::from_str(item)
+        .map_err(|error| Error::new(ErrorKind::InvalidRequest, "an item is no JSON").with_source(error))?;
     let payload = json!({"item": item, "index": index});
     Ok(NewTask { name: format!("{}[{index}]", like.name), payload, ..like.clone() })
 }

@@ -267,9 +267,7 @@ async fn wanted_results(
     own: &[&Task],
 ) -> Result<Vec<Option<Value>>> {
     let outputs = Value::Object(spec.outputs.clone());
-    let refers = |path: &[Step]| {
-        !matches!(path.first(), Some(Step::Field(field)) if field == "status" || field == "error")
-    };
+    let refers = |path: &[Step]| !matches!(path.first(), Some(Step::Field(field)) if field == "status" || field == "error");
     let named: HashSet<String> = references(&outputs)
         .iter()
         .filter(|reference| refers(reference.path()))

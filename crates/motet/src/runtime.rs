@@ -456,6 +456,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn python_runs_as_the_settings_say() {
+        let overrides = [("idle", "5"), ("max_processes", "7"), ("memory_mb", "64")]
+            .map(|(name, value)| (format!("python.{name}"), value.to_owned(), "test".to_owned()))
+            .to_vec();
+        let loaded = Settings::load(&Sources { overrides, ..Sources::default() }).unwrap();
+        let config = python_config(&loaded.settings);
+        assert_eq!((config.idle, config.max_processes, config.memory_bytes), (5, 7, 64 << 20));
+    }
+
+    #[test]
     fn agents_are_built_under_the_limits_of_the_settings() {
         let limits = [("max_iterations", "3"), ("max_parallel_tools", "2"), ("tool_timeout", "7s")];
         let overrides = limits

@@ -74,7 +74,8 @@ pub(crate) async fn items_stand_in_their_order_and_know_their_task(store: Shared
 async fn spread_like(store: &SharedStore, items: &[&str]) -> motet_core::RunId {
     let run = submit(store, vec![task("a", &[]), task("b", &[0])]).await;
     let a = claim_named(store, "a").await;
-    let like = Box::new(NewTask { queue: a.task.queue.clone(), ..with_retries(2, Duration::ZERO, task("a", &[])) });
+    let like =
+        Box::new(NewTask { queue: a.task.queue.clone(), ..with_retries(2, Duration::ZERO, task("a", &[])) });
     let items = items.iter().map(|item| (*item).to_owned()).collect();
     end(store, &a, Outcome::Spread { like, items }).await;
     run

@@ -295,7 +295,8 @@ async fn list_files(context: &RunContext, scope: FileScope, patterns: Vec<String
         let listed = tokio::task::spawn_blocking(move || {
             let found = files::glob(&scope, &patterns)?;
             let base = scope.base.canonicalize().unwrap_or_else(|_| scope.base.clone());
-            let shown = |path: PathBuf| path.strip_prefix(&base).unwrap_or(&path).to_string_lossy().into_owned();
+            let shown =
+                |path: PathBuf| path.strip_prefix(&base).unwrap_or(&path).to_string_lossy().into_owned();
             Ok(found.into_iter().map(|path| shown(path).into()).collect())
         });
         listed

@@ -15,11 +15,7 @@ use crate::dag::reference::{Root, Step, references};
 const SHORT: usize = 8;
 
 /// Masks the values of the environment that a task refers to, as they are and as they stand in addresses.
-pub(super) fn mask(
-    report: &mut ErrorReport,
-    spec: &TaskSpec,
-    environment: &BTreeMap<String, String>,
-) {
+pub(super) fn mask(report: &mut ErrorReport, spec: &TaskSpec, environment: &BTreeMap<String, String>) {
     if environment.is_empty() {
         return;
     }
@@ -74,8 +70,8 @@ mod tests {
             "params": {"url": "https://x.example/${env.TOKEN}", "json": {"a": ["${env.TOKEN}"]}},
         });
         let spec: TaskSpec = serde_json::from_value(spec).unwrap();
-        let environment =
-            [("TOKEN", value), ("OTHER", "elsewhere")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let environment = [("TOKEN", value), ("OTHER", "elsewhere")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut report = Error::new(ErrorKind::ToolFailed, message).with_context("said", message).report();
         mask(&mut report, &spec, &environment.into());
         assert_eq!(report.context["said"], report.message);
@@ -84,8 +80,14 @@ mod tests {
 
     #[test]
     fn values_of_the_environment_are_masked_wherever_they_stand_and_others_are_not() {
-        assert_eq!(masked("s3cret-path", "`https://x.example/s3cret-path` said elsewhere"), "`https://x.example/****` said elsewhere");
-        assert_eq!(masked("s3 cret\"x", "`/s3%20cret%22x` had {\"a\":\"s3 cret\\\"x\"}"), "`/****` had {\"a\":\"****\"}");
+        assert_eq!(
+            masked("s3cret-path", "`https://x.example/s3cret-path` said elsewhere"),
+            "`https://x.example/****` said elsewhere"
+        );
+        assert_eq!(
+            masked("s3 cret\"x", "`/s3%20cret%22x` had {\"a\":\"s3 cret\\\"x\"}"),
+            "`/****` had {\"a\":\"****\"}"
+        );
         assert_eq!(masked("eu", "the region eu is down"), "the region eu is down");
     }
 }
