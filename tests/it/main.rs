@@ -37,6 +37,8 @@ mod faults;
 #[cfg(test)]
 mod mcp;
 #[cfg(test)]
+mod methods;
+#[cfg(test)]
 mod money;
 #[cfg(test)]
 mod older_spelling;

@@ -185,7 +185,8 @@ fn memory_grows_little_with_the_number_of_files() {
     let (few, many) = (run("few"), run("many"));
     let report: Value = serde_json::from_str(&place.read("r.json").unwrap()).unwrap();
     assert_eq!(report["summary"]["successful"], 5_000);
-    // A store's own page cache takes up to 64 MiB of this, and the list of all results is held when they are joined.
+    // A store's own page cache takes up to 64 MiB of this, and the list of all results is held as a text when they are
+    // joined.
     let each = many.saturating_sub(few) / 4_750;
-    assert!(each < 28_000, "each file costs {each} bytes of memory: {few} of 250 files, {many} of 5,000");
+    assert!(each < 14_000, "each file costs {each} bytes of memory: {few} of 250 files, {many} of 5,000");
 }

@@ -3,7 +3,7 @@
 use motet_tests::command::{Place, workspace};
 
 /// Gives the fenced blocks of a language in a Markdown file.
-fn blocks(file: &str, language: &str) -> Vec<String> {
+pub(crate) fn blocks(file: &str, language: &str) -> Vec<String> {
     let text = std::fs::read_to_string(workspace().join(file)).unwrap();
     let mut blocks = Vec::new();
     let mut current: Option<String> = None;
@@ -24,13 +24,19 @@ fn blocks(file: &str, language: &str) -> Vec<String> {
     blocks
 }
 
-/// Splits a command line as a shell does, as far as the examples go: words and double quotes.
-fn words(line: &str) -> Vec<String> {
-    let pieces = line.split('"').enumerate().map(|(index, piece)| match index % 2 {
-        1 => vec![piece.to_owned()],
-        _ => piece.split_whitespace().map(str::to_owned).collect(),
-    });
-    pieces.flatten().collect()
+/// Splits a command line as a shell does, as far as the examples go: words, and texts in quotes of either kind.
+pub(crate) fn words(line: &str) -> Vec<String> {
+    let (mut words, mut rest) = (Vec::new(), line);
+    while let Some(start) = rest.find(['"', '\'']) {
+        let (before, quoted) = rest.split_at(start);
+        words.extend(before.split_whitespace().map(str::to_owned));
+        let (quote, quoted) = quoted.split_at(1);
+        let (text, after) = quoted.split_once(quote).expect("a quote that ends");
+        words.push(text.to_owned());
+        rest = after;
+    }
+    words.extend(rest.split_whitespace().map(str::to_owned));
+    words
 }
 
 /// Links the examples into a place, so that commands find them and leave nothing in the checkout.

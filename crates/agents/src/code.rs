@@ -5,6 +5,7 @@
 
 mod calls;
 mod functions;
+mod looking;
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use serde_json::{Map, Value, json};
 use crate::approval::ApprovalPolicy;
 use calls::Calls;
 use functions::Functions;
+use looking::Looking;
 
 /// Name of the tool where no other is given.
 pub const NAME: &str = "run_python";
@@ -150,17 +152,12 @@ impl Tool for CodeTool {
         if code.len() > MAX_CODE {
             return Ok(ToolOutput::error(format!("the code is longer than {MAX_CODE} bytes")));
         }
-        let names = Names { inputs: Vec::new(), functions: self.functions.names() };
-        let program = match Program::compile(code, names) {
+        let program = match self.program(code) {
             Ok(program) => program,
             Err(failure) => return Ok(ToolOutput::error(told(&failure))),
         };
-        let mut limits = self.limits.clone();
-        if let Some(left) = context.run.remaining() {
-            limits.time = limits.time.min(left);
-        }
-        let calls = Calls::new(context.run, &self.functions, &self.approvals, self.call_timeout);
-        let ended = program.perform(Vec::new(), &limits, &calls).await?;
+        let calls = self.calls(context);
+        let ended = program.perform(Vec::new(), &self.limits_of(context), &calls).await?;
         let spent = calls.spent();
         let output = match ended {
             Ok(execution) => ToolOutput::json(&answer(execution)),
@@ -178,9 +175,44 @@ impl Tool for CodeTool {
         self.timeout
     }
 
-    /// The code may run again, unless a call of its is open of which nobody knows whether it took effect.
-    async fn reconcile(&self, _: &Value, context: &ToolContext<'_>) -> Result<Reconciled> {
-        Ok(if calls::has_unknown(context.run) { Reconciled::Unknown } else { Reconciled::NotDone })
+    /// The code may run again, unless a call of its is open of which nobody knows whether it took effect; a tool that can
+    /// find that out is asked.
+    async fn reconcile(&self, arguments: &Value, context: &ToolContext<'_>) -> Result<Reconciled> {
+        if calls::has_open(context.run, Effect::AtMostOnce) {
+            return Ok(Reconciled::Unknown);
+        }
+        if !calls::has_open(context.run, Effect::Reconcile) {
+            return Ok(Reconciled::NotDone);
+        }
+        let code = arguments.get("code").and_then(Value::as_str).unwrap_or_default();
+        let Ok(program) = self.program(code) else { return Ok(Reconciled::Unknown) };
+        let calls = self.calls(context);
+        let looking = Looking::new(&calls);
+        // How the code ends says nothing: it is stopped at the call that is open.
+        let ended = program.perform(Vec::new(), &self.limits_of(context), &looking).await;
+        context.run.check()?;
+        match ended {
+            Err(error) if error.kind() == ErrorKind::Cancelled => Err(error),
+            _ => Ok(looking.found()),
+        }
+    }
+}
+
+impl CodeTool {
+    fn program(&self, code: &str) -> Result<Program, Failure> {
+        Program::compile(code, Names { inputs: Vec::new(), functions: self.functions.names() })
+    }
+
+    fn calls<'a>(&'a self, context: &ToolContext<'a>) -> Calls<'a> {
+        Calls::new(context.run, &self.functions, &self.approvals, self.call_timeout)
+    }
+
+    fn limits_of(&self, context: &ToolContext<'_>) -> Limits {
+        let mut limits = self.limits.clone();
+        if let Some(left) = context.run.remaining() {
+            limits.time = limits.time.min(left);
+        }
+        limits
     }
 }
 

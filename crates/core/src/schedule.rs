@@ -18,6 +18,8 @@ pub use stop::{cancel, pause, time_out, unpause};
 pub use suspects::{PATIENCE, Turn, is_suspect, turn};
 pub use waiting::{decide, wake};
 
+use serde_json::{Value, json};
+
 use crate::error::{Error, ErrorKind, ErrorReport, Result};
 use crate::id::{Millis, WorkerId};
 use crate::store::{
@@ -156,7 +158,9 @@ pub fn complete(rows: &mut dyn Rows, token: &LeaseToken, outcome: Outcome, now: 
         return if repeated { Ok(Applied { state: task.state, ready: 0, run }) } else { Err(token.stale()) };
     }
     let has_items = task.joining && task.awaits.is_none();
-    if has_items && matches!(outcome, Outcome::Expand { .. } | Outcome::Awaiting { .. }) {
+    if has_items
+        && matches!(outcome, Outcome::Expand { .. } | Outcome::Spread { .. } | Outcome::Awaiting { .. })
+    {
         let message = format!("task `{}` has run for its items already", rows.name(task.number)?);
         return Err(Error::new(ErrorKind::InvalidRequest, message));
     }
@@ -177,10 +181,11 @@ fn apply(rows: &mut dyn Rows, mut task: TaskRow, outcome: Outcome, now: Millis) 
     let ready = match outcome {
         Outcome::Done { output } => {
             rows.give_output(task.number, output)?;
-            rows.set_error(task.number, None)?;
-            rows.run().done += 1;
-            ended(rows, task.number, TaskState::Done, None, now)?;
-            return Ok((TaskState::Done, end(rows, task, TaskState::Done, now)?));
+            return done(rows, task, now);
+        }
+        Outcome::Joined { output } => {
+            rows.give_output_text(task.number, output)?;
+            return done(rows, task, now);
         }
         Outcome::Skipped { reason } => {
             let reason = Error::new(ErrorKind::Cancelled, reason).report();
@@ -190,7 +195,15 @@ fn apply(rows: &mut dyn Rows, mut task: TaskRow, outcome: Outcome, now: Millis) 
             return Ok((TaskState::Skipped, end(rows, task, TaskState::Skipped, now)?));
         }
         Outcome::Failed { error, chance } => attempt_failed(rows, &mut task, error, chance, now)?,
-        Outcome::Expand { children } => expand(rows, &mut task, &children, now)?,
+        Outcome::Expand { children } => {
+            let count = children.len();
+            expand(rows, &mut task, (count, children.into_iter().map(Ok)), now)?
+        }
+        Outcome::Spread { like, items } => {
+            let count = items.len();
+            let children = items.into_iter().enumerate().map(|(index, item)| item_of(&like, index, &item));
+            expand(rows, &mut task, (count, children), now)?
+        }
         Outcome::Released => {
             task.state = TaskState::Ready;
             task.attempt -= 1;
@@ -270,6 +283,14 @@ fn ended(
     note(rows, Some(number), Change::Ended { state, error: error.cloned().map(Box::new) }, now)
 }
 
+/// Ends a task that has its result; gives its state and how many tasks became ready.
+fn done(rows: &mut dyn Rows, task: TaskRow, now: Millis) -> Result<(TaskState, u32)> {
+    rows.set_error(task.number, None)?;
+    rows.run().done += 1;
+    ended(rows, task.number, TaskState::Done, None, now)?;
+    Ok((TaskState::Done, end(rows, task, TaskState::Done, now)?))
+}
+
 /// Ends a task whose dependents may go on, and gives how many tasks became ready by it.
 fn end(rows: &mut dyn Rows, mut task: TaskRow, state: TaskState, now: Millis) -> Result<u32> {
     task.state = state;
@@ -283,11 +304,24 @@ fn end(rows: &mut dyn Rows, mut task: TaskRow, state: TaskState, now: Millis) ->
     }
 }
 
-fn expand(rows: &mut dyn Rows, task: &mut TaskRow, children: &[NewTask], now: Millis) -> Result<u32> {
-    let count = u32::try_from(children.len()).unwrap_or(u32::MAX);
+/// Makes the task of an item.
+fn item_of(like: &NewTask, index: usize, item: &str) -> Result<NewTask> {
+    let item: Value = serde_json::from_str(item)
+        .map_err(|error| Error::new(ErrorKind::InvalidRequest, "an item is no JSON").with_source(error))?;
+    let payload = json!({"item": item, "index": index});
+    Ok(NewTask { name: format!("{}[{index}]", like.name), payload, ..like.clone() })
+}
+
+fn expand(
+    rows: &mut dyn Rows,
+    task: &mut TaskRow,
+    (count, children): (usize, impl Iterator<Item = Result<NewTask>>),
+    now: Millis,
+) -> Result<u32> {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
     let first = rows.run().next;
     for (number, child) in (first..).zip(children) {
-        let child = NewTask { dependencies: Vec::new(), ..child.clone() };
+        let child = NewTask { dependencies: Vec::new(), ..child? };
         let row = TaskRow { parent: Some(task.number), ..TaskRow::new(number, &child, now) };
         rows.insert(&row, &child)?;
     }

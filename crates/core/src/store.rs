@@ -60,7 +60,7 @@ pub use event::{Change, RunEvent};
 pub use item::ItemWrite;
 pub use question::{AskedQuestion, StoredDecisions};
 pub use run::{NewRun, ParentTask, Run, RunFilter, RunState, RunSummary};
-pub use task::{NewTask, Task, TaskLimit, TaskState};
+pub use task::{NewTask, Task, TaskLimit, TaskPages, TaskState};
 
 /// The queue of tasks that name none.
 pub const DEFAULT_QUEUE: &str = "default";
@@ -134,6 +134,17 @@ pub trait Store: Send + Sync {
     /// Gives the tasks of a run by number, items of `for_each` included.
     async fn tasks(&self, run: &RunId) -> Result<Vec<Task>>;
 
+    /// Gives tasks of a run as [`tasks`](Self::tasks) does: those with numbers above `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run.
+    async fn tasks_after(&self, run: &RunId, after: Option<u32>, limit: u32) -> Result<Vec<Task>> {
+        let mut tasks = self.tasks(run).await?;
+        tasks.retain(|task| after.is_none_or(|after| task.number > after));
+        tasks.truncate(limit as usize);
+        Ok(tasks)
+    }
+
     /// Gives the results of tasks in the order asked; `None` for one that has none.
     async fn outputs(&self, run: &RunId, tasks: &[u32]) -> Result<Vec<Option<Value>>>;
 
@@ -142,8 +153,12 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// `NotFound` when there is no such run.
     async fn children(&self, run: &RunId, task: u32) -> Result<Vec<u32>> {
-        let tasks = self.tasks(run).await?;
-        Ok(tasks.iter().filter(|child| child.parent == Some(task)).map(|child| child.number).collect())
+        let mut children = Vec::new();
+        let mut pages = TaskPages::of(run);
+        while let Some(page) = pages.next(self).await? {
+            children.extend(page.iter().filter(|child| child.parent == Some(task)).map(|child| child.number));
+        }
+        Ok(children)
     }
 
     /// Gives journal entries of a run with sequence numbers above `after`, in order, at most `limit`.
@@ -406,6 +421,11 @@ pub enum Outcome {
         /// Its result.
         output: Value,
     },
+    /// The task is done, and its result is the list of what its items came to.
+    Joined {
+        /// The list as JSON: as a text it takes a fraction of the memory that its values take.
+        output: String,
+    },
     /// Its `when` was false.
     Skipped {
         /// Why, for people.
@@ -422,6 +442,14 @@ pub enum Outcome {
     Expand {
         /// The items as tasks; their dependencies are ignored.
         children: Vec<NewTask>,
+    },
+    /// As `Expand`, for many items that differ in nothing but what they are: each is made when it is stored, so that a
+    /// hundred thousand take little memory.
+    Spread {
+        /// What the items have in common, with the name that they are numbered under.
+        like: Box<NewTask>,
+        /// The items as JSON.
+        items: Vec<String>,
     },
     /// The worker stops; the task is ready again and the attempt does not count.
     Released,

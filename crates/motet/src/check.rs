@@ -42,7 +42,8 @@ impl Runtime {
     /// Checks a workflow file: everything that is wrong or doubtful about it, as far as that is known before a run.
     ///
     /// # Errors
-    /// `NotFound` and `InvalidRequest` when the file cannot be read at all.
+    /// `NotFound` and `InvalidRequest` when the file cannot be read at all; `Configuration` when what it says of its
+    /// providers cannot be used.
     pub fn check_workflow(&self, path: &Path) -> Result<Checked> {
         let bytes = read_file(path)?;
         let real = path.canonicalize().map_err(|error| unreadable(path, error))?;

@@ -60,7 +60,7 @@ impl ChildRuns for RuntimeRuns {
         let store = self.0.store().await?;
         let found = self.found(run).await?;
         let outputs = if found.summary.state == RunState::Completed {
-            report::outputs(&store, &found, &store.tasks(run).await?).await?
+            report::outputs(&store, &found, &report::own_tasks(&store, run).await?).await?
         } else {
             serde_json::Map::new()
         };

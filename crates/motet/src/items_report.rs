@@ -1,21 +1,19 @@
 //! Reports of what each item of a run came to, as JSON or Markdown, keyed by the path of its file.
 //!
-//! Results are read and written page by page, so that a report of any length holds few of them at a time.
+//! Tasks and results are read and written page by page, so that a report of any length holds few of them at a time.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::id::{Millis, RunId};
-use motet_core::store::{Run, RunState, Task, TaskState};
+use motet_core::store::{Run, RunState, SharedStore, Task, TaskPages, TaskState};
 use motet_core::workflow::WorkflowSpec;
 use serde_json::{Map, Value, json};
 
 use crate::report::no_such_run;
 use crate::runtime::Runtime;
-
-/// How many results are held at a time.
-const PAGE: usize = 500;
 
 /// A form of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,9 +37,8 @@ impl Runtime {
     ) -> Result<()> {
         let store = self.store().await?;
         let run = store.run(id).await?.ok_or_else(|| no_such_run(id))?;
-        let tasks = store.tasks(id).await?;
-        let entries = entries(&run, &tasks);
-        let head = Head::new(&run, &entries);
+        let totals = Totals::read(&store, &run).await?;
+        let head = Head { run: &run, totals: &totals, parameters: parameters(&run) };
         let written = |written: io::Result<()>| {
             written.map_err(|error| {
                 Error::new(ErrorKind::Internal, "a report cannot be written").with_source(error)
@@ -49,10 +46,15 @@ impl Runtime {
         };
         written(out.write_all(head.opening(form).as_bytes()))?;
         let mut separator = "\n";
-        for page in entries.chunks(PAGE) {
-            let numbers: Vec<u32> = page.iter().map(|entry| entry.task.number).collect();
+        let mut keys = Keys { totals: &totals, hasher: RandomState::new(), used: HashSet::new() };
+        let mut pages = TaskPages::of(id);
+        while let Some(mut page) = pages.next(&*store).await? {
+            page.retain(|task| !totals.spread.contains(&task.number));
+            let numbers: Vec<u32> = page.iter().map(|task| task.number).collect();
             let results = store.outputs(id, &numbers).await?;
-            for (entry, result) in page.iter().zip(results) {
+            for (task, result) in page.iter().zip(results) {
+                let state = task.state.shown(run.summary.state);
+                let entry = Entry { key: keys.of(task), task, state };
                 let text = match form {
                     ReportForm::Json => {
                         format!("{separator}{}:{}", Value::from(entry.key.as_str()), entry.shape(result))
@@ -77,25 +79,83 @@ struct Entry<'a> {
     state: TaskState,
 }
 
-/// Gives what is reported: items, and tasks without any, each under a key of its own.
-fn entries<'a>(run: &Run, tasks: &'a [Task]) -> Vec<Entry<'a>> {
-    let spread: HashSet<u32> = tasks.iter().filter_map(|task| task.parent).collect();
-    let names: HashMap<u32, &str> = tasks.iter().map(|task| (task.number, task.name.as_str())).collect();
-    let mut used: HashSet<String> = HashSet::new();
-    let mut entries = Vec::new();
-    for task in tasks.iter().filter(|task| !spread.contains(&task.number)) {
-        let path = item_path(&task.payload);
-        let key = match (path, task.parent.and_then(|parent| names.get(&parent))) {
-            (Some(path), _) if spread.len() == 1 => path.to_owned(),
+/// What a run has to report, counted.
+#[derive(Default)]
+struct Totals {
+    /// Tasks that have items, which stand for them.
+    spread: HashSet<u32>,
+    /// Names of the tasks that are no items.
+    names: HashMap<u32, String>,
+    total: usize,
+    successful: usize,
+    failed: usize,
+}
+
+impl Totals {
+    async fn read(store: &SharedStore, run: &Run) -> Result<Self> {
+        let (mut totals, mut own) = (Self::default(), Vec::new());
+        let mut pages = TaskPages::of(&run.summary.id);
+        while let Some(page) = pages.next(&**store).await? {
+            for task in page {
+                let state = task.state.shown(run.summary.state);
+                match task.parent {
+                    Some(parent) => {
+                        totals.spread.insert(parent);
+                        totals.count(state);
+                    }
+                    None => {
+                        totals.names.insert(task.number, task.name);
+                        own.push((task.number, state));
+                    }
+                }
+            }
+        }
+        for (number, state) in own {
+            if !totals.spread.contains(&number) {
+                totals.count(state);
+            }
+        }
+        Ok(totals)
+    }
+
+    fn count(&mut self, state: TaskState) {
+        self.total += 1;
+        match status(state) {
+            "success" => self.successful += 1,
+            "failed" => self.failed += 1,
+            _ => {}
+        }
+    }
+}
+
+/// Gives every task or item a key of its own.
+struct Keys<'a> {
+    totals: &'a Totals,
+    hasher: RandomState,
+    /// Hashes of the keys so far: two that fall together by chance cost a longer key, and nothing else.
+    used: HashSet<u64>,
+}
+
+impl Keys<'_> {
+    fn of(&mut self, task: &Task) -> String {
+        let parent = task.parent.and_then(|parent| self.totals.names.get(&parent));
+        let key = match (item_path(&task.payload), parent) {
+            (Some(path), _) if self.totals.spread.len() == 1 => path.to_owned(),
             (Some(path), Some(parent)) => format!("{parent}: {path}"),
             _ => task.name.clone(),
         };
         // A path that stands twice among the items is two results.
-        let key = if used.contains(&key) { format!("{key} ({})", task.name) } else { key };
-        used.insert(key.clone());
-        entries.push(Entry { key, task, state: task.state.shown(run.summary.state) });
+        let is_new = self.used.insert(self.hasher.hash_one(&key));
+        if is_new { key } else { format!("{key} ({})", task.name) }
     }
-    entries
+}
+
+fn status(state: TaskState) -> &'static str {
+    match state {
+        TaskState::Done => "success",
+        TaskState::Failed | TaskState::Dead => "failed",
+        other => other.as_str(),
+    }
 }
 
 /// Gives the path of an item that is a file.
@@ -105,16 +165,8 @@ fn item_path(payload: &Value) -> Option<&str> {
 }
 
 impl Entry<'_> {
-    fn status(&self) -> &'static str {
-        match self.state {
-            TaskState::Done => "success",
-            TaskState::Failed | TaskState::Dead => "failed",
-            other => other.as_str(),
-        }
-    }
-
     fn shape(&self, result: Option<Value>) -> Value {
-        let mut shape = Map::from_iter([("status".to_owned(), json!(self.status()))]);
+        let mut shape = Map::from_iter([("status".to_owned(), json!(status(self.state)))]);
         if let Some(error) = self.task.error.as_ref().filter(|_| self.state != TaskState::Done) {
             shape.insert("error".to_owned(), json!(error.message));
             shape.insert("hint".to_owned(), json!(error.hint));
@@ -168,26 +220,19 @@ fn value(result: &Value) -> &Value {
 /// What stands above the results.
 struct Head<'a> {
     run: &'a Run,
-    total: usize,
-    successful: usize,
-    failed: usize,
+    totals: &'a Totals,
     parameters: Value,
 }
 
-impl<'a> Head<'a> {
-    fn new(run: &'a Run, entries: &[Entry<'_>]) -> Self {
-        let count = |status: &str| entries.iter().filter(|entry| entry.status() == status).count();
-        let (total, successful, failed) = (entries.len(), count("success"), count("failed"));
-        Self { run, total, successful, failed, parameters: parameters(run) }
-    }
-
+impl Head<'_> {
     fn seconds(&self) -> f64 {
         let summary = &self.run.summary;
         summary.ended_at.unwrap_or_else(Millis::now).since(summary.created_at).as_secs_f64()
     }
 
     fn opening(&self, form: ReportForm) -> String {
-        let (summary, others) = (&self.run.summary, self.total - self.successful - self.failed);
+        let Totals { total, successful, failed, .. } = self.totals;
+        let (summary, others) = (&self.run.summary, total - successful - failed);
         match form {
             ReportForm::Json => {
                 let head = json!({
@@ -196,9 +241,9 @@ impl<'a> Head<'a> {
                     "state": summary.state,
                     "created_at": summary.created_at.to_string(),
                     "summary": {
-                        "total": self.total,
-                        "successful": self.successful,
-                        "failed": self.failed,
+                        "total": total,
+                        "successful": successful,
+                        "failed": failed,
                         "other": others,
                         "processing_time": self.seconds(),
                     },
@@ -222,9 +267,9 @@ impl<'a> Head<'a> {
                     "# Batch Processing Results\n\n- **Name**: {}\n- **Batch ID**: {}\n- **Date**: {date}\n{unfinished}- **Total Files**: {} ({} successful, {} failed{others})\n- **Processing Time**: {:.2}s\n\n## Results\n",
                     summary.name.replace(['\n', '\r'], " "),
                     summary.id,
-                    self.total,
-                    self.successful,
-                    self.failed,
+                    total,
+                    successful,
+                    failed,
                     self.seconds(),
                 )
             }

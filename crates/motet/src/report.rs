@@ -1,15 +1,15 @@
 //! What a run came to: state, outputs, tasks, tokens, and money.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use motet_core::cassette::RecordedTask;
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
 use motet_core::run_log::{Costs, Total};
-use motet_core::store::{Run, RunFilter, RunState, RunSummary, SharedStore, Task, TaskState};
+use motet_core::store::{Run, RunFilter, RunState, RunSummary, SharedStore, Task, TaskPages, TaskState};
 use motet_core::usage::{Cost, Usage};
 use motet_core::workflow::WorkflowSpec;
-use motet_workflows::dag::reference::substitute;
+use motet_workflows::dag::reference::{Root, Step, references, substitute};
 use motet_workflows::dag::scope::{RunScope, TaskResult};
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
@@ -103,7 +103,7 @@ pub(crate) fn no_such_run(run: &RunId) -> Error {
 /// Reads everything that a report tells.
 pub(crate) async fn report(store: &SharedStore, id: &RunId) -> Result<RunReport> {
     let run = store.run(id).await?.ok_or_else(|| no_such_run(id))?;
-    let tasks = store.tasks(id).await?;
+    let (tasks, shown) = tasks(store, id, run.summary.state).await?;
     let outputs = if run.summary.state == RunState::Completed {
         outputs(store, &run, &tasks).await?
     } else {
@@ -123,20 +123,42 @@ pub(crate) async fn report(store: &SharedStore, id: &RunId) -> Result<RunReport>
         usage: paid.usage,
         cost: (paid.unknown == 0).then_some(paid.cost),
         seconds: summary.ended_at.unwrap_or_else(Millis::now).since(summary.created_at).as_secs_f64(),
-        tasks: tasks
-            .into_iter()
-            .map(|task| TaskReport {
-                name: task.name,
-                state: task.state.shown(summary.state),
-                attempt: task.attempt,
-                error: task.error,
-            })
-            .collect(),
+        tasks: shown,
         error: summary.error,
         id: summary.id,
         name: summary.name,
         state: summary.state,
     })
+}
+
+/// Reads the tasks of a run: those of its own and those that wait for runs as they are stored, and all as they are shown.
+async fn tasks(store: &SharedStore, id: &RunId, state: RunState) -> Result<(Vec<Task>, Vec<TaskReport>)> {
+    let (mut own, mut shown) = (Vec::new(), Vec::new());
+    let mut pages = TaskPages::of(id);
+    while let Some(page) = pages.next(&**store).await? {
+        for task in page {
+            shown.push(TaskReport {
+                name: task.name.clone(),
+                state: task.state.shown(state),
+                attempt: task.attempt,
+                error: task.error.clone(),
+            });
+            if task.parent.is_none() || task.awaits.is_some() {
+                own.push(task);
+            }
+        }
+    }
+    Ok((own, shown))
+}
+
+/// Reads the tasks of a run without the items of `for_each`.
+pub(crate) async fn own_tasks(store: &SharedStore, id: &RunId) -> Result<Vec<Task>> {
+    let mut own = Vec::new();
+    let mut pages = TaskPages::of(id);
+    while let Some(page) = pages.next(&**store).await? {
+        own.extend(page.into_iter().filter(|task| task.parent.is_none()));
+    }
+    Ok(own)
 }
 
 /// Finds the runs that the tasks of a run started.
@@ -159,7 +181,7 @@ async fn children(store: &SharedStore, run: &RunSummary, tasks: &[Task]) -> Resu
 
 /// Reads the tasks of a run with their results, without the items of `for_each`.
 pub(crate) async fn results(store: &SharedStore, id: &RunId) -> Result<Vec<(Task, Option<Value>)>> {
-    let tasks: Vec<Task> = store.tasks(id).await?.into_iter().filter(|task| task.parent.is_none()).collect();
+    let tasks = own_tasks(store, id).await?;
     let numbers: Vec<u32> = tasks.iter().map(|task| task.number).collect();
     let results = store.outputs(id, &numbers).await?;
     Ok(tasks.into_iter().zip(results).collect())
@@ -210,13 +232,14 @@ pub(crate) async fn outputs(store: &SharedStore, run: &Run, tasks: &[Task]) -> R
         Error::new(ErrorKind::Store, "the stored definition cannot be read").with_source(error)
     })?;
     let own: Vec<&Task> = tasks.iter().filter(|task| task.parent.is_none()).collect();
-    let numbers: Vec<u32> = own.iter().map(|task| task.number).collect();
-    let results = store.outputs(&run.summary.id, &numbers).await?;
     if spec.outputs.is_empty() {
+        let numbers: Vec<u32> = own.iter().map(|task| task.number).collect();
+        let results = store.outputs(&run.summary.id, &numbers).await?;
         let named =
             own.iter().zip(results).map(|(task, result)| (task.name.clone(), result.unwrap_or_default()));
         return Ok(named.collect());
     }
+    let results = wanted_results(store, run, &spec, &own).await?;
     let scope = RunScope {
         inputs: &run.inputs,
         environment: &BTreeMap::new(),
@@ -233,6 +256,34 @@ pub(crate) async fn outputs(store: &SharedStore, run: &Run, tasks: &[Task]) -> R
         Value::Object(outputs) => Ok(outputs),
         _ => Err(Error::new(ErrorKind::Internal, "outputs became something else")),
     }
+}
+
+/// Reads the results that a workflow's outputs refer to, one place for each task: the result of a task over many items is
+/// large, and often only its state is asked for.
+async fn wanted_results(
+    store: &SharedStore,
+    run: &Run,
+    spec: &WorkflowSpec,
+    own: &[&Task],
+) -> Result<Vec<Option<Value>>> {
+    let outputs = Value::Object(spec.outputs.clone());
+    let refers = |path: &[Step]| !matches!(path.first(), Some(Step::Field(field)) if field == "status" || field == "error");
+    let named: HashSet<String> = references(&outputs)
+        .iter()
+        .filter(|reference| refers(reference.path()))
+        .filter_map(|reference| match reference.root() {
+            Root::Task(name) => Some(name.to_string()),
+            _ => None,
+        })
+        .collect();
+    let freer = |id: &str| spec.tasks.iter().find(|task| task.id == id).and_then(|task| task.name.as_deref());
+    let wanted = |task: &&&Task| {
+        named.contains(&task.name) || freer(&task.name).is_some_and(|name| named.contains(name))
+    };
+    let numbers: Vec<u32> = own.iter().filter(wanted).map(|task| task.number).collect();
+    let found = store.outputs(&run.summary.id, &numbers).await?;
+    let mut found: HashMap<u32, Option<Value>> = numbers.into_iter().zip(found).collect();
+    Ok(own.iter().map(|task| found.remove(&task.number).flatten()).collect())
 }
 
 /// Gives what people look for in the result of an agent; the whole is the result of its task.

@@ -450,6 +450,7 @@ fn python_config(settings: &Settings) -> PythonConfig {
     config.timeout = python.timeout;
     config.env.clone_from(&python.env);
     config.memory_bytes = u64::from(python.memory_mb) << 20;
+    config.idle = python.idle as usize;
     config.max_processes = python.max_processes;
     config.max_output_bytes = (python.max_output_kb as usize) << 10;
     config
@@ -460,6 +461,16 @@ mod tests {
     use motet_agents::HookRegistry;
 
     use super::*;
+
+    #[test]
+    fn python_runs_as_the_settings_say() {
+        let overrides = [("idle", "5"), ("max_processes", "7"), ("memory_mb", "64")]
+            .map(|(name, value)| (format!("python.{name}"), value.to_owned(), "test".to_owned()))
+            .to_vec();
+        let loaded = Settings::load(&Sources { overrides, ..Sources::default() }).unwrap();
+        let config = python_config(&loaded.settings);
+        assert_eq!((config.idle, config.max_processes, config.memory_bytes), (5, 7, 64 << 20));
+    }
 
     #[test]
     fn agents_are_built_under_the_limits_of_the_settings() {

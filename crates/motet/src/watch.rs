@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use motet_core::RunId;
 use motet_core::error::Result;
-use motet_core::store::{RunEvent, RunState, SharedStore};
+use motet_core::store::{RunEvent, RunState, SharedStore, TaskPages};
 use motet_workflows::dag::worker::{Unserved, unserved};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -134,8 +134,11 @@ impl Watch {
     async fn name(&mut self, task: Option<u32>) -> Result<Option<String>> {
         let Some(number) = task else { return Ok(None) };
         if !self.names.contains_key(&number) {
-            let tasks = self.store.tasks(&self.run).await?;
-            self.names = tasks.into_iter().map(|task| (task.number, task.name)).collect();
+            self.names.clear();
+            let mut pages = TaskPages::of(&self.run);
+            while let Some(page) = pages.next(&*self.store).await? {
+                self.names.extend(page.into_iter().map(|task| (task.number, task.name)));
+            }
         }
         Ok(self.names.get(&number).cloned())
     }

@@ -114,6 +114,10 @@ impl Store for MemoryStore {
         self.machine().tasks(run)
     }
 
+    async fn tasks_after(&self, run: &RunId, after: Option<u32>, limit: u32) -> Result<Vec<Task>> {
+        self.machine().tasks_after(run, after, limit)
+    }
+
     async fn children(&self, run: &RunId, task: u32) -> Result<Vec<u32>> {
         self.machine().children(run, task)
     }

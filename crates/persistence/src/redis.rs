@@ -155,6 +155,10 @@ impl Store for RedisStore {
         lists::tasks(&self.server, run).await
     }
 
+    async fn tasks_after(&self, run: &RunId, after: Option<u32>, limit: u32) -> Result<Vec<Task>> {
+        lists::tasks_after(&self.server, run, after, limit as usize).await
+    }
+
     async fn outputs(&self, run: &RunId, tasks: &[u32]) -> Result<Vec<Option<Value>>> {
         lists::outputs(&self.server, run, tasks).await
     }

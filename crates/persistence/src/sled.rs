@@ -153,6 +153,10 @@ impl Store for SledStore {
         self.look(run, Machine::tasks).await
     }
 
+    async fn tasks_after(&self, run: &RunId, after: Option<u32>, limit: u32) -> Result<Vec<Task>> {
+        self.look(run, move |machine, run| machine.tasks_after(run, after, limit)).await
+    }
+
     async fn children(&self, run: &RunId, task: u32) -> Result<Vec<u32>> {
         self.look(run, move |machine, run| machine.children(run, task)).await
     }

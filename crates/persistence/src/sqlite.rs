@@ -225,6 +225,16 @@ impl Store for SqliteStore {
         self.readers.run(move |connection| read::tasks(connection, &run)).await
     }
 
+    async fn tasks_after(&self, run: &RunId, after: Option<u32>, limit: u32) -> Result<Vec<Task>> {
+        let run = run.clone();
+        self.readers.run(move |connection| read::tasks_after(connection, &run, after, limit)).await
+    }
+
+    async fn children(&self, run: &RunId, task: u32) -> Result<Vec<u32>> {
+        let run = run.clone();
+        self.readers.run(move |connection| read::items_of(connection, &run, task)).await
+    }
+
     async fn outputs(&self, run: &RunId, tasks: &[u32]) -> Result<Vec<Option<Value>>> {
         let (run, tasks) = (run.clone(), tasks.to_vec());
         self.readers.run(move |connection| read::outputs(connection, &run, &tasks)).await

@@ -1,11 +1,12 @@
 //! `python/execute`: runs a task in a child CPython under limits.
 //!
-//! Every call gets a process of its own, which nothing that the code starts outlives: not a success, a failure, a
-//! timeout, a dropped future, nor a killed engine. The limits bound mistakes, they are no jail: the code has the rights
+//! Every call gets a process of its own, which may have been started before but runs no other call's code, and which nothing
+//! that the code starts outlives: not a success, a failure, a timeout, a dropped future, nor a killed engine. The limits bound mistakes, they are no jail: the code has the rights
 //! of the user. Knows nothing of workflows, references, or settings files.
 
 pub(crate) mod capture;
 mod child;
+mod idle;
 mod processes;
 mod report;
 mod request;
@@ -22,7 +23,7 @@ use motet_core::tool::Effect;
 use motet_core::{Error, ErrorKind, Result, RunContext};
 use serde_json::{Map, Value, json};
 
-use child::Running;
+use idle::Idle;
 use request::Request;
 
 /// The method's name.
@@ -107,6 +108,8 @@ pub struct PythonConfig {
     pub timeout: Duration,
     /// Memory of a call that names none, in bytes: for each process, and for all processes of the call together.
     pub memory_bytes: u64,
+    /// Most interpreters that are kept started for calls to come; with 0 every call waits until one has started.
+    pub idle: usize,
     /// Most processes that a call may have at one time; counted on Linux only.
     pub max_processes: u32,
     /// Most bytes kept of standard output, and of standard error; what follows is dropped with a notice.
@@ -118,12 +121,13 @@ pub struct PythonConfig {
 }
 
 impl Default for PythonConfig {
-    /// `python3`, 60 s, 1 GiB, 64 processes, 1 MiB of each output, and 16 MiB of result.
+    /// `python3`, 60 s, 1 GiB, 2 interpreters kept started, 64 processes, 1 MiB of each output, and 16 MiB of result.
     fn default() -> Self {
         Self {
             interpreter: "python3".to_owned(),
             timeout: Duration::from_mins(1),
             memory_bytes: 1 << 30,
+            idle: 2,
             max_processes: 64,
             max_output_bytes: 1 << 20,
             max_result_bytes: 16 << 20,
@@ -147,8 +151,9 @@ impl Default for PythonConfig {
 #[derive(Debug, Clone)]
 pub struct PythonExecute {
     config: PythonConfig,
-    environment: Vec<(OsString, OsString)>,
+    environment: Arc<[(OsString, OsString)]>,
     checked: Arc<requirements::Checked>,
+    idle: Arc<Idle>,
 }
 
 impl PythonExecute {
@@ -167,8 +172,9 @@ impl PythonExecute {
         let inherited = environment
             .into_iter()
             .filter(|(name, _)| INHERITED.iter().any(|allowed| name == allowed) || listed(name));
-        let environment = inherited.chain(utf8).collect();
-        Self { config, environment, checked: Arc::default() }
+        let environment: Arc<[_]> = inherited.chain(utf8).collect();
+        let idle = Arc::new(Idle::new(config.idle, Arc::clone(&environment)));
+        Self { config, environment, checked: Arc::default(), idle }
     }
 
     async fn run(&self, context: &RunContext, call: MethodCall) -> Result<Value> {
@@ -183,10 +189,11 @@ impl PythonExecute {
         let interpreter = request.interpreter(&call.files, &self.config);
         let needed = std::mem::take(&mut request.requirements);
         self.checked.check(&interpreter, &self.environment, &needed).await?;
-        let task = blocking(move || request.prepare(&call.files)).await?;
-        let end = Running::start(&interpreter, &self.environment, &task)?
-            .finish(context, &limits, &task.message)
-            .await;
+        let (idle, name) = (Arc::clone(&self.idle), interpreter.clone());
+        let (task, child) = blocking(move || Ok((request.prepare(&call.files)?, idle.take(&name)?))).await?;
+        // The next one starts while this one works.
+        self.idle.refill(interpreter);
+        let end = child.finish(context, &limits, &task.message).await;
         let outcome = {
             let limit = limits.max_result_bytes;
             blocking(move || Ok(report::read_outcome(task.out.as_file(), limit))).await?

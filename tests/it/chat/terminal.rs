@@ -107,7 +107,7 @@ fn an_answer_streams_is_stopped_by_an_interrupt_and_the_chat_goes_on() {
     screen.keys(&["C-c"]);
     screen.wait("a clear line", |shown| last_line(shown) == "2>");
     screen.says("/cost");
-    screen.wait_for("1 turns, ");
+    screen.wait_for("1 turn, ");
     screen.keys(&["C-d"]);
     screen.wait_for("left with 0");
 }

@@ -40,7 +40,15 @@ async fn stage() -> Stage {
 
 fn request(limit: u32) -> ClaimRequest {
     let ttl = Duration::from_secs(60);
-    ClaimRequest { worker: WorkerId::new(), queues: Vec::new(), run: None, limit, ttl, max_active: None }
+    ClaimRequest {
+        worker: WorkerId::new(),
+        queues: Vec::new(),
+        run: None,
+        limit,
+        ttl,
+        max_active: None,
+        in_hand: 0,
+    }
 }
 
 /// Layers of tasks, each of which waits for two of the layer before.
@@ -105,7 +113,7 @@ async fn errors_answers_and_conversations_come_through_as_they_are() {
         here.control(&"none".parse().unwrap(), Control::Pause).await.unwrap_err().hint()
     );
     let mut stale = held.token.clone();
-    stale.nonce = "0".repeat(32);
+    stale.nonce = "0".repeat(32).into();
     let refused = away.complete(&stale, Outcome::Released).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Conflict);
     assert_eq!(refused.context(), stale.stale().context());

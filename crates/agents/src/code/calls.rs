@@ -37,11 +37,11 @@ struct State {
 }
 
 /// One call that is to be made.
-struct Made<'a> {
-    tool: &'a dyn Tool,
+pub(super) struct Made<'a> {
+    pub(super) tool: &'a dyn Tool,
     arguments: Value,
-    step: String,
-    hash: String,
+    pub(super) step: String,
+    pub(super) hash: String,
 }
 
 impl<'a> Calls<'a> {
@@ -86,7 +86,7 @@ impl<'a> Calls<'a> {
         let state = self.run.log().lookup(&self.run.key(step));
         let known = match &state {
             None => self.answered_before(step, hash),
-            Some(state) if is_open(state) => self.reconciled(&made).await?,
+            Some(state) if is_open(state) => self.known(&made).await?,
             Some(_) => None,
         };
         let begun =
@@ -154,7 +154,7 @@ impl<'a> Calls<'a> {
     }
 
     /// Gives what a call answered in an earlier try of the same code, whose steps have names of their own.
-    fn answered_before(&self, step: &str, hash: &str) -> Option<ToolOutput> {
+    pub(super) fn answered_before(&self, step: &str, hash: &str) -> Option<ToolOutput> {
         let (base, times) = tries(self.run.step_name())?;
         (1..times).rev().find_map(|before| {
             let earlier = if before == 1 { base.to_owned() } else { format!("{base}.{before}") };
@@ -164,29 +164,59 @@ impl<'a> Calls<'a> {
         })
     }
 
-    /// Lets a tool find out what became of a call that began before a crash; `None` when it may be made.
-    async fn reconciled(&self, made: &Made<'_>) -> Result<Option<ToolOutput>> {
-        if made.tool.effect() != Effect::Reconcile {
-            return Ok(None);
-        }
+    /// Lets a tool find out what became of a call that began before a crash. One that fails, breaks down, or gives no
+    /// answer does not know.
+    pub(super) async fn reconcile(&self, made: &Made<'_>) -> Result<Reconciled> {
         let run = self.run.child(&made.step);
         let idempotency_key = format!("{}/{}", run.run_id(), run.step_name());
         let context = ToolContext { run: &run, call_id: &made.step, idempotency_key: &idempotency_key };
-        match made.tool.reconcile(&made.arguments, &context).await {
-            Ok(Reconciled::Done(output)) => Ok(Some(output)),
-            Ok(Reconciled::NotDone) => Ok(None),
+        let limit = made.tool.timeout().unwrap_or(self.timeout);
+        let work = AssertUnwindSafe(made.tool.reconcile(&made.arguments, &context)).catch_unwind();
+        match tokio::time::timeout(limit, work).await {
+            Ok(Ok(Err(error))) if error.kind() == ErrorKind::Cancelled => Err(error),
+            Ok(Ok(Ok(found))) => Ok(found),
+            _ => {
+                self.run.check()?;
+                Ok(Reconciled::Unknown)
+            }
+        }
+    }
+
+    /// Gives what became of a call that began before a crash; `None` when it may be made.
+    async fn known(&self, made: &Made<'_>) -> Result<Option<ToolOutput>> {
+        if made.tool.effect() != Effect::Reconcile {
+            return Ok(None);
+        }
+        match self.reconcile(made).await? {
+            Reconciled::Done(output) => Ok(Some(output)),
+            Reconciled::NotDone => Ok(None),
+            // The code was let run because the tool knew a moment ago; the next look puts it to a person.
             _ => Err(Error::new(
                 ErrorKind::Conflict,
-                format!("the outcome of step `{}` is unknown", run.step_name()),
+                format!("the outcome of step `{}` is unknown", self.run.key(&made.step)),
             )
             .with_hint("it began before a crash and must not run twice; check what it did")),
         }
     }
-}
 
-#[async_trait]
-impl Host for Calls<'_> {
-    async fn call(&self, call: Call) -> Result<Result<Value, String>> {
+    /// Gives how a step of the code stands.
+    pub(super) fn state(&self, step: &str) -> Option<StepState> {
+        self.run.log().lookup(&self.run.key(step))
+    }
+
+    /// Records what became of a call that began before a crash.
+    pub(super) async fn settle(&self, made: &Made<'_>, output: &ToolOutput) -> Result<()> {
+        let label = made.tool.spec().name.as_str();
+        let (kind, effect) = (StepKind::Tool, made.tool.effect());
+        let begun = Step { name: &made.step, kind, request_hash: &made.hash, effect, label };
+        if let Begun::Fresh(pending) = self.run.begin(begun).await? {
+            pending.finish(output).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads what code asks for; what is wrong with it is told to the code.
+    pub(super) fn read(&self, call: Call) -> Result<Result<Made<'a>, String>> {
         self.run.check()?;
         let (tool, arguments) = match self.functions.prepare(&call.name, call.positional, call.named) {
             Ok(prepared) => prepared,
@@ -199,19 +229,30 @@ impl Host for Calls<'_> {
             )));
         }
         let hash = content_hash(&(&tool.spec().name, &arguments))?;
-        let output = self.make(Made { tool: &**tool, arguments, step: self.next_step(), hash }).await?;
+        Ok(Ok(Made { tool: &**tool, arguments, step: self.next_step(), hash }))
+    }
+}
+
+#[async_trait]
+impl Host for Calls<'_> {
+    async fn call(&self, call: Call) -> Result<Result<Value, String>> {
+        let made = match self.read(call)? {
+            Ok(made) => made,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let output = self.make(made).await?;
         self.add(output.spent);
         Ok(python_value(output))
     }
 }
 
-/// Tells whether a call of the code began and nobody knows whether it took effect.
-pub(super) fn has_unknown(run: &RunContext) -> bool {
+/// Tells whether a call of this effect began and its outcome is not known.
+pub(super) fn has_open(run: &RunContext, effect: Effect) -> bool {
     let states = (0u32..).map_while(|number| run.log().lookup(&run.key(&format!("call/{number}"))));
-    states.into_iter().any(|state| is_open(&state) && state.effect == Effect::AtMostOnce)
+    states.into_iter().any(|state| is_open(&state) && state.effect == effect)
 }
 
-fn is_open(state: &StepState) -> bool {
+pub(super) fn is_open(state: &StepState) -> bool {
     state.result.is_none() && !state.failed
 }
 
@@ -221,14 +262,14 @@ fn tries(step: &str) -> Option<(&str, u32)> {
     Some((base, times.parse().ok()?))
 }
 
-fn readable(value: Value) -> Result<ToolOutput> {
+pub(super) fn readable(value: Value) -> Result<ToolOutput> {
     serde_json::from_value(value).map_err(|error| {
         Error::new(ErrorKind::Store, "a tool's recorded result cannot be read").with_source(error)
     })
 }
 
 /// Gives an answer as the code gets it: JSON objects and arrays as such, anything else as text.
-fn python_value(output: ToolOutput) -> Result<Value, String> {
+pub(super) fn python_value(output: ToolOutput) -> Result<Value, String> {
     let texts: Vec<&str> = output.content.iter().filter_map(Part::as_text).collect();
     let text = texts.join("\n");
     if output.is_error {

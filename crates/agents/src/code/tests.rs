@@ -244,6 +244,85 @@ async fn another_try_that_a_person_allowed_repeats_only_what_is_unknown() {
     assert_eq!(result.tool_history[0].result, r#"{"result":[0,0,1]}"#);
 }
 
+/// Counts its calls, and finds out what became of one in a way of its own.
+struct Settles {
+    counts: Arc<dyn Tool>,
+    knows: Knows,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Knows {
+    Done,
+    NotDone,
+    Unknown,
+    Fails,
+    Panics,
+    Hangs,
+}
+
+#[async_trait]
+impl Tool for Settles {
+    fn spec(&self) -> &ToolSpec {
+        self.counts.spec()
+    }
+
+    async fn call(&self, arguments: Value, context: &ToolContext<'_>) -> Result<ToolOutput> {
+        self.counts.call(arguments, context).await
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Reconcile
+    }
+
+    async fn reconcile(&self, _: &Value, _: &ToolContext<'_>) -> Result<Reconciled> {
+        match self.knows {
+            Knows::Done => Ok(Reconciled::Done(ToolOutput::json(&json!({"call": 7})))),
+            Knows::NotDone => Ok(Reconciled::NotDone),
+            Knows::Unknown => Ok(Reconciled::Unknown),
+            Knows::Fails => Err(Error::new(ErrorKind::ToolFailed, "no connection")),
+            Knows::Panics => panic!("it broke down"),
+            Knows::Hangs => std::future::pending().await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_tool_called_from_code_finds_out_what_it_did_or_a_person_is_asked() {
+    let records = recorded(Effect::Reconcile).await;
+    let second = records.iter().position(|record| record.step() == "tool/0/0/call/1").unwrap();
+    for (knows, expected) in [
+        (Knows::Done, Some((r#"{"result":[0,7,0]}"#, 1))),
+        (Knows::NotDone, Some((r#"{"result":[0,0,1]}"#, 2))),
+        (Knows::Unknown, None),
+        (Knows::Fails, None),
+        (Knows::Panics, None),
+        (Knows::Hangs, None),
+    ] {
+        let count: Arc<AtomicU32> = Arc::default();
+        let agent = || {
+            let tool = Settles { counts: counting("item", Effect::Reconcile, &count), knows };
+            let code = CodeTool::new([Arc::new(tool) as Arc<dyn Tool>]).unwrap();
+            let code = code.call_timeout(Duration::from_millis(50));
+            Agent::builder("a", model_id()).tool(code).build().unwrap()
+        };
+        let turns = [calls(&[("c", "run_python", THREE)]), says("done")];
+        let log: MemoryLog = records[..=second].iter().cloned().collect();
+        let context = RunContext::with_log(RunId::new(), Arc::new(log));
+        let result = driver::run(&context, &agent(), TestModel::new(&turns), "go").await;
+        let Some((answer, made)) = expected else {
+            assert_eq!((&result.outcome, count.load(Ordering::SeqCst)), (&Outcome::Waiting, 0), "{knows:?}");
+            assert_eq!(result.questions[0].tool, "run_python");
+            // A person lets it be tried again.
+            let decided = context.with_decisions(Arc::new(Approves));
+            let result = driver::run(&decided, &agent(), TestModel::new(&turns), "go").await;
+            assert_eq!(result.tool_history[0].result, r#"{"result":[0,0,1]}"#, "{knows:?}");
+            continue;
+        };
+        assert_eq!(result.outcome, Outcome::Completed, "{knows:?}");
+        assert_eq!((result.tool_history[0].result.as_str(), count.load(Ordering::SeqCst)), (answer, made));
+    }
+}
+
 #[tokio::test]
 async fn a_run_that_is_cancelled_ends_its_code() {
     let code = CodeTool::new([]).unwrap().limits(long());

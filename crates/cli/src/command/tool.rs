@@ -89,14 +89,43 @@ fn list(context: &mut Context, place: &Place) -> Result<Exit> {
 fn answer(context: &mut Context, call: Call) -> Result<Exit> {
     let Call { name, pairs, arguments, place } = call;
     let given = given(arguments.as_deref())?;
-    let called = name.clone();
-    let output = with_tools(context, &place, |tools, cancellation| async move {
-        let arguments = filled(given, &pairs, &tools.spec(&called)?.parameters)?;
-        let run = RunContext::new().with_cancellation(cancellation);
-        tools.call(&run, &called, arguments).await
-    })?;
+    let owner = if place.server.is_none() { owner(&place.runtime(context)?, &name)? } else { None };
+    // Its server alone is asked; where the name only looks like one of that server's, all of them are.
+    let alone = owner.map(|server| Place { server: Some(server), config: place.config.clone() });
+    let (called, wanted) = (&name, (&given, pairs.as_slice()));
+    let ask = |must: bool| {
+        move |tools: Toolbox, cancellation: CancellationToken| async move {
+            let spec = match tools.spec(called) {
+                Err(error) if !must && error.kind() == ErrorKind::NotFound => return Ok(None),
+                found => found?,
+            };
+            let arguments = filled(wanted.0.clone(), wanted.1, &spec.parameters)?;
+            let run = RunContext::new().with_cancellation(cancellation);
+            tools.call(&run, called, arguments).await.map(Some)
+        }
+    };
+    let mut output = None;
+    if let Some(alone) = &alone {
+        output = with_tools(context, alone, ask(false))?;
+    }
+    if output.is_none() {
+        output = with_tools(context, &place, ask(true))?;
+    }
+    let Some(output) = output else { return Ok(Exit::Failed) };
     show(context.printer, &name, &output)?;
     Ok(if output.is_error { Exit::Failed } else { Exit::Success })
+}
+
+/// Gives the server whose tools have names that begin as this one does.
+fn owner(runtime: &Runtime, tool: &str) -> Result<Option<String>> {
+    let servers = runtime.mcp_servers()?.into_iter().filter(|server| server.enabled);
+    let prefixed = servers.filter_map(|server| {
+        let prefix = server.config.prefix.unwrap_or_else(|| format!("{}_", server.name));
+        let letter = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
+        let prefix: String = prefix.chars().map(|one| if letter(one) { one } else { '_' }).collect();
+        (!prefix.is_empty() && tool.starts_with(&prefix)).then_some((prefix.len(), server.name))
+    });
+    Ok(prefixed.max().map(|(_, name)| name))
 }
 
 /// Reaches the servers, does something with their tools, and takes leave. Servers that cannot be reached are told of.

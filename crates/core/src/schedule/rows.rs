@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::error::{ErrorReport, Result, duration_ms};
+use crate::error::{Error, ErrorKind, ErrorReport, Result, duration_ms};
 use crate::id::{Millis, RunId, WorkerId};
 use crate::store::{
     AskedQuestion, LeaseToken, NewTask, ParentTask, RunEvent, RunState, TaskLimit, TaskState,
@@ -286,6 +286,17 @@ pub trait Rows {
     /// `Store` when it cannot be written.
     fn give_output(&mut self, number: u32, output: Value) -> Result<()> {
         self.set_output(number, &output)
+    }
+
+    /// Stores a task's result that is written as JSON already.
+    ///
+    /// # Errors
+    /// `InvalidRequest` when it is no JSON; `Store` when it cannot be written.
+    fn give_output_text(&mut self, number: u32, output: String) -> Result<()> {
+        let output = serde_json::from_str(&output).map_err(|error| {
+            Error::new(ErrorKind::InvalidRequest, "a result is no JSON").with_source(error)
+        })?;
+        self.give_output(number, output)
     }
 
     /// Saves a task that nobody else needs.

@@ -454,6 +454,8 @@ options! {
             timeout: Duration as Span = Duration::from_secs(60), example "500ms";
             /// Memory that the code may use, in megabytes.
             memory_mb: u32 as Count = 1024, example "256";
+            /// How many interpreters are kept started for the tasks to come, from the first task on; with 0 each task starts its own.
+            idle: u32 as Whole = 2, example "4";
             /// How many processes and threads the code may have.
             max_processes: u32 as Count = 64, example "16";
             /// How much the code may print, in kilobytes.

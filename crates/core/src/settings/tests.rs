@@ -62,15 +62,16 @@ fn rest_of_price(option: &OptionRow) -> String {
 
 /// What `config show` must say of the example.
 fn example_shown(option: &OptionRow) -> String {
+    let shown = |text: &str| if option.secret { Secret::new(text).masked() } else { text.to_owned() };
     match option.kind {
         kind if kind.starts_with("list of") => {
             let commas = !kind.contains("texts");
             let items: Vec<&str> =
                 if commas { option.example.split(',').collect() } else { vec![option.example] };
-            serde_json::to_string(&items).unwrap()
+            let items = items.into_iter().map(shown);
+            serde_json::to_string(&items.collect::<Vec<_>>()).unwrap()
         }
-        _ if option.secret => Secret::new(option.example).masked(),
-        _ => option.example.to_owned(),
+        _ => shown(option.example),
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{DEFAULT_QUEUE, RunState};
-use crate::error::{ErrorReport, duration_ms};
+use super::{DEFAULT_QUEUE, RunState, Store};
+use crate::error::{ErrorReport, Result, duration_ms};
 use crate::id::{Millis, RunId};
 use crate::workflow::{OnFailure, Priority, RetryPolicy};
 
@@ -115,6 +115,39 @@ impl TaskState {
     #[must_use]
     pub fn shown(self, run: RunState) -> Self {
         if run.is_ended() && !self.is_ended() { TaskState::Cancelled } else { self }
+    }
+}
+
+/// Reads the tasks of a run in pieces, so that a run of any size takes little memory.
+#[derive(Debug, Clone)]
+pub struct TaskPages<'a> {
+    run: &'a RunId,
+    after: Option<u32>,
+    is_over: bool,
+}
+
+impl<'a> TaskPages<'a> {
+    /// How many tasks are read at a time.
+    pub const SIZE: u32 = 500;
+
+    /// Begins with the first task of a run.
+    #[must_use]
+    pub fn of(run: &'a RunId) -> Self {
+        Self { run, after: None, is_over: false }
+    }
+
+    /// Gives the next tasks, in the order of their numbers; `None` when there are no more.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such run; `Store` when the store fails.
+    pub async fn next<S: Store + ?Sized>(&mut self, store: &S) -> Result<Option<Vec<Task>>> {
+        if self.is_over {
+            return Ok(None);
+        }
+        let page = store.tasks_after(self.run, self.after, Self::SIZE).await?;
+        self.is_over = page.len() < Self::SIZE as usize;
+        self.after = page.last().map(|task| task.number);
+        Ok(Some(page).filter(|page| !page.is_empty()))
     }
 }
 

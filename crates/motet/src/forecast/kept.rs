@@ -21,7 +21,7 @@ use motet_providers::layers::Stack;
 use motet_workflows::dag::machine;
 use motet_workflows::dag::reference::substitute;
 use motet_workflows::dag::scope::{RunScope, TaskResult};
-use motet_workflows::dag::worker::file_item;
+use motet_workflows::dag::worker::{file_item, listed_files};
 use motet_workflows::methods::Methods;
 use serde_json::{Value, json};
 
@@ -114,7 +114,7 @@ impl Forecaster<'_> {
                     }
                 }
                 let found = files::glob(&self.sizes.files, &filled).ok()?;
-                Some(found.iter().map(|path| file_item(&self.sizes.files, path)).collect())
+                Some(listed_files(&self.sizes.files, found).into_iter().map(file_item).collect())
             }
         }
     }

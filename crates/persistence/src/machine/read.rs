@@ -44,6 +44,12 @@ impl Machine {
         Ok(run.tasks().map(|task| run.task_view(task)).collect())
     }
 
+    pub(crate) fn tasks_after(&self, run: &RunId, after: Option<u32>, limit: u32) -> Result<Vec<Task>> {
+        let run = self.runs.known(run)?;
+        let later = run.tasks().filter(|task| after.is_none_or(|after| task.row.number > after));
+        Ok(later.take(limit as usize).map(|task| run.task_view(task)).collect())
+    }
+
     pub(crate) fn children(&self, run: &RunId, task: u32) -> Result<Vec<u32>> {
         Ok(self.runs.known(run)?.body.items_of.get(&task).cloned().unwrap_or_default())
     }

@@ -90,8 +90,19 @@ pub(super) async fn ids(server: &Server, from: isize) -> Result<Vec<RunId>> {
 }
 
 pub(super) async fn tasks(server: &Server, id: &RunId) -> Result<Vec<Task>> {
+    tasks_after(server, id, None, usize::MAX).await
+}
+
+pub(super) async fn tasks_after(
+    server: &Server,
+    id: &RunId,
+    after: Option<u32>,
+    limit: usize,
+) -> Result<Vec<Task>> {
     let head = existing(server, id).await?;
-    let numbers = fetch::numbers(server, id).await?;
+    let mut numbers = fetch::numbers(server, id).await?;
+    numbers.retain(|number| after.is_none_or(|after| *number > after));
+    numbers.truncate(limit);
     let entries = fetch::read_tasks(server, id, &numbers).await?;
     let errors = fetch::errors(server, id, &numbers).await?;
     let view = |(entry, error): (Option<super::rows::Entry>, _)| {

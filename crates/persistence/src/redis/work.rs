@@ -149,6 +149,7 @@ pub(super) async fn complete(
     let mut words = of(token).to_vec();
     match &outcome {
         Outcome::Done { output } => words.extend(["done".to_owned(), to_json(output)?]),
+        Outcome::Joined { output } => words.extend(["done".to_owned(), output.clone()]),
         Outcome::Skipped { reason } => {
             let reason = Error::new(ErrorKind::Cancelled, reason.clone()).report();
             words.extend(["skipped".to_owned(), to_json(&reason)?]);

@@ -144,6 +144,31 @@ pub(super) fn tasks(connection: &Connection, run: &RunId) -> Result<Vec<Task>> {
     rows.collect::<rusqlite::Result<_>>().or_store()
 }
 
+/// Gives tasks of a run with numbers above one, in order.
+pub(super) fn tasks_after(
+    connection: &Connection,
+    run: &RunId,
+    after: Option<u32>,
+    limit: u32,
+) -> Result<Vec<Task>> {
+    const SQL: &str =
+        concat!("SELECT ", view_columns!(), " FROM task WHERE run = ?1 AND n > ?2 ORDER BY n LIMIT ?3");
+    let key = existing(connection, run)?;
+    let mut statement = connection.prepare_cached(SQL).or_store()?;
+    let after = after.map_or(-1, i64::from);
+    let rows = statement.query_map((key, after, limit), |row| columns::view(row, run)).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
+/// Gives the numbers of the items of a task.
+pub(super) fn items_of(connection: &Connection, run: &RunId, task: u32) -> Result<Vec<u32>> {
+    const SQL: &str = "SELECT n FROM task WHERE run = ?1 AND parent = ?2 ORDER BY n";
+    let key = existing(connection, run)?;
+    let mut statement = connection.prepare_cached(SQL).or_store()?;
+    let rows = statement.query_map((key, task), |row| row.get(0)).or_store()?;
+    rows.collect::<rusqlite::Result<_>>().or_store()
+}
+
 /// Reads a result, be it long or short.
 const OUTPUT: &str = "SELECT coalesce((SELECT blob.body FROM blob WHERE blob.hash = output.blob), body) FROM output \
                       WHERE run = ?1 AND task = ?2";

@@ -454,7 +454,11 @@ impl Rows for RunRows<'_> {
     }
 
     fn set_output(&mut self, number: u32, output: &Value) -> Result<()> {
-        let (body, blob) = blobs::place(self.connection, json(output)?)?;
+        self.give_output_text(number, json(output)?)
+    }
+
+    fn give_output_text(&mut self, number: u32, output: String) -> Result<()> {
+        let (body, blob) = blobs::place(self.connection, output)?;
         self.execute(
             "INSERT INTO output (run, task, body, blob) VALUES (?1, ?2, ?3, ?4) \
              ON CONFLICT (run, task) DO UPDATE SET body = excluded.body, blob = excluded.blob",

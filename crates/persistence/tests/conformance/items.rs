@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use motet_core::error::ErrorKind;
-use motet_core::store::{Claim, NewTask, RunState, SharedStore, TaskState};
+use motet_core::store::{Claim, NewTask, Outcome, RunState, SharedStore, TaskState};
 use motet_core::workflow::OnFailure;
 use serde_json::json;
 
@@ -68,6 +68,69 @@ pub(crate) async fn items_stand_in_their_order_and_know_their_task(store: Shared
     assert_eq!(drain(&store).await, "a b");
     let outputs = store.outputs(&run, &[2, 3, 4]).await.unwrap();
     assert_eq!(outputs, [Some(json!("a[0]")), Some(json!("a[1]")), Some(json!("a[2]"))]);
+}
+
+/// Submits `a` and spreads it over items by what they have in common.
+async fn spread_like(store: &SharedStore, items: &[&str]) -> motet_core::RunId {
+    let run = submit(store, vec![task("a", &[]), task("b", &[0])]).await;
+    let a = claim_named(store, "a").await;
+    let like =
+        Box::new(NewTask { queue: a.task.queue.clone(), ..with_retries(2, Duration::ZERO, task("a", &[])) });
+    let items = items.iter().map(|item| (*item).to_owned()).collect();
+    end(store, &a, Outcome::Spread { like, items }).await;
+    run
+}
+
+pub(crate) async fn items_that_differ_in_what_they_are_are_made_as_they_are_stored(store: SharedStore) {
+    let run = spread_like(&store, &["1", r#"{"path":"x \u00fc"}"#, "null"]).await;
+    let claims = claim(&store, 99).await;
+    assert_eq!(names(&claims), "a[0] a[1] a[2]");
+    let payloads: Vec<_> = claims.iter().map(|claim| claim.task.payload.clone()).collect();
+    let expected = [
+        json!({"item": 1, "index": 0}),
+        json!({"item": {"path": "x ü"}, "index": 1}),
+        json!({"item": null, "index": 2}),
+    ];
+    assert_eq!(payloads, expected);
+    assert_eq!(claims[0].task.retry.max_attempts, 2);
+    for claim in &claims {
+        done(&store, claim).await;
+    }
+    assert_eq!(drain(&store).await, "a b");
+    assert_eq!(counts(&store, &run).await, "completed: 5 tasks, 5 done, 0 failed, 0 skipped");
+    // None at all is joined at once.
+    spread_like(&store, &[]).await;
+    assert_eq!(drain(&store).await, "a b");
+}
+
+pub(crate) async fn a_list_of_results_is_stored_as_it_is_written(store: SharedStore) {
+    let run = spread_like(&store, &["1"]).await;
+    done(&store, &claim_named(&store, "a[0]").await).await;
+    let join = claim_named(&store, "a").await;
+    let long = "ü\"".repeat(20_000);
+    let output = json!([long, null, {"n": 1.5}]);
+    let applied = end(&store, &join, Outcome::Joined { output: output.to_string() }).await;
+    assert_eq!((applied.state, applied.ready), (TaskState::Done, 1));
+    assert_eq!(store.outputs(&run, &[0]).await.unwrap(), [Some(output)]);
+    assert_eq!(drain(&store).await, "b");
+    assert_eq!(counts(&store, &run).await, "completed: 3 tasks, 3 done, 0 failed, 0 skipped");
+}
+
+pub(crate) async fn tasks_and_items_are_read_in_pieces(store: SharedStore) {
+    let run = spread_like(&store, &["0", "1", "2"]).await;
+    let page = async |after, limit| {
+        let tasks = store.tasks_after(&run, after, limit).await.unwrap();
+        tasks.into_iter().map(|task| task.name).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(page(None, 2).await, "a b");
+    assert_eq!(page(Some(1), 2).await, "a[0] a[1]");
+    assert_eq!(page(Some(3), 2).await, "a[2]");
+    assert_eq!(page(Some(4), 2).await, "");
+    assert_eq!(store.tasks_after(&run, None, 99).await.unwrap(), store.tasks(&run).await.unwrap());
+    assert_eq!(store.children(&run, 0).await.unwrap(), [2, 3, 4]);
+    assert_eq!(store.children(&run, 1).await.unwrap(), Vec::<u32>::new());
+    let unknown = store.tasks_after(&motet_core::RunId::new(), None, 1).await.unwrap_err();
+    assert_eq!(unknown.kind(), ErrorKind::NotFound);
 }
 
 pub(crate) async fn dependencies_of_items_are_ignored(store: SharedStore) {

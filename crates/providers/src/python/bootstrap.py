@@ -1,8 +1,9 @@
 """Runs the code of one task and hands its `result` back through a file.
 
 Starts as `python -I -u -X utf8 -c <this> fork|thread <aftermath.py>`, reads one request from standard input, and
-compiles and imports as little as it can, because every task pays for it. Standard input stays open for as long as the
-engine lives: its end means that the engine is gone, and then everything that the task has started is killed. With
+compiles and imports as little as it can, because a task that finds none waiting pays for it. The request may come long
+after the start. Standard input stays open for as long as the engine lives: its end means that the engine is gone, and
+then this process ends, with everything that its task has started. With
 `fork` a process of its own watches for that, which no code can hold up; `thread` is for systems without that call.
 """
 
@@ -14,6 +15,7 @@ WATCH, AFTERMATH = sys.argv[1:3]
 
 
 def main():
+    warm()
     if WATCH == "fork":
         worker = os.fork()
         if worker:
@@ -29,6 +31,8 @@ def main():
         import _thread
 
         _thread.start_new_thread(aftermath("await_end"), (engine,))
+    # It may have been started before anybody knew where its task works.
+    os.chdir(request["directory"])
     # Opened before the code runs, which may change its user, root, or limits.
     out = os.open(request["out"], os.O_WRONLY | os.O_TRUNC)
     try:
@@ -37,6 +41,15 @@ def main():
     except OSError:
         pass
     return run(request, out)
+
+
+def warm():
+    """Loads what every task needs while there may be time for it: nothing that a task would not find loaded anyway."""
+    try:
+        import _json
+        import resource  # noqa: F401
+    except ImportError:
+        pass
 
 
 def aftermath(name):

@@ -14,8 +14,8 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
 use super::capture::Captured;
-use super::processes::{Breach, Family};
-use super::request::{Limits, Task};
+use super::processes::{Breach, Family, Strangers};
+use super::request::Limits;
 
 const BOOTSTRAP: &str = include_str!("bootstrap.py");
 const AFTERMATH: &str = include_str!("aftermath.py");
@@ -49,7 +49,8 @@ pub(super) struct End {
     pub(super) stderr: Captured,
 }
 
-/// A child; dropping it kills everything that it has started.
+/// A child that waits for its task or has one; dropping it kills everything that it has started.
+#[derive(Debug)]
 pub(super) struct Running {
     // Dropped first: the group must be killed before its leader is reaped and its number given to another.
     family: Family,
@@ -57,18 +58,17 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn start(
-        interpreter: &str,
-        environment: &[(OsString, OsString)],
-        task: &Task,
-    ) -> Result<Self> {
+    /// Starts a child that waits for its task; blocks for as long as listing processes and starting one takes.
+    pub(super) fn start(interpreter: &str, environment: &[(OsString, OsString)]) -> Result<Self> {
+        let (marker, strangers) = (format!("{:032x}", rand::random::<u128>()), Strangers::now());
         let mut command = Command::new(program(interpreter)?);
         command
             .args(["-I", "-u", "-X", "utf8", "-c", BOOTSTRAP, WATCH, AFTERMATH])
             .env_clear()
             .envs(environment.iter().map(|(name, value)| (name, value)))
-            .env("MOTET_TASK", &task.marker)
-            .current_dir(&task.directory)
+            .env("MOTET_TASK", &marker)
+            // Its task says where it works; until then it must not hold up the removal of any directory of the user.
+            .current_dir(std::env::temp_dir())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -76,8 +76,18 @@ impl Running {
         #[cfg(unix)]
         command.process_group(0);
         let child = command.spawn().map_err(|error| cannot_start(interpreter, error))?;
-        let family = Family::new(child.id(), &task.marker, task.strangers.clone());
+        let family = Family::new(child.id(), &marker, strangers);
         Ok(Self { family, child })
+    }
+
+    #[cfg(test)]
+    pub(super) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Tells whether it still runs, as far as that is known.
+    pub(super) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Hands over the message and waits for the end, whatever brings it.

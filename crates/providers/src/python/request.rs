@@ -11,7 +11,6 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tempfile::NamedTempFile;
 
-use super::processes::Strangers;
 use super::{PARAMETERS, PythonConfig};
 use crate::files;
 
@@ -58,14 +57,8 @@ pub(super) struct Limits {
 pub(super) struct Task {
     /// What the child reads from its standard input.
     pub(super) message: Vec<u8>,
-    /// The workflow's directory.
-    pub(super) directory: PathBuf,
     /// Where the child writes its outcome; the child itself takes its name away, so that nothing can leave it behind.
     pub(super) out: NamedTempFile,
-    /// What the child and everything below it carry in their environment.
-    pub(super) marker: String,
-    /// Processes that ran before the child.
-    pub(super) strangers: Strangers,
 }
 
 #[derive(Serialize)]
@@ -77,6 +70,8 @@ struct Message<'a> {
     context: &'a Map<String, Value>,
     memory: u64,
     max_result: u64,
+    /// The workflow's directory, which the code works in.
+    directory: &'a str,
     out: &'a str,
 }
 
@@ -150,7 +145,7 @@ impl Request {
 
     /// Resolves the file and makes what the child needs; blocks on the file system.
     pub(super) fn prepare(&self, scope: &FileScope) -> Result<Task> {
-        let directory = files::roots(scope)?.base().to_owned();
+        let directory = utf8(files::roots(scope)?.base().to_owned())?;
         let file = match &self.source {
             Source::File(path) => Some(utf8(files::resolve(scope, path)?)?),
             Source::Code(_) => None,
@@ -160,7 +155,6 @@ impl Request {
             .rand_bytes(24)
             .tempfile()
             .map_err(|error| files::failure("make a file in", &std::env::temp_dir(), error))?;
-        let marker = out.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         let code = match &self.source {
             Source::Code(code) => Some(code.as_str()),
             Source::File(_) => None,
@@ -171,12 +165,13 @@ impl Request {
             context: &self.context,
             memory: self.limits.memory_bytes,
             max_result: self.limits.max_result_bytes,
+            directory: &directory,
             out: &utf8(out.path().to_owned())?,
         })
         .map_err(|error| invalid("the context cannot be written as JSON").with_source(error))?;
         let mut message = format!("{:020}", body.len()).into_bytes();
         message.extend(body);
-        Ok(Task { message, directory, out, marker, strangers: Strangers::now() })
+        Ok(Task { message, out })
     }
 }
 

@@ -1,6 +1,7 @@
 //! Runs real interpreters; after every call it looks through `/proc` for anything that was left running.
 
 mod failures;
+mod idle;
 mod lifetime;
 mod results;
 mod sandboxed;
@@ -26,7 +27,9 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), config: PythonConfig::default() }
+        // None are kept started, so that whatever is left after a call is too much.
+        let config = PythonConfig { idle: 0, ..PythonConfig::default() };
+        Self { directory: tempfile::tempdir().unwrap(), config }
     }
 
     fn path(&self) -> &Path {

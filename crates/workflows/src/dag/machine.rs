@@ -86,23 +86,29 @@ fn pattern_text(value: Value) -> Result<String> {
 ///
 /// # Errors
 /// `LimitReached` when there are more than [`MAX_ITEMS`].
-pub fn spread(spec: &TaskSpec, task: &Task, limit: Option<&TaskLimit>, items: Vec<Value>) -> Result<Outcome> {
+pub fn spread(
+    spec: &TaskSpec,
+    task: &Task,
+    limit: Option<&TaskLimit>,
+    items: impl IntoIterator<Item = Value, IntoIter: ExactSizeIterator>,
+) -> Result<Outcome> {
+    let items = items.into_iter();
     if items.len() > MAX_ITEMS {
         let message = format!("`for_each` has {} items; at most {MAX_ITEMS} are allowed", items.len());
         return Err(
             Error::new(ErrorKind::LimitReached, message).with_hint("split the work over several runs")
         );
     }
-    let children = items.into_iter().enumerate().map(|(index, item)| NewTask {
+    let like = NewTask {
         queue: task.queue.clone(),
         priority: task.priority,
         on_failure: spec.on_failure,
         retry: spec.retry.clone(),
-        payload: json!({"item": item, "index": index}),
         limit: limit.cloned(),
-        ..NewTask::named(format!("{}[{index}]", spec.id))
-    });
-    Ok(Outcome::Expand { children: children.collect() })
+        ..NewTask::named(&spec.id)
+    };
+    let items = items.map(|item| item.to_string()).collect();
+    Ok(Outcome::Spread { like: Box::new(like), items })
 }
 
 fn call(spec: &TaskSpec, scope: &dyn Scope, parameters: &[Parameter]) -> Result<Action> {

@@ -7,6 +7,7 @@ mod attempt;
 mod cycle;
 mod definitions;
 mod leases;
+mod masks;
 mod outage;
 mod patient;
 mod unserved;
@@ -24,7 +25,7 @@ use motet_core::run_log::RunLog;
 use motet_core::store::{RunState, SharedStore};
 use tokio_util::sync::CancellationToken;
 
-pub use self::attempt::file_item;
+pub use self::attempt::{file_item, listed_files};
 pub use self::cycle::Worked;
 use self::cycle::{Cycle, Stop};
 pub use self::unserved::{Unserved, unserved};

@@ -101,7 +101,7 @@ impl Talk {
         };
         talk.limit()?;
         if let Some(head) = stored {
-            printer.note(&format!("going on with `{}`, {} turns", head.id, head.turns));
+            printer.note(&format!("going on with `{}`, {}", head.id, counted(head.turns)));
         }
         Ok(talk)
     }
@@ -247,4 +247,9 @@ fn agent(runtime: &Runtime, model: &ModelId, system: &str, tools: &[Arc<dyn Tool
 /// Gives what a person said in a turn.
 fn said(messages: &[Message]) -> Vec<Message> {
     messages.iter().take_while(|message| message.role != Role::Assistant).cloned().collect()
+}
+
+/// Writes a number of turns as people do.
+fn counted(turns: u32) -> String {
+    if turns == 1 { "1 turn".to_owned() } else { format!("{turns} turns") }
 }

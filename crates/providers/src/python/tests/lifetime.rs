@@ -212,6 +212,7 @@ async fn bootstrap(bench: &Bench, prefix: &str, watch: &str, request: &Value) ->
         ("context", request.get("context").cloned().unwrap_or(json!({}))),
         ("memory", json!(1 << 30)),
         ("max_result", json!(1000)),
+        ("directory", json!(bench.path())),
         ("out", json!(bench.path().join("out"))),
     ] {
         request[name] = value;

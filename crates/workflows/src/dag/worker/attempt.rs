@@ -9,12 +9,12 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use motet_core::attempts::Attempts;
 use motet_core::budget::{Amount, Ledger};
-use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::event::StreamEvent;
 use motet_core::id::content_hash;
 use motet_core::method::{CallingTask, FileScope, Method, MethodCall, MethodOutcome};
 use motet_core::run_log::{Costs, RunLog, Step, StepKind, StoredLog};
-use motet_core::store::{Claim, Outcome, ParentTask, StoredDecisions, Task, TaskState};
+use motet_core::store::{Claim, Outcome, ParentTask, StoredDecisions, Task, TaskPages, TaskState};
 use motet_core::tool::Effect;
 use motet_core::workflow::{TaskSpec, WorkflowSpec};
 use motet_core::{RunContext, RunId};
@@ -23,7 +23,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::patient::PatientLog;
-use super::{Shared, outage};
+use super::{Shared, masks, outage};
 use crate::dag::machine::{self, Action};
 use crate::dag::plan::{self, RunSettings};
 use crate::dag::scope::{RunScope, TaskResult};
@@ -56,14 +56,12 @@ impl Definition {
         }
         let spec: WorkflowSpec = from_json(stored.definition, "definition")?;
         let settings: RunSettings = from_json(Value::Object(stored.settings), "settings")?;
-        let numbers: HashMap<String, u32> = shared
-            .store
-            .tasks(run)
-            .await?
-            .into_iter()
-            .filter(|task| task.parent.is_none())
-            .map(|task| (task.name, task.number))
-            .collect();
+        let mut numbers: HashMap<String, u32> = HashMap::new();
+        let mut pages = TaskPages::of(run);
+        while let Some(page) = pages.next(&*shared.store).await? {
+            let own = page.into_iter().filter(|task| task.parent.is_none());
+            numbers.extend(own.map(|task| (task.name, task.number)));
+        }
         let tasks = spec.tasks.iter().filter_map(|task| {
             numbers.get(&task.id).map(|number| (task.id.clone(), (task.clone(), *number)))
         });
@@ -97,6 +95,14 @@ impl Definition {
     /// Has a method that failed found anew by the next task: what it is known by may be mended meanwhile.
     fn forget_method(&self, name: &str) {
         self.methods.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
+    /// Masks what a task's failure must not show.
+    fn masked(&self, mut error: ErrorReport, task: &Task) -> ErrorReport {
+        if let Ok(spec) = self.task(task) {
+            masks::mask(&mut error, spec, &self.environment);
+        }
+        error
     }
 
     fn task(&self, task: &Task) -> Result<&TaskSpec> {
@@ -187,6 +193,9 @@ pub(super) async fn run(
     };
     let (outcome, reason) = match attempted {
         Ok(Outcome::Skipped { reason }) => (Outcome::Skipped { reason: reason.clone() }, Some(reason)),
+        Ok(Outcome::GivenUp { error }) => {
+            (Outcome::GivenUp { error: definition.masked(error, &claim.task) }, None)
+        }
         Ok(outcome) => (outcome, None),
         Err(_) if cancellation.is_cancelled() => (Outcome::Released, None),
         Err(error) if error.kind() == ErrorKind::Store && outage::is_outage(&error) => {
@@ -196,7 +205,9 @@ pub(super) async fn run(
             (Outcome::Released, None)
         }
         Err(error) => {
-            (Outcome::Failed { error: error.report(), chance: rand::random() }, Some(error.to_string()))
+            let error = definition.masked(error.report(), &claim.task);
+            let reason = Error::from(error.clone()).to_string();
+            (Outcome::Failed { error, chance: rand::random() }, Some(reason))
         }
     };
     let applied = outage::complete(&shared.store, &claim.token, outcome, patience).await?;
@@ -226,6 +237,9 @@ async fn attempt(shared: &Shared, definition: &Definition, claim: &Claim, hold: 
         Action::ListFiles(patterns) => {
             let context = context(shared, definition, claim, hold).await?;
             let files = list_files(&context, files_of(shared, definition), patterns).await?;
+            // Its log holds the list too.
+            drop(context);
+            let files = files.into_iter().map(file_item);
             machine::spread(spec, task, plan::limit(&definition.spec, spec).as_ref(), files)
         }
         Action::Call(params) => {
@@ -254,11 +268,13 @@ async fn scope<'a>(
     let outputs =
         if numbers.is_empty() { Vec::new() } else { shared.store.outputs(&definition.run, &numbers).await? };
     // Only a task that did not end well has no result, so its state is looked up only then.
-    let states = if outputs.iter().any(Option::is_none) {
-        shared.store.tasks(&definition.run).await?
-    } else {
-        Vec::new()
-    };
+    let mut states = Vec::new();
+    if outputs.iter().any(Option::is_none) {
+        let mut pages = TaskPages::of(&definition.run);
+        while let Some(page) = pages.next(&*shared.store).await? {
+            states.extend(page.into_iter().filter(|task| numbers.contains(&task.number)));
+        }
+    }
     let mut tasks = HashMap::new();
     for ((id, number), output) in wanted.into_iter().zip(outputs) {
         let ended = states.iter().find(|state| state.number == number && output.is_none());
@@ -284,11 +300,23 @@ async fn scope<'a>(
     })
 }
 
+/// How many results of items are read at a time.
+const JOINED_AT_ONCE: usize = 200;
+
 /// Collects the results of a task's items in their order; a failed or skipped item gives null.
 async fn join(shared: &Shared, task: &Task) -> Result<Outcome> {
     let numbers = shared.store.children(&task.run, task.number).await?;
-    let outputs = shared.store.outputs(&task.run, &numbers).await?;
-    Ok(Outcome::Done { output: outputs.into_iter().map(Option::unwrap_or_default).collect() })
+    let mut joined = String::from("[");
+    for page in numbers.chunks(JOINED_AT_ONCE) {
+        for output in shared.store.outputs(&task.run, page).await? {
+            if joined.len() > 1 {
+                joined.push(',');
+            }
+            joined.push_str(&output.unwrap_or_default().to_string());
+        }
+    }
+    joined.push(']');
+    Ok(Outcome::Joined { output: joined })
 }
 
 fn files_of(shared: &Shared, definition: &Definition) -> FileScope {
@@ -306,7 +334,7 @@ async fn list_files(context: &RunContext, scope: FileScope, patterns: Vec<String
     let list = || async {
         let listed = tokio::task::spawn_blocking(move || {
             let found = files::glob(&scope, &patterns)?;
-            Ok(found.into_iter().map(|path| file_item(&scope, &path)).collect())
+            Ok(listed_files(&scope, found))
         });
         listed
             .await
@@ -315,15 +343,19 @@ async fn list_files(context: &RunContext, scope: FileScope, patterns: Vec<String
     context.observe(step, list).await
 }
 
-/// Gives the item that stands for a file of `for_each`.
-pub fn file_item(scope: &FileScope, path: &std::path::Path) -> Value {
+/// Gives what is recorded of listed files: their paths, below the workflow's directory where they lie there.
+pub fn listed_files(scope: &FileScope, found: Vec<PathBuf>) -> Vec<Value> {
     let base = scope.base.canonicalize().unwrap_or_else(|_| scope.base.clone());
+    let shown = |path: PathBuf| path.strip_prefix(&base).unwrap_or(&path).to_string_lossy().into_owned();
+    found.into_iter().map(|path| shown(path).into()).collect()
+}
+
+/// Makes the item of a file that was listed; earlier versions recorded the whole item.
+pub fn file_item(listed: Value) -> Value {
+    let Value::String(path) = &listed else { return listed };
     let text = |part: Option<&std::ffi::OsStr>| part.map(|part| part.to_string_lossy().into_owned());
-    json!({
-        "path": path.strip_prefix(base).unwrap_or(path).to_string_lossy(),
-        "name": text(path.file_name()),
-        "stem": text(path.file_stem()),
-    })
+    let found = std::path::Path::new(path);
+    json!({"path": path, "name": text(found.file_name()), "stem": text(found.file_stem())})
 }
 
 /// Makes the context of a task's attempt, with what earlier attempts recorded.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use motet_core::RunId;
 use motet_core::error::{Error, ErrorKind, Result};
 use motet_core::event::StreamEvent;
-use motet_core::store::{Claim, ClaimRequest, Outcome, RunFilter, RunState, TaskState};
+use motet_core::store::{Claim, ClaimRequest, Outcome, RunFilter, RunState, TaskPages, TaskState};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -300,15 +300,17 @@ impl<'a> Cycle<'a> {
             runs.extend(store.runs(&RunFilter { state: Some(*state), ..RunFilter::default() }).await?);
         }
         for run in runs.into_iter().filter(|run| run.kind == plan::KIND) {
-            let tasks = store.tasks(&run.id).await?;
-            let goes_on = tasks.iter().any(|task| match task.state {
-                // Whatever another worker does may make tasks of this one's queues ready.
-                TaskState::Running => true,
-                TaskState::Ready => self.shared.config.queues.contains(&task.queue),
-                _ => false,
-            });
-            if goes_on {
-                return Ok(false);
+            let mut pages = TaskPages::of(&run.id);
+            while let Some(tasks) = pages.next(&**store).await? {
+                let goes_on = tasks.iter().any(|task| match task.state {
+                    // Whatever another worker does may make tasks of this one's queues ready.
+                    TaskState::Running => true,
+                    TaskState::Ready => self.shared.config.queues.contains(&task.queue),
+                    _ => false,
+                });
+                if goes_on {
+                    return Ok(false);
+                }
             }
         }
         Ok(true)

@@ -66,6 +66,10 @@ pub(super) async fn complete(
     outcome: Outcome,
     patience: Duration,
 ) -> Result<Applied, Error> {
+    if patience.is_zero() {
+        // Nothing is tried again, and an outcome can be large.
+        return store.complete(token, outcome).await;
+    }
     patiently(patience, || store.complete(token, outcome.clone())).await
 }
 

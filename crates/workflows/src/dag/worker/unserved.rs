@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use motet_core::error::Result;
-use motet_core::store::{RunFilter, SharedStore, TaskState};
+use motet_core::store::{RunFilter, SharedStore, Task, TaskPages, TaskState};
 use motet_core::{Millis, RunId};
 
 use super::alive::BEAT;
@@ -47,11 +47,13 @@ pub async fn unserved(store: &SharedStore, run: &RunId, own: &[String]) -> Resul
         if one.state.is_ended() || one.state.is_halted() {
             continue;
         }
-        let tasks = store.tasks(&one.id).await?;
-        let ready = tasks.into_iter().filter(|task| task.state == TaskState::Ready && task.not_before <= now);
-        for task in ready.filter(|task| !served(&task.queue)) {
-            let unserved = Unserved { run: one.id.clone(), task: task.name, queue: task.queue };
-            found.entry(unserved.queue.clone()).or_insert(unserved);
+        let mut pages = TaskPages::of(&one.id);
+        while let Some(tasks) = pages.next(&**store).await? {
+            let waits = |task: &Task| task.state == TaskState::Ready && task.not_before <= now;
+            for task in tasks.into_iter().filter(|task| waits(task) && !served(&task.queue)) {
+                let unserved = Unserved { run: one.id.clone(), task: task.name, queue: task.queue };
+                found.entry(unserved.queue.clone()).or_insert(unserved);
+            }
         }
     }
     Ok(found.into_values().collect())

@@ -5,7 +5,7 @@ use motet::core::store::{Durability, SharedStore};
 use motet::{Error, ErrorKind, Message, Result, RunContext, Runtime};
 
 use super::super::commands::{Command, help};
-use super::{Talk, agent, said};
+use super::{Talk, agent, counted, said};
 
 impl Talk {
     /// Does what a command says; gives false when it is the last.
@@ -88,7 +88,7 @@ impl Talk {
         self.limit()?;
         (self.model, self.system) = (model, head.instructions);
         (self.saved, self.name, self.unanswered) = (true, None, None);
-        self.printer.note(&format!("going on with `{id}`, {} turns, model {}", head.turns, self.model));
+        self.printer.note(&format!("going on with `{id}`, {}, model {}", counted(head.turns), self.model));
         Ok(())
     }
 
@@ -103,7 +103,7 @@ impl Talk {
         self.session = self.session.fork(keep, id.clone()).await?;
         let turns = self.session.head().await.turns;
         let place = if self.saved { format!(", kept as `{id}`") } else { String::new() };
-        self.printer.note(&format!("a copy of {turns} turns{place}"));
+        self.printer.note(&format!("a copy of {}{place}", counted(turns)));
         Ok(())
     }
 
@@ -146,8 +146,8 @@ impl Talk {
         let (input, output) = (head.usage.input, head.usage.output);
         let next = self.session.tokens().await;
         self.printer.note(&format!(
-            "{} turns, {input} tokens in, {output} out, cost {cost}; the next turn sends about {next} tokens",
-            head.turns
+            "{}, {input} tokens in, {output} out, cost {cost}; the next turn sends about {next} tokens",
+            counted(head.turns)
         ));
     }
 
