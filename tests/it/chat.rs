@@ -108,7 +108,7 @@ fn commands_change_the_conversation() {
         "kept as `kept`",
         "model: scripted:other.json",
         "instructions: Be kind.",
-        "a copy of 1 turns, kept as `copy`",
+        "a copy of 1 turn, kept as `copy`",
         "2 turns, ",
         "going on with `kept`, 2 turns, model scripted:other.json",
         "there are no tools",

@@ -111,7 +111,7 @@ fn servers_providers_and_limits_are_looked_up_as_for_a_run() {
         let found = done.json().unwrap()["files"][0]["problems"].take();
         let shown =
             |one: &Value| format!("{}: {}", one["rule"].as_str().unwrap(), one["message"].as_str().unwrap());
-        found.as_array().unwrap().iter().map(shown).collect::<Vec<_>>()
+        found.as_array().into_iter().flatten().map(shown).collect::<Vec<_>>()
     };
     let tool = "tasks: [{id: a, method: mcp/my.server.list, params: {files: [none], schema: {type: table}}}]";
     assert_eq!(check(tool, &[]), ["mcp-server: there is no MCP server `my`"]);

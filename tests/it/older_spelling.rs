@@ -5,11 +5,6 @@ use std::path::Path;
 use motet_tests::command::{Place, workspace};
 use serde_json::{Value, json};
 
-/// Examples that call methods which do not exist yet, with the name that is missing. An example leaves this list when its
-/// method is there: the test fails until it does.
-const PENDING: [(&str, &str); 2] =
-    [("mcp_task.yaml", "tool.function_name"), ("mixed_workflow.yaml", "tool.external_api")];
-
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
@@ -40,16 +35,7 @@ fn every_example_is_sound_and_runs_to_its_end() {
     let (place, names) = examples();
     assert!(names.len() >= 15, "{names:?}");
     for name in names {
-        let pending = PENDING.iter().find(|(pending, _)| *pending == name);
         let checked = place.run(&["check", &name]).unwrap();
-        if let Some((_, method)) = pending {
-            let missing = format!("there is no method `{method}`");
-            assert!(
-                checked.stderr.contains(&missing),
-                "`{method}` exists now: take `{name}` from the list\n{checked:?}"
-            );
-            continue;
-        }
         assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""), "{name}");
         let done = place.run(&["run", &name, "--output", "json"]).unwrap();
         let report = done.json().unwrap();

@@ -262,3 +262,10 @@ fn assign(leaves: Vec<Leaf>) -> Result<(Settings, BTreeMap<String, Origin>)> {
     }
     Ok((settings, origins))
 }
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values = OPTIONS.iter().flat_map(|row| row.values(self));
+        f.debug_map().entries(values).finish()
+    }
+}

@@ -61,7 +61,7 @@ fn a_server_that_is_missing_is_told_before_the_run_and_one_that_does_not_start_b
     let place = Place::new().unwrap();
     let (missing, _) = ran(&place, "tasks: [{id: a, method: mcp/nowhere.echo}]");
     assert_eq!(missing.code, Some(3), "{missing:?}");
-    assert!(missing.stdout.contains("there is no method `mcp/nowhere.echo`"), "{missing:?}");
+    assert!(missing.stdout.contains("there is no server `nowhere` for `mcp/nowhere.echo`"), "{missing:?}");
     let (done, report) = ran(&place, &with_server("broken", "tasks: [{id: a, method: mcp/s.echo}]"));
     assert_eq!(done.code, Some(1), "{done:?}");
     let error = task(&report, "a")["error"].to_string();

@@ -19,7 +19,11 @@ fn client() -> Client {
 }
 
 fn post(served: &Served, body: impl Into<reqwest::Body>) -> RequestBuilder {
-    client().post(format!("{}/rpc", served.url())).header(CONTENT_TYPE, "application/json").body(body)
+    post_as("application/json", served, body)
+}
+
+fn post_as(kind: &str, served: &Served, body: impl Into<reqwest::Body>) -> RequestBuilder {
+    client().post(format!("{}/rpc", served.url())).header(CONTENT_TYPE, kind).body(body)
 }
 
 /// The status, and the code of the error where the body holds one.
@@ -58,7 +62,7 @@ async fn garbage_is_answered_with_the_codes_of_the_protocol() {
     assert_eq!((notified.status().as_u16(), notified.text().await.unwrap().as_str()), (204, ""));
     let large = told(post(&served, vec![b' '; 2 << 20]).send().await.unwrap()).await;
     assert_eq!(large, (413, json!(-31004)));
-    let form = post(&served, "[]").header(CONTENT_TYPE, "text/plain").send().await.unwrap();
+    let form = post_as("text/plain", &served, "[]").send().await.unwrap();
     assert_eq!(told(form).await, (415, json!(-32600)));
     let foreign = post(&served, "[]").header(HOST, "pages.example").send().await.unwrap();
     assert_eq!(told(foreign).await, (403, json!(-25006)));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use motet_core::error::{Error, ErrorKind, Result};
+use motet_core::error::{Error, ErrorKind, Result, Retry};
 use motet_core::method::{Method, MethodCall, MethodOutcome, Parameter};
 use motet_core::run_log::Record;
 use motet_core::store::{
@@ -30,12 +30,14 @@ struct Line {
     is_cut: AtomicBool,
     /// How many outcomes are refused before one is taken.
     refuses: AtomicU32,
+    /// Whether results are refused for good.
+    rejects: AtomicBool,
 }
 
 impl Line {
     fn up(&self) -> Result<&MemoryStore> {
         if self.is_cut.load(Ordering::SeqCst) {
-            return Err(Error::new(ErrorKind::Store, "the line is cut"));
+            return Err(Error::new(ErrorKind::Store, "the line is cut").with_retry(Retry::Backoff));
         }
         Ok(&self.store)
     }
@@ -63,7 +65,10 @@ impl Store for Line {
         let refuses =
             self.refuses.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
         if refuses.is_ok() {
-            return Err(Error::new(ErrorKind::Store, "storage full"));
+            return Err(Error::new(ErrorKind::Store, "storage full").with_retry(Retry::Backoff));
+        }
+        if self.rejects.load(Ordering::SeqCst) && matches!(outcome, Outcome::Done { .. }) {
+            return Err(Error::new(ErrorKind::Store, "a value is too big"));
         }
         self.up()?.complete(token, outcome).await
     }
@@ -226,4 +231,15 @@ async fn an_outcome_is_kept_until_the_store_takes_it() {
     assert_eq!((worked.ended, worked.lost, stage.method.calls.load(Ordering::SeqCst)), (1, 0, 1));
     assert_eq!(stage.state().await, RunState::Completed);
     assert_eq!(stage.store.tasks(&stage.run).await.unwrap()[0].attempt, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_that_the_store_never_takes_fails_its_task_and_is_not_worked_for_again() {
+    let stage = stage(&json!({})).await;
+    stage.line.rejects.store(true, Ordering::SeqCst);
+    let (stop, drain) = (CancellationToken::new(), CancellationToken::new());
+    stage.worker.work_until_idle(&stop, &drain).await.unwrap();
+    assert_eq!((stage.state().await, stage.method.calls.load(Ordering::SeqCst)), (RunState::Failed, 1));
+    let error = stage.store.tasks(&stage.run).await.unwrap()[0].error.clone().unwrap();
+    assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Store, "a value is too big"));
 }

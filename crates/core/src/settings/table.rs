@@ -597,10 +597,3 @@ options! {
         priority_output as Dollars, example "1";
     }
 }
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let values = OPTIONS.iter().flat_map(|row| row.values(self));
-        f.debug_map().entries(values).finish()
-    }
-}

@@ -113,7 +113,7 @@ pub(super) fn open_writer(path: &Path, options: &Options) -> Result<Connection> 
     // What is to survive the loss of power is flushed by a thread of its own.
     connection
         .execute_batch(
-            "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -65536;
+            "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384;
              PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;",
         )
         .or_store()?;

@@ -210,7 +210,15 @@ pub(super) async fn run(
             (Outcome::Failed { error, chance: rand::random() }, Some(reason))
         }
     };
-    let applied = outage::complete(&shared.store, &claim.token, outcome, patience).await?;
+    let applied = match outage::complete(&shared.store, &claim.token, outcome, patience).await {
+        Err(error) if error.kind() == ErrorKind::Store && !outage::is_outage(&error) => {
+            // A store that cannot take this outcome would not take it again; done anew, it would be the same.
+            let error = definition.masked(error.report(), &claim.task);
+            let failed = Outcome::Failed { error, chance: 1.0 };
+            outage::complete(&shared.store, &claim.token, failed, patience).await?
+        }
+        applied => applied?,
+    };
     emit(&changed(applied.state.as_str(), reason));
     Ok(applied.state)
 }
