@@ -166,6 +166,11 @@ async fn check(store: &SharedStore) {
     assert_eq!(drain(store).await, "b c later");
     assert_eq!(counts(store, &run).await, "completed: 4 tasks, 4 done, 0 failed, 0 skipped");
     assert!(events(store, &run).await.len() >= 10);
+    check_others(store).await;
+}
+
+/// The same for what does not go on by itself.
+async fn check_others(store: &SharedStore) {
     assert_eq!(states(store, &id("failed")).await, "x:failed y:cancelled");
     control(store, &id("failed"), Control::Resume).await;
     for name in ["x", "y"] {

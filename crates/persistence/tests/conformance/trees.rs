@@ -243,18 +243,22 @@ pub(crate) async fn runs_are_cancelled_when_the_run_that_waits_for_them_fails(st
         (RunState::Cancelled, RunState::Cancelled)
     );
     assert_eq!(names(&claim(&store, 9).await), "");
-    // Who resumes the parent has the whole tree go on.
-    control(&store, &parent, Control::Resume).await;
-    let again = claim(&store, 2).await;
+    resumed_to_its_end(&store, &parent, (&child, &deepest)).await;
+}
+
+/// Who resumes the parent has the whole tree go on.
+async fn resumed_to_its_end(store: &SharedStore, parent: &RunId, (child, deepest): (&RunId, &RunId)) {
+    control(store, parent, Control::Resume).await;
+    let again = claim(store, 2).await;
     assert_eq!((names(&again).as_str(), again[0].task.joining), ("a b", false));
-    control(&store, &child, Control::Resume).await;
-    awaits(&store, &again[0], &child).await;
-    done(&store, &again[1]).await;
-    let x = claim_named(&store, "x").await;
-    assert_eq!((x.task.awaits.as_ref(), x.task.joining), (Some(&deepest), false));
-    done(&store, &x).await;
-    assert_eq!(drain(&store).await, "a");
-    assert_eq!(state(&store, &parent).await, RunState::Completed);
+    control(store, child, Control::Resume).await;
+    awaits(store, &again[0], child).await;
+    done(store, &again[1]).await;
+    let x = claim_named(store, "x").await;
+    assert_eq!((x.task.awaits.as_ref(), x.task.joining), (Some(deepest), false));
+    done(store, &x).await;
+    assert_eq!(drain(store).await, "a");
+    assert_eq!(state(store, parent).await, RunState::Completed);
 }
 
 pub(crate) async fn a_run_is_cancelled_when_its_task_fails_before_it_waits(store: SharedStore) {

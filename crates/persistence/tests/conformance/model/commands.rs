@@ -23,7 +23,7 @@ const QUEUES: [&str; 2] = ["default", "slow"];
 /// What is done to both stores; a claim is meant by its place among all.
 #[derive(Debug, Clone)]
 pub(super) enum Command {
-    Submit(NewRun),
+    Submit(Box<NewRun>),
     Claim(ClaimRequest),
     Renew(Vec<usize>, Duration),
     Journal(usize, u64, Vec<Record>),
@@ -44,7 +44,7 @@ impl Command {
         let claim = if pair.one_in(6) { pair.pick(&claims) } else { pair.pick(&recent) };
         let run = pair.pick(&pair.runs.clone());
         match (pair.numbers.below(40), claim, run) {
-            (0..=3, ..) => Command::Submit(submission(pair, None)),
+            (0..=3, ..) => Command::Submit(Box::new(submission(pair, None))),
             (4..=15, ..) => Command::Claim(request(pair)),
             (16..=17, Some(claim), _) => {
                 let ttl = if pair.one_in(2) { Duration::ZERO } else { HOUR };
@@ -64,7 +64,7 @@ impl Command {
             }
             (22, Some(claim), _) => {
                 let parent = pair.claims[claim].0.clone();
-                Command::Submit(submission(pair, Some(&parent)))
+                Command::Submit(Box::new(submission(pair, Some(&parent))))
             }
             (23..=32, Some(claim), _) => Command::Complete(claim, outcome(pair, claim)),
             (33..=34, ..) => Command::Advance,
@@ -104,7 +104,7 @@ impl Command {
         }
         match self {
             Command::Submit(new) => {
-                let answers = both!(submit(new.clone()));
+                let answers = both!(submit((*new).clone()));
                 if answers.0.get("ok").and_then(Value::as_str) == Some(new.id.as_str()) {
                     if let Some(parent) = &new.parent {
                         pair.roots.insert(new.id.clone(), parent.root.clone());
