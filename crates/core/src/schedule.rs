@@ -12,7 +12,7 @@ mod waiting;
 
 pub use graph::check_graph;
 pub use nested::{News, child_changed, news};
-pub use resume::{Redefinition, redefine, resume};
+pub use resume::{Redefinition, redefine, resume, resume_until};
 pub use rows::{Rows, RunRow, TaskRow};
 pub use stop::{cancel, pause, time_out, unpause};
 pub use suspects::{PATIENCE, Turn, is_suspect, turn};

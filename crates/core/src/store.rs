@@ -514,6 +514,11 @@ pub enum Control {
     /// Go on with a paused, failed, or cancelled run: what is done stays, the rest runs. A run that still goes on stays
     /// as it is.
     Resume,
+    /// The same with another end of the run's time, `None` being none.
+    ResumeUntil {
+        /// When its time is over.
+        deadline: Option<Millis>,
+    },
     /// Go on with a changed definition: unchanged tasks resume, all others start anew.
     Redefine {
         /// The new definition.

@@ -3,6 +3,7 @@
 //! Decides nothing about when a parent goes on; the store does.
 
 use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use motet_core::error::{Error, ErrorKind, Result};
@@ -44,12 +45,19 @@ impl ChildRuns for RuntimeRuns {
         store.submit(run).await
     }
 
-    async fn resume(&self, run: &RunId) -> Result<()> {
-        let state = self.found(run).await?.summary.state;
-        if !matches!(state, RunState::Failed | RunState::Cancelled) {
+    async fn resume(&self, run: &RunId, timeout: Option<Duration>) -> Result<()> {
+        let found = self.found(run).await?.summary;
+        if !matches!(found.state, RunState::Failed | RunState::Cancelled) {
             return Ok(());
         }
-        match self.0.store().await?.control(run, Control::Resume).await {
+        // Each attempt has the task's whole time, but none more than the run that waits.
+        let above = match &found.parent {
+            Some(parent) => self.found(&parent.run).await?.summary.deadline,
+            None => None,
+        };
+        let ends = [above, timeout.map(|timeout| Millis::now().after(timeout))];
+        let until = Control::ResumeUntil { deadline: ends.into_iter().flatten().min() };
+        match self.0.store().await?.control(run, until).await {
             // Somebody else was quicker.
             Err(error) if error.kind() == ErrorKind::Conflict => Ok(()),
             resumed => resumed,

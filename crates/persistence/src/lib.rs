@@ -16,7 +16,7 @@ mod wake;
 
 use motet_core::error::{Error, ErrorKind, ErrorReport, Result};
 use motet_core::id::{Millis, RunId};
-use motet_core::schedule::{RunRow, TaskRow};
+use motet_core::schedule::{self, Rows, RunRow, TaskRow};
 use motet_core::store::{Control, LeaseToken, RunState, RunSummary, Task};
 use motet_core::workflow::Priority;
 use serde_json::Value;
@@ -43,6 +43,14 @@ fn run_exists(run: &RunId) -> Error {
 /// A task that a redefinition removed is held by nobody, whatever token one has for it.
 fn stale_if_gone(error: Error, token: &LeaseToken) -> Error {
     if error.kind() == ErrorKind::NotFound { token.stale() } else { error }
+}
+
+/// Lets a run go on as a control says it.
+fn resume(rows: &mut dyn Rows, control: &Control, now: Millis) -> Result<RunState> {
+    match control {
+        Control::ResumeUntil { deadline } => schedule::resume_until(rows, *deadline, now),
+        _ => schedule::resume(rows, now),
+    }
 }
 
 fn unknown_control(control: &Control) -> Error {

@@ -31,6 +31,19 @@ pub fn resume(rows: &mut dyn Rows, now: Millis) -> Result<RunState> {
     recount(rows, &numbers, now)
 }
 
+/// The same with another end of the run's time; a run that still goes on keeps its own.
+///
+/// # Errors
+/// As [`resume`].
+pub fn resume_until(rows: &mut dyn Rows, deadline: Option<Millis>, now: Millis) -> Result<RunState> {
+    let goes_on = matches!(rows.run().state, RunState::Running | RunState::Waiting);
+    let state = resume(rows, now)?;
+    if !goes_on && !state.is_ended() {
+        rows.run().deadline = deadline;
+    }
+    Ok(state)
+}
+
 /// What a changed definition does to the tasks of a run.
 #[derive(Debug)]
 pub struct Redefinition<'a> {

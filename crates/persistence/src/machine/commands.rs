@@ -217,8 +217,8 @@ impl Machine {
         match control {
             Control::Cancel => self.change_tree(slot, now, schedule::cancel),
             Control::Pause => self.change_tree(slot, now, schedule::pause),
-            Control::Resume => {
-                self.change_at(slot, now, |rows| schedule::resume(rows, now))?;
+            resume @ (Control::Resume | Control::ResumeUntil { .. }) => {
+                self.change_at(slot, now, |rows| crate::resume(rows, &resume, now))?;
                 // Those that were paused with it go on with it; others are resumed by the tasks that wait for them.
                 for child in self.open_children(slot) {
                     self.change_tree(child, now, schedule::unpause)?;

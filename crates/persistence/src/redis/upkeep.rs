@@ -190,8 +190,8 @@ pub(super) async fn control(server: &Server, run: &RunId, control: &Control) -> 
         // What it started is cancelled with it, as its commit says.
         Control::Cancel => change(server, run, |rows, now| schedule::cancel(rows, now)).await.map(drop),
         Control::Pause => change_tree(server, run, schedule::pause).await,
-        Control::Resume => {
-            change(server, run, |rows, now| schedule::resume(rows, now)).await?;
+        Control::Resume | Control::ResumeUntil { .. } => {
+            change(server, run, |rows, now| crate::resume(rows, control, now)).await?;
             // Those that were paused with it go on with it; others are resumed by the tasks that wait for them.
             for child in open_children(server, run).await? {
                 change_tree(server, &child, schedule::unpause).await?;

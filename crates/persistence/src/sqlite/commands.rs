@@ -203,8 +203,8 @@ pub(super) fn control(session: &Session<'_>, run: &RunId, control: &Control) -> 
     match control {
         Control::Cancel => change_tree(session, run, schedule::cancel),
         Control::Pause => change_tree(session, run, schedule::pause),
-        Control::Resume => {
-            change(session, load()?, |rows| schedule::resume(rows, session.now))?;
+        Control::Resume | Control::ResumeUntil { .. } => {
+            change(session, load()?, |rows| crate::resume(rows, control, session.now))?;
             // Those that were paused with it go on with it; others are resumed by the tasks that wait for them.
             for child in read::children(session.connection, run, None)? {
                 change_tree(session, &child, schedule::unpause)?;

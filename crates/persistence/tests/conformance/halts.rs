@@ -170,6 +170,25 @@ pub(crate) async fn a_run_that_failed_in_time_is_resumed_later_without_a_limit(s
     assert_eq!(drain(&store).await, "a");
 }
 
+pub(crate) async fn a_run_is_resumed_with_another_end_of_its_time(store: SharedStore) {
+    let deadline = async |run: &RunId| store.run(run).await.unwrap().unwrap().summary.deadline;
+    let run = submit_until(&store, OVER, vec![task("a", &[]), task("b", &[])]).await;
+    assert_eq!(store.advance().await.unwrap().timed_out, 1);
+    let later = Some(Millis::now().after(HOUR));
+    control(&store, &run, Control::ResumeUntil { deadline: later }).await;
+    assert_eq!((state(&store, &run).await, deadline(&run).await), (RunState::Running, later));
+    // One that goes on keeps its own.
+    control(&store, &run, Control::ResumeUntil { deadline: Some(OVER) }).await;
+    assert_eq!(deadline(&run).await, later);
+    assert_eq!(store.advance().await.unwrap().timed_out, 0);
+    let a = claim_named(&store, "a").await;
+    fail(&store, &a, ErrorKind::InvalidRequest).await;
+    drain(&store).await;
+    control(&store, &run, Control::ResumeUntil { deadline: Some(OVER) }).await;
+    assert_eq!(store.advance().await.unwrap().timed_out, 1);
+    assert_eq!(state(&store, &run).await, RunState::Failed);
+}
+
 pub(crate) async fn a_run_that_ends_in_time_is_left_alone(store: SharedStore) {
     let deadline = Millis::now().after(HOUR);
     let run = submit_until(&store, deadline, vec![task("a", &[])]).await;

@@ -329,6 +329,7 @@ conformance! {
             when_the_time_of_a_run_is_over_what_runs_is_told_to_stop,
             a_run_whose_time_was_over_is_resumed_without_a_limit,
             a_run_that_failed_in_time_is_resumed_later_without_a_limit,
+            a_run_is_resumed_with_another_end_of_its_time,
             a_run_that_ends_in_time_is_left_alone,
             the_time_of_a_halted_run_goes_on,
             when_its_time_is_over_so_is_that_of_the_runs_it_started,

@@ -67,11 +67,11 @@ pub trait ChildRuns: Send + Sync {
     /// `Store`.
     async fn start(&self, parent: &ParentTask, child: ChildRun) -> Result<RunId>;
 
-    /// Lets a run that failed or was cancelled go on; any other stays as it is.
+    /// Lets a run that failed or was cancelled go on, for so long at most; any other stays as it is.
     ///
     /// # Errors
     /// `NotFound` when there is no such run; `Store`.
-    async fn resume(&self, run: &RunId) -> Result<()>;
+    async fn resume(&self, run: &RunId, timeout: Option<Duration>) -> Result<()>;
 
     /// Tells how a run stands.
     ///
@@ -156,7 +156,7 @@ impl Method for WorkflowRun {
             Some(run) => run.clone(),
             None => self.0.start(&task.parent, child(&call)?).await?,
         };
-        self.0.resume(&run).await?;
+        self.0.resume(&run, task.timeout).await?;
         Ok(MethodOutcome::Awaiting { run })
     }
 }
@@ -216,7 +216,7 @@ mod tests {
             Err(Error::new(ErrorKind::Unsupported, "nothing runs here"))
         }
 
-        async fn resume(&self, _: &RunId) -> Result<()> {
+        async fn resume(&self, _: &RunId, _: Option<Duration>) -> Result<()> {
             Ok(())
         }
 
