@@ -51,7 +51,7 @@ use crate::budget::{Amount, Book, StoreReservation};
 use crate::conversation::ConversationStore;
 use crate::decision::{Decision, Question};
 use crate::error::{Error, ErrorKind, ErrorReport, Result, duration_ms};
-use crate::id::{RunId, WorkerId};
+use crate::id::{Millis, RunId, WorkerId};
 use crate::run_log::Record;
 
 pub use admin::{PruneRequest, Pruned, RunDump, StoreStats, TaskDump, WorkerInfo};
