@@ -61,15 +61,15 @@ impl Flusher {
         self.waiting.load(Ordering::Acquire) > 0
     }
 
-    /// Tells whether a flush has failed since the last time this was asked: what the log holds may not be on the disk,
-    /// and no later flush would tell.
+    /// Tells whether a flush has failed: what the log holds may not be on the disk, and no later flush would tell. Nothing is
+    /// promised until it is known to be there by other means.
     pub(super) fn has_failed(&self) -> bool {
-        self.failed.swap(false, Ordering::AcqRel)
+        self.failed.load(Ordering::Acquire)
     }
 
-    /// Notes that what a failed flush left is still not on the disk.
-    pub(super) fn fail(&self) {
-        self.failed.store(true, Ordering::Release);
+    /// Notes that all that was committed so far is on the disk.
+    pub(super) fn recovered(&self) {
+        self.failed.store(false, Ordering::Release);
     }
 }
 
@@ -111,11 +111,51 @@ impl Thread {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        // What comes behind a part of the log that is not on the disk is not found again either.
+        if self.failed.load(Ordering::Acquire) {
+            return Err(io::Error::other("an earlier flush has failed"));
+        }
         let file = match &self.file {
             Some(file) => file,
             // It stays as long as the store is open: SQLite removes it with the last connection only.
             None => self.file.insert(OpenOptions::new().write(true).open(&self.path)?),
         };
         file.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::writer::{Answer, Session};
+    use super::*;
+
+    struct Told(Sender<bool>);
+
+    impl Command for Told {
+        fn execute(&mut self, _: &Session<'_>) {}
+
+        fn when(&self) -> Answer {
+            Answer::Durable
+        }
+
+        fn answer(self: Box<Self>, lost: Option<&Error>) {
+            self.0.send(lost.is_none()).unwrap();
+        }
+    }
+
+    #[test]
+    fn after_a_failed_flush_a_later_one_promises_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let flusher = Flusher::start(&directory.path().join("store.db")).unwrap();
+        let (sender, told) = channel();
+        let is_durable = || {
+            flusher.answer(vec![Box::new(Told(sender.clone()))]);
+            told.recv().unwrap()
+        };
+        assert!(!is_durable() && flusher.has_failed());
+        std::fs::write(directory.path().join("store.db-wal"), "").unwrap();
+        assert!(!is_durable());
+        flusher.recovered();
+        assert!(is_durable() && !flusher.has_failed());
     }
 }

@@ -359,14 +359,14 @@ impl Thread {
         };
         let copied =
             self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, bool>(0));
-        let recovered = copied.or_store().and_then(|busy| {
+        if copied.or_store()? {
             let message = "another process holds the store after its disk has failed";
-            if busy { Err(Error::new(ErrorKind::Store, message).with_retry(Retry::Backoff)) } else { Ok(()) }
-        });
-        if recovered.is_err() {
-            flusher.fail();
+            return Err(Error::new(ErrorKind::Store, message)
+                .with_retry(Retry::Backoff)
+                .with_hint("it goes on by itself; check the disk if it does not"));
         }
-        recovered
+        flusher.recovered();
+        Ok(())
     }
 
     fn begin(&mut self) -> Result<()> {
